@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The names of what can be built.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Error, bail};
+
+/// One of the two kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kernel {
+    /// seL4 5.0.0 with the notification queue.
+    Queue,
+    /// seL4 5.0.0 as published.
+    Stock,
+}
+
+impl Kernel {
+    /// Both kernels.
+    pub const ALL: [Kernel; 2] = [Kernel::Queue, Kernel::Stock];
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kernel::Queue => "queue",
+            Kernel::Stock => "stock",
+        })
+    }
+}
+
+impl FromStr for Kernel {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self, Error> {
+        match s {
+            "queue" => Ok(Kernel::Queue),
+            "stock" => Ok(Kernel::Stock),
+            _ => bail!("no kernel is called '{s}': say 'queue' or 'stock'"),
+        }
+    }
+}
+
+/// How a kernel is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Build {
+    /// No assertions, and nothing printed on the serial line.
+    Release,
+    /// Assertions, explanations of refused calls on the serial line, debug
+    /// system calls.
+    Debug,
+}
+
+impl Build {
+    /// Both builds.
+    pub const ALL: [Build; 2] = [Build::Release, Build::Debug];
+}
+
+impl fmt::Display for Build {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Build::Release => "release",
+            Build::Debug => "debug",
+        })
+    }
+}
+
+impl FromStr for Build {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self, Error> {
+        match s {
+            "release" => Ok(Build::Release),
+            "debug" => Ok(Build::Debug),
+            _ => bail!("no build is called '{s}': say 'release' or 'debug'"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_back() {
+        for kernel in Kernel::ALL {
+            assert_eq!(kernel.to_string().parse::<Kernel>().unwrap(), kernel);
+        }
+        for build in Build::ALL {
+            assert_eq!(build.to_string().parse::<Build>().unwrap(), build);
+        }
+        assert!("Queue".parse::<Kernel>().is_err());
+        assert!("".parse::<Build>().is_err());
+    }
+}

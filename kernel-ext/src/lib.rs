@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The notification queue for seL4 5.0.0, and the build of both kernels.
+//!
+//! * The *stock* kernel is the locked source as published, not one byte
+//!   changed. The *queue* kernel is the same source with the files under
+//!   `queue/` added and `queue/hooks.patch` applied to a copy.
+//! * Both are configured alike and built by the same commands, so that whatever
+//!   differs between them is the queue.
+//! * Nothing is written outside the cache folder that the caller names. A build
+//!   is found again by the hash of all that went into it.
+//! * No tool beyond Debian's gcc, binutils and python3 is needed.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`source`] | finds the locked source and verifies it |
+//! | `patch` | reads and applies a unified diff, strictly |
+//! | `tree` | the source of one kernel as path → text, patched or not |
+//! | `interface` | the interface XML, and the labels that are in it |
+//! | `headers` | the two generated headers that need no bit fields |
+//! | `config` | one configuration for both kernels |
+//! | `compile` | generators, compiler, linker, cache |
+//! | `numbers` | labels and object numbers as the compiler sees them |
+//! | `size` | how large the kernel change is |
+
+mod compile;
+mod config;
+mod headers;
+mod interface;
+mod kernel;
+mod numbers;
+mod patch;
+mod source;
+mod tools;
+mod tree;
+
+pub use compile::{Built, build};
+pub use interface::{Interface, interface};
+pub use kernel::{Build, Kernel};
+pub use numbers::numbers;
+pub use source::source;

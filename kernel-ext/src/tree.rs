@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The source of one kernel: the locked files, and for the queue kernel the
+//! change on top of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::kernel::Kernel;
+use crate::patch;
+use crate::source;
+
+/// The new files: where each goes in the kernel's source, and its text.
+pub(crate) const NEW_FILES: [(&str, &str); 3] = [
+    (
+        "include/object/nqring.h",
+        include_str!("../queue/include/object/nqring.h"),
+    ),
+    (
+        "include/object/notificationqueue.h",
+        include_str!("../queue/include/object/notificationqueue.h"),
+    ),
+    (
+        "src/object/notificationqueue.c",
+        include_str!("../queue/src/object/notificationqueue.c"),
+    ),
+];
+
+/// The changes to existing files.
+pub(crate) const HOOKS: &str = include_str!("../queue/hooks.patch");
+
+/// The source of one kernel.
+pub(crate) struct Tree {
+    root: PathBuf,
+    /// New and patched files, by path relative to the root.
+    changed: BTreeMap<String, String>,
+}
+
+impl Tree {
+    /// The source of `kernel`, from the locked package.
+    pub fn new(kernel: Kernel) -> Result<Tree> {
+        let root = source()?;
+        let mut changed = BTreeMap::new();
+        if kernel == Kernel::Queue {
+            for (path, text) in NEW_FILES {
+                ensure!(!root.join(path).exists(), "{path} exists in the kernel");
+                changed.insert(path.to_string(), text.to_string());
+            }
+            for file in patch::parse(HOOKS).context("queue/hooks.patch")? {
+                let old = read(&root, file.path)?;
+                let new = file.apply(&old).context("queue/hooks.patch")?;
+                let before = changed.insert(file.path.to_string(), new);
+                ensure!(before.is_none(), "{} is patched twice", file.path);
+            }
+        }
+        Ok(Tree { root, changed })
+    }
+
+    /// New and patched files with their texts.
+    pub fn changed(&self) -> &BTreeMap<String, String> {
+        &self.changed
+    }
+
+    /// The text of a file.
+    pub fn read(&self, path: &str) -> Result<String> {
+        match self.changed.get(path) {
+            Some(text) => Ok(text.clone()),
+            None => read(&self.root, path),
+        }
+    }
+
+    /// Every file under `folders`, sorted.
+    pub fn files(&self, folders: &[&str]) -> Result<BTreeSet<String>> {
+        let mut found = Vec::new();
+        for folder in folders {
+            source::list(&self.root.join(folder), &mut found)?;
+        }
+        let mut files = BTreeSet::new();
+        for path in found {
+            let path = path.strip_prefix(&self.root)?;
+            let path = path.to_str().context("a file name is not UTF-8")?;
+            files.insert(path.to_string());
+        }
+        let inside = |path: &&String| folders.iter().any(|f| Path::new(path).starts_with(f));
+        files.extend(self.changed.keys().filter(inside).cloned());
+        Ok(files)
+    }
+}
+
+fn read(root: &Path, path: &str) -> Result<String> {
+    let path = root.join(path);
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stock_is_unchanged() {
+        assert!(Tree::new(Kernel::Stock).unwrap().changed.is_empty());
+    }
+
+    #[test]
+    fn hooks_apply() {
+        let tree = Tree::new(Kernel::Queue).unwrap();
+        let changed = tree.read("src/object/notification.c").unwrap();
+        assert!(changed.contains("notificationqueue.h"));
+        let files = tree.files(&["include"]).unwrap();
+        assert!(files.contains("include/object/nqring.h"));
+        assert!(files.contains("include/object/tcb.h"));
+    }
+}

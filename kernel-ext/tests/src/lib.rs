@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the two root tasks of this crate share.
+//!
+//! * `queue-tests` checks what the kernel does, in TAP on the serial line.
+//! * `queue-bench` counts instructions, as a table.
+//!
+//! Both run alone on the machine, on either kernel, which they ask for its name.
+//! The tests have nothing but the kernel to check with, so they use system calls
+//! and plain loads only; a priority of 254 for the test and 255 for its helpers
+//! makes every step deterministic: a helper that can run has run before the next
+//! line of the test.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`machine`] | serial line, end of the run |
+//! | [`tap`] | counts and prints results |
+//! | [`world`] | objects, capabilities, memory |
+//! | [`queue`] | a queue and its buffer |
+//! | [`child`] | helper threads, and the log of what they received |
+#![no_std]
+
+pub mod child;
+pub mod machine;
+pub mod queue;
+pub mod tap;
+pub mod tests;
+pub mod world;
+
+/// Priority of the test itself.
+pub const OWN_PRIORITY: u8 = 254;
+/// Priority of helpers that run as soon as they can.
+pub const CHILD_PRIORITY: u8 = 255;

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A poller: an interest list, a ready list, and a backend. One is behind each epoll instance, and one behind a thread's `poll` and `select`.
+
+use crate::backend::{Backend, Woken};
+use crate::deadline::Deadline;
+use crate::errno::Errno;
+use crate::watch::{Interest, Report, Watch, WatchKey};
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use slotmap::SlotMap;
+use vfs_hooks::Events;
+use vfs_hooks::local::Inbox;
+use vfs_hooks::source::{Edges, Source, Watcher};
+
+/// Somebody who watches the poller itself (an outer epoll instance).
+struct Outer {
+    watcher: Watcher,
+}
+
+/// See the module.
+pub struct Poller {
+    watches: SlotMap<WatchKey, Watch>,
+    /// Keys to look at, oldest first: epoll_wait(2) reports round robin, so level-triggered ones go back to the tail.
+    ready: VecDeque<WatchKey>,
+    inbox: Rc<Inbox>,
+    scratch: Vec<u64>,
+    backend: Rc<dyn Backend>,
+    outers: Vec<Option<Outer>>,
+    /// Hints taken so far: the input edges of the poller as a source.
+    hints: u32,
+}
+
+impl Poller {
+    /// An empty one.
+    pub fn new(backend: Rc<dyn Backend>) -> Self {
+        Poller {
+            watches: SlotMap::with_key(),
+            ready: VecDeque::new(),
+            inbox: Rc::default(),
+            scratch: Vec::new(),
+            backend,
+            outers: Vec::new(),
+            hints: 0,
+        }
+    }
+
+    fn watcher(&self, key: WatchKey) -> Watcher {
+        Watcher {
+            inbox: self.inbox.clone(),
+            slots: self.backend.clone(),
+            key: key.cookie(),
+        }
+    }
+
+    /// Starts watching. What holds already will be reported. ENOSPC: the source or the backend has no room.
+    pub fn add(
+        &mut self,
+        source: Rc<dyn Source>,
+        mut interest: Interest,
+    ) -> Result<WatchKey, Errno> {
+        interest.events |= Events::ALWAYS;
+        let key = self.watches.insert(Watch {
+            source: source.clone(),
+            subscription: 0,
+            interest,
+            seen: Edges::default(),
+            disarmed: false,
+            queued: true,
+            forwards: Vec::new(),
+        });
+        let Some(subscription) = source.subscribe(&self.watcher(key), interest.events) else {
+            self.watches.remove(key);
+            return Err(Errno::NOSPC);
+        };
+        let watch = &mut self.watches[key];
+        watch.subscription = subscription;
+        watch.forget_edges();
+        for (number, outer) in self.outers.iter().enumerate() {
+            let Some(outer) = outer else { continue };
+            match source.subscribe(&outer.watcher, interest.events) {
+                Some(forward) => watch.forwards.push((number, forward)),
+                None => {
+                    self.delete(key);
+                    return Err(Errno::NOSPC);
+                }
+            }
+            outer.watcher.inbox.put(outer.watcher.key);
+        }
+        self.ready.push_back(key);
+        Ok(key)
+    }
+
+    /// Changes what is asked for, arms a one-shot watch again, and looks again even if nothing changes (trap 2).
+    pub fn modify(&mut self, key: WatchKey, mut interest: Interest) {
+        interest.events |= Events::ALWAYS;
+        let Some(watch) = self.watches.get_mut(key) else {
+            return;
+        };
+        watch.interest = interest;
+        watch.disarmed = false;
+        watch.forget_edges();
+        watch.source.arm(watch.subscription, interest.events);
+        for &(number, forward) in &watch.forwards {
+            watch.source.arm(forward, interest.events);
+            if let Some(Some(outer)) = self.outers.get(number) {
+                outer.watcher.inbox.put(outer.watcher.key);
+            }
+        }
+        if !core::mem::replace(&mut watch.queued, true) {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Stops watching. Its key means nothing from now on.
+    pub fn delete(&mut self, key: WatchKey) {
+        if let Some(watch) = self.watches.remove(key) {
+            watch.source.unsubscribe(watch.subscription);
+            for (_, forward) in watch.forwards {
+                watch.source.unsubscribe(forward);
+            }
+        }
+    }
+
+    /// Moves what inbox and backend tell of to the ready list. No system call unless the backend has news.
+    fn refill(&mut self) {
+        if !self.inbox.is_empty() {
+            let mut keys = core::mem::take(&mut self.scratch);
+            self.inbox.take(&mut keys);
+            for cookie in keys.drain(..) {
+                self.hint(cookie);
+            }
+            self.scratch = keys;
+        }
+        if self.backend.has_news() {
+            let backend = self.backend.clone();
+            if !backend.take(&mut |cookie| self.hint(cookie)) {
+                let all: Vec<WatchKey> = self.watches.keys().collect();
+                all.iter().for_each(|key| self.hint(key.cookie()));
+            }
+        }
+    }
+
+    fn hint(&mut self, cookie: u64) {
+        let key = WatchKey::from_cookie(cookie);
+        if let Some(watch) = self.watches.get_mut(key) {
+            self.hints = self.hints.wrapping_add(1);
+            if !core::mem::replace(&mut watch.queued, true) {
+                self.ready.push_back(key);
+            }
+        }
+    }
+
+    /// Takes what is ready, at most `out.len()`; returns how many. Looks at each candidate once; allocates nothing.
+    pub fn take(&mut self, out: &mut [Report]) -> usize {
+        self.refill();
+        let mut taken = 0;
+        for _ in 0..self.ready.len() {
+            if taken == out.len() {
+                break;
+            }
+            let Some(key) = self.ready.pop_front() else {
+                break;
+            };
+            let Some(watch) = self.watches.get_mut(key) else {
+                continue;
+            };
+            watch.queued = false;
+            watch.source.arm(watch.subscription, watch.interest.events);
+            let (events, edges) = watch.look();
+            watch.seen = edges;
+            if events.is_empty() {
+                continue;
+            }
+            out[taken] = Report {
+                events,
+                data: watch.interest.data,
+            };
+            taken += 1;
+            if watch.interest.mode.one_shot {
+                watch.disarmed = true;
+            } else if !watch.interest.mode.edge {
+                watch.queued = true;
+                self.ready.push_back(key);
+            }
+        }
+        taken
+    }
+
+    /// Whether [`Poller::take`] would find something; takes nothing.
+    pub fn has_ready(&mut self) -> bool {
+        self.refill();
+        while let Some(&key) = self.ready.front() {
+            if let Some(watch) = self.watches.get_mut(key) {
+                watch.source.arm(watch.subscription, watch.interest.events);
+                if !watch.look().0.is_empty() {
+                    return true;
+                }
+                watch.queued = false;
+            }
+            self.ready.pop_front();
+        }
+        false
+    }
+
+    /// Blocks until there may be something to take, somebody interrupts, or the deadline passes.
+    pub fn wait(&self, deadline: Deadline) -> Woken {
+        if !self.inbox.is_empty() {
+            return Woken::Events;
+        }
+        self.backend.wait(deadline)
+    }
+
+    /// The backend, to wait without holding the poller.
+    pub fn backend(&self) -> Rc<dyn Backend> {
+        self.backend.clone()
+    }
+
+    /// Whether in-process sources have told something since the last look.
+    pub fn told(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// Arms a watch without queueing it (for `poll`, which looks at all of its fds itself).
+    pub fn arm(&mut self, key: WatchKey) {
+        if let Some(watch) = self.watches.get(key) {
+            watch.source.arm(watch.subscription, watch.interest.events);
+        }
+    }
+
+    /// Forgets all candidates (for `poll`).
+    pub fn forget_candidates(&mut self) {
+        self.refill();
+        while let Some(key) = self.ready.pop_front() {
+            if let Some(watch) = self.watches.get_mut(key) {
+                watch.queued = false;
+            }
+        }
+    }
+
+    // As a source: every leaf below gets a subscription for whoever watches this poller, so that a signal
+    // wakes the outer one directly, whatever backend it waits in.
+
+    pub(crate) fn edges(&self) -> Edges {
+        Edges {
+            input: self.hints,
+            output: 0,
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, watcher: &Watcher) -> Option<usize> {
+        let number = self.outers.len();
+        for watch in self.watches.values_mut() {
+            match watch.source.subscribe(watcher, watch.interest.events) {
+                Some(forward) => watch.forwards.push((number, forward)),
+                None => {
+                    self.drop_forwards(number);
+                    return None;
+                }
+            }
+        }
+        self.outers.push(Some(Outer {
+            watcher: watcher.clone(),
+        }));
+        Some(number)
+    }
+
+    pub(crate) fn arm_outer(&mut self, number: usize) {
+        for watch in self.watches.values() {
+            for &(outer, forward) in &watch.forwards {
+                if outer == number {
+                    watch.source.arm(forward, watch.interest.events);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn unsubscribe(&mut self, number: usize) {
+        self.drop_forwards(number);
+        if let Some(outer) = self.outers.get_mut(number) {
+            *outer = None;
+        }
+        while let Some(None) = self.outers.last() {
+            self.outers.pop();
+        }
+    }
+
+    fn drop_forwards(&mut self, number: usize) {
+        for watch in self.watches.values_mut() {
+            let source = watch.source.clone();
+            watch.forwards.retain(|&(outer, forward)| {
+                if outer == number {
+                    source.unsubscribe(forward);
+                }
+                outer != number
+            });
+        }
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        let keys: Vec<WatchKey> = self.watches.keys().collect();
+        keys.into_iter().for_each(|key| self.delete(key));
+    }
+}

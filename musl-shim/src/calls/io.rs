@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Reading and writing, and ioctl.
+
+use alloc::vec::Vec;
+
+use libposix_poll::errno::Errno;
+use vfs_hooks::Events;
+
+use crate::abi::*;
+use crate::dispatch::{Args, Call};
+use crate::files::{self, Mappable, OpenFile, get};
+use crate::signal::{SIGPIPE, raise};
+use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, iovec};
+use crate::wait;
+
+/// The calls of this area.
+pub const CALLS: &[Call] = &[
+    Call::new("read", 0, read),
+    Call::new("write", 1, write),
+    Call::new("ioctl", 16, ioctl),
+    Call::new("pread64", 17, pread64),
+    Call::new("pwrite64", 18, pwrite64),
+    Call::new("readv", 19, readv),
+    Call::new("writev", 20, writev),
+    Call::new("sendfile", 40, sendfile),
+    Call::new("preadv", 295, preadv),
+    Call::new("pwritev", 296, pwritev),
+];
+
+/// Gathered writes up to this length go in one piece where pieces matter (PIPE_BUF).
+const GATHER: usize = 4096;
+
+/// Repeats `attempt` until it can be done without blocking, or the file is not to block.
+#[inline]
+pub fn blocking<R>(
+    file: &OpenFile,
+    events: Events,
+    dont_wait: bool,
+    mut attempt: impl FnMut() -> Result<R, Errno>,
+) -> Result<R, Errno> {
+    loop {
+        match attempt() {
+            Err(Errno::EAGAIN) if !dont_wait && !file.is_nonblocking() => {
+                wait::for_file(file, events)?;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Writes all of `bytes` if the file may block; how much was written.
+pub fn write_all(file: &OpenFile, bytes: &[u8], dont_wait: bool) -> Result<usize, Errno> {
+    let mut done = 0;
+    loop {
+        let result = blocking(file, Events::OUT, dont_wait, || {
+            file.file.write(&bytes[done..])
+        });
+        match result {
+            Ok(n) => done += n,
+            // What went before counts; the error comes back at the next call.
+            Err(_) if done > 0 => return Ok(done),
+            Err(errno) => return Err(errno),
+        }
+        if done == bytes.len() || dont_wait || file.is_nonblocking() {
+            return Ok(done);
+        }
+    }
+}
+
+/// EPIPE comes with SIGPIPE.
+fn signal_broken_pipe(errno: Errno) -> Errno {
+    if errno == Errno::EPIPE {
+        raise(SIGPIPE);
+    }
+    errno
+}
+
+fn read(args: &Args) -> Result<usize, Errno> {
+    let file = get(args[0])?;
+    file.for_reading()?;
+    let buffer = bytes_mut(args[1], args[2].min(MAX_TRANSFER))?;
+    blocking(&file, Events::IN, false, || file.file.read(buffer))
+}
+
+fn write(args: &Args) -> Result<usize, Errno> {
+    let file = get(args[0])?;
+    file.for_writing()?;
+    let data = bytes(args[1], args[2].min(MAX_TRANSFER))?;
+    write_all(&file, data, false).map_err(signal_broken_pipe)
+}
+
+fn readv(args: &Args) -> Result<usize, Errno> {
+    let file = get(args[0])?;
+    file.for_reading()?;
+    read_vector(&file, args[1], args[2] as u32 as usize, false, |buffer| {
+        file.file.read(buffer)
+    })
+}
+
+/// Reads into the iovecs until one is not filled. Only the first bytes are waited for.
+pub fn read_vector(
+    file: &OpenFile,
+    address: usize,
+    count: usize,
+    dont_wait: bool,
+    mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let total = check_iovecs(address, count)?;
+    let mut done = 0;
+    for i in 0..count {
+        let (base, len) = iovec(address, i)?;
+        let len = len.min(total - done);
+        if len == 0 {
+            continue;
+        }
+        let buffer = bytes_mut(base, len)?;
+        let result = blocking(file, Events::IN, dont_wait || done > 0, || read(buffer));
+        let n = match result {
+            Ok(n) => n,
+            Err(_) if done > 0 => break,
+            Err(errno) => return Err(errno),
+        };
+        done += n;
+        // Reading on where nothing is left would take the end of file that the next call is to see.
+        if n < len {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+fn writev(args: &Args) -> Result<usize, Errno> {
+    let file = get(args[0])?;
+    file.for_writing()?;
+    write_vector(&file, args[1], args[2] as u32 as usize, false).map_err(signal_broken_pipe)
+}
+
+/// Writes the iovecs until one does not go whole.
+pub fn write_vector(
+    file: &OpenFile,
+    address: usize,
+    count: usize,
+    dont_wait: bool,
+) -> Result<usize, Errno> {
+    let total = check_iovecs(address, count)?;
+    if count > 1 && total <= GATHER && file.file.gathers() {
+        let mut whole = Vec::with_capacity(total);
+        for i in 0..count {
+            let (base, len) = iovec(address, i)?;
+            whole.extend_from_slice(bytes(base, len)?);
+        }
+        return write_all(file, &whole, dont_wait);
+    }
+    let mut done = 0;
+    for i in 0..count {
+        let (base, len) = iovec(address, i)?;
+        let len = len.min(total - done);
+        if len == 0 && (total != 0 || i + 1 < count) {
+            continue;
+        }
+        let n = match write_all(file, bytes(base, len)?, dont_wait) {
+            Ok(n) => n,
+            Err(_) if done > 0 => break,
+            Err(errno) => return Err(errno),
+        };
+        done += n;
+        if n < len {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// A position as an argument: not negative.
+fn position(argument: usize) -> Result<u64, Errno> {
+    u64::try_from(argument as i64).map_err(|_| Errno::EINVAL)
+}
+
+fn pread64(args: &Args) -> Result<usize, Errno> {
+    let position = position(args[3])?;
+    let file = get(args[0])?;
+    file.for_reading()?;
+    let buffer = bytes_mut(args[1], args[2].min(MAX_TRANSFER))?;
+    file.file.read_at(buffer, position)
+}
+
+fn pwrite64(args: &Args) -> Result<usize, Errno> {
+    let position = position(args[3])?;
+    let file = get(args[0])?;
+    file.for_writing()?;
+    let data = bytes(args[1], args[2].min(MAX_TRANSFER))?;
+    file.file.write_at(data, position)
+}
+
+fn preadv(args: &Args) -> Result<usize, Errno> {
+    let mut position = position(args[3])?;
+    let file = get(args[0])?;
+    file.for_reading()?;
+    read_vector(&file, args[1], args[2] as u32 as usize, true, |buffer| {
+        let n = file.file.read_at(buffer, position)?;
+        position += n as u64;
+        Ok(n)
+    })
+}
+
+fn pwritev(args: &Args) -> Result<usize, Errno> {
+    let mut position = position(args[3])?;
+    let file = get(args[0])?;
+    file.for_writing()?;
+    let count = args[2] as u32 as usize;
+    check_iovecs(args[1], count)?;
+    let mut done = 0;
+    for i in 0..count {
+        let (base, len) = iovec(args[1], i)?;
+        let n = file.file.write_at(bytes(base, len)?, position)?;
+        done += n;
+        position += n as u64;
+        if n < len {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// <https://man7.org/linux/man-pages/man2/sendfile.2.html>: from what can be mapped.
+fn sendfile(args: &Args) -> Result<usize, Errno> {
+    let [to, from, offset, count, ..] = *args;
+    let (to, from) = (get(to)?, get(from)?);
+    to.for_writing()?;
+    from.for_reading()?;
+    let Ok(Mappable::Bytes(data)) = from.file.mappable() else {
+        return Err(Errno::EINVAL);
+    };
+    const SEEK_SET: usize = 0;
+    const SEEK_CUR: usize = 1;
+    let start = match user::read_optional::<i64>(offset)? {
+        Some(start) => u64::try_from(start).map_err(|_| Errno::EINVAL)?,
+        None => from.file.seek(0, SEEK_CUR)?,
+    };
+    let data = data.get(start as usize..).unwrap_or(&[]);
+    let data = &data[..data.len().min(count).min(MAX_TRANSFER)];
+    let n = if data.is_empty() {
+        0
+    } else {
+        write_all(&to, data, false).map_err(signal_broken_pipe)?
+    };
+    let end = start as i64 + n as i64;
+    if offset == 0 {
+        from.file.seek(end, SEEK_SET)?;
+    } else {
+        user::write(offset, end)?;
+    }
+    Ok(n)
+}
+
+fn ioctl(args: &Args) -> Result<usize, Errno> {
+    let [fd, request, argument, ..] = *args;
+    let file = get(fd)?;
+    match request as u32 {
+        FIONBIO => {
+            let on = user::read::<i32>(argument)? != 0;
+            let other = file.flags() & !O_NONBLOCK;
+            file.set_flags(other | if on { O_NONBLOCK } else { 0 });
+            Ok(0)
+        }
+        FIONREAD => {
+            let n = file.file.bytes_to_read().ok_or(Errno::ENOTTY)?;
+            user::write(argument, i32::try_from(n).unwrap_or(i32::MAX))?;
+            Ok(0)
+        }
+        request @ (FIOCLEX | FIONCLEX) => {
+            if let Some(slot) = files::table().slot_mut(fd as u32 as usize) {
+                slot.close_on_exec = request == FIOCLEX;
+            }
+            Ok(0)
+        }
+        request => file.file.ioctl(request, argument),
+    }
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Memory: brk, mmap and its relatives. Mappings of files are private copies, made at once.
+
+use libposix_poll::errno::Errno;
+use vfs_hooks::process::PAGE;
+
+use crate::abi::*;
+use crate::dispatch::{Args, Call};
+use crate::files::{self, Mappable};
+use crate::memory::{self, round_up};
+use crate::user;
+
+/// The calls of this area.
+pub const CALLS: &[Call] = &[
+    Call::new("mmap", 9, mmap),
+    Call::new("mprotect", 10, mprotect),
+    Call::new("munmap", 11, munmap),
+    Call::new("brk", 12, brk),
+    Call::new("mremap", 25, mremap),
+    Call::new("msync", 26, msync),
+    Call::new("madvise", 28, madvise),
+    Call::new("mlock", 149, mlock),
+    Call::new("munlock", 150, mlock),
+];
+
+fn brk(args: &Args) -> Result<usize, Errno> {
+    Ok(memory::with(|memory| memory.set_brk(args[0])))
+}
+
+/// <https://man7.org/linux/man-pages/man2/mmap.2.html>
+fn mmap(args: &Args) -> Result<usize, Errno> {
+    let [address, len, protection, flags, fd, offset] = *args;
+    let (protection, flags) = (protection as u32, flags as u32);
+    if len == 0 || !offset.is_multiple_of(PAGE) {
+        return Err(Errno::EINVAL);
+    }
+    let shared = match flags & MAP_TYPE {
+        MAP_PRIVATE => false,
+        MAP_SHARED | MAP_SHARED_VALIDATE => true,
+        _ => return Err(Errno::EINVAL),
+    };
+    let len = round_up(len)?;
+    let contents: &[u8] = if flags & MAP_ANONYMOUS != 0 {
+        &[]
+    } else {
+        let file = files::get(fd)?;
+        if file.access() == O_WRONLY {
+            return Err(Errno::EACCES);
+        }
+        match file.file.mappable()? {
+            Mappable::Zero => &[],
+            Mappable::Bytes(_)
+                if shared && protection & PROT_WRITE != 0 && file.access() != O_RDWR =>
+            {
+                return Err(Errno::EACCES);
+            }
+            Mappable::Bytes(bytes) => {
+                let bytes = bytes.get(offset..).unwrap_or(&[]);
+                &bytes[..bytes.len().min(len)]
+            }
+        }
+    };
+    memory::with(|memory| {
+        let at = if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 {
+            memory.find(address & !(PAGE - 1), len)?
+        } else {
+            if !address.is_multiple_of(PAGE) {
+                return Err(Errno::EINVAL);
+            }
+            if !memory.contains(address, len) {
+                return Err(Errno::ENOMEM);
+            }
+            if flags & MAP_FIXED_NOREPLACE != 0 && !memory.is_free(address, len) {
+                return Err(Errno::EEXIST);
+            }
+            memory.unmap(address, len)?;
+            address
+        };
+        if contents.is_empty() {
+            memory.map(at, len, protection)?;
+        } else {
+            memory.map(at, len, PROT_READ | PROT_WRITE)?;
+            user::bytes_mut(at, contents.len())?.copy_from_slice(contents);
+            if protection != PROT_READ | PROT_WRITE {
+                memory.protect(at, len, protection)?;
+            }
+        }
+        Ok(at)
+    })
+}
+
+fn munmap(args: &Args) -> Result<usize, Errno> {
+    let (address, len) = range(args)?;
+    if len == 0 {
+        return Err(Errno::EINVAL);
+    }
+    memory::with(|memory| memory.unmap(address, len))?;
+    Ok(0)
+}
+
+fn mprotect(args: &Args) -> Result<usize, Errno> {
+    let (address, len) = range(args)?;
+    if len != 0 {
+        memory::with(|memory| memory.protect(address, len, args[2] as u32))?;
+    }
+    Ok(0)
+}
+
+/// First two arguments: an address on a page's start, a length rounded up.
+fn range(args: &Args) -> Result<(usize, usize), Errno> {
+    let len = round_up(args[1]).map_err(|_| Errno::EINVAL)?;
+    if !args[0].is_multiple_of(PAGE) || args[0].checked_add(len).is_none() {
+        return Err(Errno::EINVAL);
+    }
+    Ok((args[0], len))
+}
+
+/// <https://man7.org/linux/man-pages/man2/mremap.2.html>
+fn mremap(args: &Args) -> Result<usize, Errno> {
+    let [old, old_len, new_len, flags, ..] = *args;
+    let (old_len, new_len) = (round_up(old_len)?, round_up(new_len)?);
+    let flags = flags as u32;
+    if !old.is_multiple_of(PAGE) || old_len == 0 || new_len == 0 || flags & !MREMAP_MAYMOVE != 0 {
+        return Err(Errno::EINVAL);
+    }
+    memory::with(|memory| {
+        let protection = memory.protection(old, old_len)?;
+        if new_len <= old_len {
+            if new_len < old_len {
+                memory.unmap(old + new_len, old_len - new_len)?;
+            }
+            return Ok(old);
+        }
+        let end = old.checked_add(old_len).ok_or(Errno::EINVAL)?;
+        if memory.is_free(end, new_len - old_len) {
+            memory.map(end, new_len - old_len, protection)?;
+            return Ok(old);
+        }
+        if flags & MREMAP_MAYMOVE == 0 {
+            return Err(Errno::ENOMEM);
+        }
+        let at = memory.find(0, new_len)?;
+        memory.map(at, new_len, PROT_READ | PROT_WRITE)?;
+        if protection != 0 {
+            let from = user::bytes(old, old_len)?;
+            user::bytes_mut(at, old_len)?.copy_from_slice(from);
+        }
+        if protection != PROT_READ | PROT_WRITE {
+            memory.protect(at, new_len, protection)?;
+        }
+        memory.unmap(old, old_len)?;
+        Ok(at)
+    })
+}
+
+/// Advice that may be ignored; MADV_DONTNEED may not where memory is private: it must read as zero afterwards.
+fn madvise(args: &Args) -> Result<usize, Errno> {
+    const MADV_DONTNEED: usize = 4;
+    let (address, len) = range(args)?;
+    if args[2] == MADV_DONTNEED && len != 0 {
+        memory::with(|memory| {
+            let protection = memory
+                .protection(address, len)
+                .map_err(|_| Errno::ENOMEM)?;
+            memory.unmap(address, len)?;
+            memory.map(address, len, protection)
+        })?;
+    }
+    Ok(0)
+}
+
+/// Nothing is written back: file mappings are copies.
+fn msync(args: &Args) -> Result<usize, Errno> {
+    range(args).map(|_| 0)
+}
+
+/// All memory stays where it is anyway.
+fn mlock(args: &Args) -> Result<usize, Errno> {
+    user::check(args[0], args[1]).map_err(|_| Errno::ENOMEM)?;
+    Ok(0)
+}

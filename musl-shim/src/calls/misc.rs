@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What fits nowhere else: the system's name and size, random bytes, threads that cannot be made yet.
+
+use libposix_poll::errno::Errno;
+
+use crate::abi::{Sysinfo, Timespec, Utsname};
+use crate::clock::{self, SECOND};
+use crate::dispatch::{Args, Call};
+use crate::info::info;
+use crate::{memory, random, user, wait};
+
+/// The calls of this area.
+pub const CALLS: &[Call] = &[
+    Call::new("uname", 63, uname),
+    Call::new("sysinfo", 99, sysinfo),
+    Call::new("futex", 202, futex),
+    Call::new("getrandom", 318, getrandom),
+];
+
+fn field(text: &str) -> [u8; 65] {
+    let mut field = [0; 65];
+    field[..text.len()].copy_from_slice(text.as_bytes());
+    field
+}
+
+/// `Linux`, since that is the interface that programs find; the kernel is told apart in `version`.
+fn uname(args: &Args) -> Result<usize, Errno> {
+    let version = match info().queue_kernel {
+        0 => "seL4 5.0.0",
+        _ => "seL4 5.0.0 with notification queues",
+    };
+    let name = Utsname {
+        sysname: field("Linux"),
+        nodename: field("sel4"),
+        release: field("6.1.0-posix-poll"),
+        version: field(version),
+        machine: field("x86_64"),
+        domainname: field("(none)"),
+    };
+    user::write(args[0], name)?;
+    Ok(0)
+}
+
+/// Free memory is what this process has not mapped: the servers' share is not known here.
+fn sysinfo(args: &Args) -> Result<usize, Errno> {
+    let used = memory::with(|memory| memory.committed()) as u64;
+    let answer = Sysinfo {
+        uptime: (clock::monotonic() / SECOND) as i64,
+        loads: [0; 3],
+        totalram: info().memory,
+        freeram: info().memory.saturating_sub(used),
+        sharedram: 0,
+        bufferram: 0,
+        totalswap: 0,
+        freeswap: 0,
+        procs: 1,
+        pad: 0,
+        totalhigh: 0,
+        freehigh: 0,
+        mem_unit: 1,
+        tail: 0,
+    };
+    user::write(args[0], answer)?;
+    Ok(0)
+}
+
+/// With one thread nobody could wake a waiter: a wait ends at its timeout, or never, as it would on Linux.
+fn futex(args: &Args) -> Result<usize, Errno> {
+    const FUTEX_WAIT: u32 = 0;
+    const FUTEX_WAKE: u32 = 1;
+    const FUTEX_REQUEUE: u32 = 3;
+    /// FUTEX_PRIVATE_FLAG, FUTEX_CLOCK_REALTIME.
+    const FLAGS: u32 = 0x180;
+    match args[1] as u32 & !FLAGS {
+        FUTEX_WAIT => {
+            if user::read::<u32>(args[0])? != args[2] as u32 {
+                return Err(Errno::EAGAIN);
+            }
+            let timeout: Option<Timespec> = user::read_optional(args[3])?;
+            let deadline = timeout.map(|t| clock::deadline(&t)).transpose()?;
+            wait::until(deadline.unwrap_or(u64::MAX))?;
+            Err(Errno::ETIMEDOUT)
+        }
+        FUTEX_WAKE | FUTEX_REQUEUE => Ok(0),
+        _ => Err(Errno::ENOSYS),
+    }
+}
+
+fn getrandom(args: &Args) -> Result<usize, Errno> {
+    let buffer = user::bytes_mut(args[0], args[1].min(user::MAX_TRANSFER))?;
+    random::fill(buffer);
+    Ok(buffer.len())
+}

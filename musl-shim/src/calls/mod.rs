@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The system calls, a file per area. Each handler copies its arguments in, acts, and copies only the results out.
+
+use crate::dispatch::Call;
+
+mod file;
+mod io;
+mod memory;
+mod misc;
+mod poll;
+mod process;
+mod signal;
+mod socket;
+mod time;
+
+/// The tables of all areas.
+pub const AREAS: [&[Call]; 9] = [
+    io::CALLS,
+    file::CALLS,
+    poll::CALLS,
+    socket::CALLS,
+    memory::CALLS,
+    time::CALLS,
+    process::CALLS,
+    signal::CALLS,
+    misc::CALLS,
+];

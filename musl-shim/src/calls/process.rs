@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The process: its end, its identity, its limits, its only thread.
+
+use libposix_poll::errno::Errno;
+
+use crate::abi::*;
+use crate::clock::{self, SECOND};
+use crate::dispatch::{Args, Call};
+use crate::process::{self, LIMITS, UID, pid};
+use crate::{server, user};
+
+/// The calls of this area.
+pub const CALLS: &[Call] = &[
+    Call::new("sched_yield", 24, sched_yield),
+    Call::new("getpid", 39, own_id),
+    Call::new("exit", 60, exit),
+    Call::new("umask", 95, umask),
+    Call::new("getrlimit", 97, getrlimit),
+    Call::new("getrusage", 98, getrusage),
+    Call::new("times", 100, times),
+    Call::new("getuid", 102, uid),
+    Call::new("getgid", 104, uid),
+    Call::new("geteuid", 107, uid),
+    Call::new("getegid", 108, uid),
+    Call::new("setpgid", 109, setpgid),
+    Call::new("getppid", 110, getppid),
+    Call::new("getpgrp", 111, own_id),
+    Call::new("getgroups", 115, getgroups),
+    Call::new("getresuid", 118, getresid),
+    Call::new("getresgid", 120, getresid),
+    Call::new("getpgid", 121, id_of),
+    Call::new("getsid", 124, id_of),
+    Call::new("prctl", 157, prctl),
+    Call::new("arch_prctl", 158, arch_prctl),
+    Call::new("setrlimit", 160, setrlimit),
+    Call::new("gettid", 186, own_id),
+    Call::new("sched_setaffinity", 203, sched_setaffinity),
+    Call::new("sched_getaffinity", 204, sched_getaffinity),
+    Call::new("set_tid_address", 218, own_id),
+    Call::new("exit_group", 231, exit),
+    Call::new("set_robust_list", 273, done),
+    Call::new("prlimit64", 302, prlimit64),
+    Call::new("getcpu", 309, getcpu),
+];
+
+fn exit(args: &Args) -> Result<usize, Errno> {
+    server::exit(args[0] as u8)
+}
+
+fn own_id(_: &Args) -> Result<usize, Errno> {
+    Ok(pid())
+}
+
+fn getppid(_: &Args) -> Result<usize, Errno> {
+    Ok(0)
+}
+
+fn uid(_: &Args) -> Result<usize, Errno> {
+    Ok(UID)
+}
+
+fn getresid(args: &Args) -> Result<usize, Errno> {
+    for &at in &args[..3] {
+        user::write(at, UID as u32)?;
+    }
+    Ok(0)
+}
+
+/// Only the own group.
+fn getgroups(args: &Args) -> Result<usize, Errno> {
+    match args[0] as i32 {
+        ..0 => return Err(Errno::EINVAL),
+        0 => {}
+        1.. => user::write(args[1], UID as u32)?,
+    }
+    Ok(1)
+}
+
+/// EPERM for anybody but this process (or 0, which means it).
+fn require_self(id: usize) -> Result<(), Errno> {
+    if id as u32 == 0 || id as u32 as usize == pid() {
+        Ok(())
+    } else {
+        Err(Errno::ESRCH)
+    }
+}
+
+fn id_of(args: &Args) -> Result<usize, Errno> {
+    require_self(args[0])?;
+    Ok(pid())
+}
+
+fn setpgid(args: &Args) -> Result<usize, Errno> {
+    require_self(args[0])?;
+    require_self(args[1]).map_err(|_| Errno::EPERM)?;
+    Ok(0)
+}
+
+/// Nothing is ever created that the mask could apply to.
+fn umask(_: &Args) -> Result<usize, Errno> {
+    Ok(0o022)
+}
+
+/// Nothing to do for one thread.
+fn done(_: &Args) -> Result<usize, Errno> {
+    Ok(0)
+}
+
+fn sched_yield(_: &Args) -> Result<usize, Errno> {
+    sel4_bindings::yield_();
+    Ok(0)
+}
+
+/// One processor.
+fn sched_getaffinity(args: &Args) -> Result<usize, Errno> {
+    require_self(args[0])?;
+    if args[1] < 8 || !args[1].is_multiple_of(8) {
+        return Err(Errno::EINVAL);
+    }
+    user::write(args[2], 1u64)?;
+    Ok(8)
+}
+
+fn sched_setaffinity(args: &Args) -> Result<usize, Errno> {
+    require_self(args[0])?;
+    match user::read::<u8>(args[2]) {
+        Ok(mask) if args[1] != 0 && mask & 1 == 0 => Err(Errno::EINVAL),
+        Ok(_) if args[1] == 0 => Err(Errno::EINVAL),
+        Ok(_) => Ok(0),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn getcpu(args: &Args) -> Result<usize, Errno> {
+    user::write_optional(args[0], 0u32)?;
+    user::write_optional(args[1], 0u32)?;
+    Ok(0)
+}
+
+/// <https://man7.org/linux/man-pages/man2/arch_prctl.2.html>: the thread pointer.
+fn arch_prctl(args: &Args) -> Result<usize, Errno> {
+    const ARCH_SET_FS: usize = 0x1002;
+    const ARCH_GET_FS: usize = 0x1003;
+    match args[0] {
+        ARCH_SET_FS => {
+            user::check(args[1], 1).map_err(|_| Errno::EPERM)?;
+            server::ask_root(vfs_hooks::wire::root::SET_TLS, [args[1] as u64, 0, 0])?;
+            process::set_tls(args[1]);
+            Ok(0)
+        }
+        ARCH_GET_FS => user::write(args[1], process::tls() as u64).map(|()| 0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Names of threads and wishes that do no harm when ignored.
+fn prctl(args: &Args) -> Result<usize, Errno> {
+    const PR_SET_PDEATHSIG: usize = 1;
+    const PR_GET_DUMPABLE: usize = 3;
+    const PR_SET_DUMPABLE: usize = 4;
+    const PR_SET_KEEPCAPS: usize = 8;
+    const PR_SET_NAME: usize = 15;
+    const PR_GET_NAME: usize = 16;
+    const PR_SET_NO_NEW_PRIVS: usize = 38;
+    match args[0] {
+        PR_SET_PDEATHSIG | PR_GET_DUMPABLE | PR_SET_DUMPABLE | PR_SET_KEEPCAPS
+        | PR_SET_NO_NEW_PRIVS => Ok(0),
+        PR_SET_NAME => {
+            let mut name = [0; 16];
+            for (i, byte) in name[..15].iter_mut().enumerate() {
+                *byte = user::read(args[1] + i)?;
+                if *byte == 0 {
+                    break;
+                }
+            }
+            process::set_name(name);
+            Ok(0)
+        }
+        PR_GET_NAME => user::write(args[1], process::name()).map(|()| 0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// A limit's number from a call's argument.
+fn limit_number(argument: usize) -> Result<usize, Errno> {
+    let number = argument as u32 as usize;
+    if number < LIMITS {
+        Ok(number)
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+fn getrlimit(args: &Args) -> Result<usize, Errno> {
+    user::write(args[1], process::rlimit(limit_number(args[0])?))?;
+    Ok(0)
+}
+
+fn setrlimit(args: &Args) -> Result<usize, Errno> {
+    let number = limit_number(args[0])?;
+    let new: Rlimit = user::read(args[1])?;
+    if new.rlim_cur > new.rlim_max {
+        return Err(Errno::EINVAL);
+    }
+    if new.rlim_max > process::rlimit(number).rlim_max {
+        return Err(Errno::EPERM);
+    }
+    process::set_rlimit(number, new);
+    Ok(0)
+}
+
+fn prlimit64(args: &Args) -> Result<usize, Errno> {
+    let [id, number, new, old, ..] = *args;
+    require_self(id)?;
+    let before = process::rlimit(limit_number(number)?);
+    if new != 0 {
+        setrlimit(&[number, new, 0, 0, 0, 0])?;
+    }
+    user::write_optional(old, before)?;
+    Ok(0)
+}
+
+/// All time since the start counts as this process's.
+fn getrusage(args: &Args) -> Result<usize, Errno> {
+    const RUSAGE_CHILDREN: i32 = -1;
+    const RUSAGE_THREAD: i32 = 1;
+    let used = match args[0] as i32 {
+        0 | RUSAGE_THREAD => clock::since_start(),
+        RUSAGE_CHILDREN => 0,
+        _ => return Err(Errno::EINVAL),
+    };
+    let zero = Timeval {
+        tv_sec: 0,
+        tv_usec: 0,
+    };
+    let usage = Rusage {
+        ru_utime: Timeval {
+            tv_sec: (used / SECOND) as i64,
+            tv_usec: (used % SECOND / 1000) as i64,
+        },
+        ru_stime: zero,
+        others: [0; 14],
+    };
+    user::write(args[1], usage)?;
+    Ok(0)
+}
+
+fn times(args: &Args) -> Result<usize, Errno> {
+    const TICK: u64 = SECOND / 100;
+    let used = (clock::since_start() / TICK) as i64;
+    let times = Tms {
+        tms_utime: used,
+        tms_stime: 0,
+        tms_cutime: 0,
+        tms_cstime: 0,
+    };
+    user::write_optional(args[0], times)?;
+    Ok((clock::monotonic() / TICK) as usize)
+}

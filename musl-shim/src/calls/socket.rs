@@ -1,0 +1,1 @@
+use crate::dispatch::Call; pub const CALLS: &[Call] = &[];

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The fd table: numbers to open files. Lowest free number first (open(2)), by a bitmap with a hint.
+
+use alloc::vec::Vec;
+
+/// What a number stands for.
+#[derive(Clone, Debug)]
+pub struct Slot<F> {
+    /// The open file, shared by its duplicates.
+    pub file: F,
+    /// FD_CLOEXEC.
+    pub close_on_exec: bool,
+}
+
+/// The table. `F` is a counted reference to an open file.
+#[derive(Debug)]
+pub struct FdTable<F> {
+    slots: Vec<Option<Slot<F>>>,
+    /// A set bit: in use.
+    used: Vec<u64>,
+    /// No word before this one has a free bit.
+    hint: usize,
+}
+
+impl<F: Clone> Default for FdTable<F> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<F: Clone> FdTable<F> {
+    /// An empty table.
+    pub const fn new() -> Self {
+        FdTable {
+            slots: Vec::new(),
+            used: Vec::new(),
+            hint: 0,
+        }
+    }
+
+    /// The open file of `fd`.
+    #[inline]
+    pub fn get(&self, fd: usize) -> Option<&F> {
+        match self.slots.get(fd) {
+            Some(Some(slot)) => Some(&slot.file),
+            _ => None,
+        }
+    }
+
+    /// All of `fd`'s slot.
+    pub fn slot_mut(&mut self, fd: usize) -> Option<&mut Slot<F>> {
+        self.slots.get_mut(fd)?.as_mut()
+    }
+
+    /// The lowest free number from `least` on, below `limit`.
+    fn lowest(&self, least: usize, limit: usize) -> Option<usize> {
+        let mut word = (least / 64).max(self.hint);
+        loop {
+            let mut free = !self.used.get(word).copied().unwrap_or(0);
+            if word == least / 64 {
+                free &= u64::MAX << (least % 64);
+            }
+            if free != 0 {
+                let fd = word * 64 + free.trailing_zeros() as usize;
+                return (fd < limit).then_some(fd);
+            }
+            word += 1;
+        }
+    }
+
+    /// Gives `file` the lowest free number from `least` on; `None`: none is free below `limit` (EMFILE).
+    pub fn insert(
+        &mut self,
+        file: F,
+        close_on_exec: bool,
+        least: usize,
+        limit: usize,
+    ) -> Option<usize> {
+        let fd = self.lowest(least, limit)?;
+        self.replace(fd, file, close_on_exec);
+        Some(fd)
+    }
+
+    /// Whether `n` more numbers are free below `limit`.
+    pub fn has_room(&self, n: usize, limit: usize) -> bool {
+        let mut least = 0;
+        (0..n).all(|_| {
+            let fd = self.lowest(least, limit);
+            least = fd.map_or(least, |fd| fd + 1);
+            fd.is_some()
+        })
+    }
+
+    /// Gives `file` the number `fd`; returns what was there.
+    pub fn replace(&mut self, fd: usize, file: F, close_on_exec: bool) -> Option<F> {
+        if fd >= self.slots.len() {
+            let len = (fd + 1).next_multiple_of(64);
+            self.slots.resize_with(len, || None);
+            self.used.resize(len / 64, 0);
+        }
+        self.used[fd / 64] |= 1 << (fd % 64);
+        while self.used.get(self.hint) == Some(&u64::MAX) {
+            self.hint += 1;
+        }
+        let slot = Slot {
+            file,
+            close_on_exec,
+        };
+        self.slots[fd].replace(slot).map(|old| old.file)
+    }
+
+    /// Frees the number.
+    pub fn remove(&mut self, fd: usize) -> Option<F> {
+        let slot = self.slots.get_mut(fd)?.take()?;
+        self.used[fd / 64] &= !(1 << (fd % 64));
+        self.hint = self.hint.min(fd / 64);
+        Some(slot.file)
+    }
+
+    /// Numbers and files in use, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &F)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(fd, slot)| Some((fd, &slot.as_ref()?.file)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    #[test]
+    fn lowest_free_number_first() {
+        let mut table = FdTable::new();
+        for fd in 0..200 {
+            assert_eq!(table.insert(Rc::new(fd), false, 0, 1000), Some(fd));
+        }
+        for fd in [150, 7, 64] {
+            assert_eq!(*table.remove(fd).unwrap(), fd);
+        }
+        assert_eq!(table.insert(Rc::new(1), false, 0, 1000), Some(7));
+        assert_eq!(table.insert(Rc::new(1), false, 65, 1000), Some(150));
+        assert_eq!(table.insert(Rc::new(1), false, 0, 1000), Some(64));
+        assert_eq!(table.insert(Rc::new(1), false, 0, 1000), Some(200));
+        assert_eq!(table.insert(Rc::new(1), false, 500, 1000), Some(500));
+    }
+
+    #[test]
+    fn limit_is_kept() {
+        let mut table = FdTable::new();
+        for _ in 0..3 {
+            table.insert((), false, 0, 3).unwrap();
+        }
+        assert_eq!(table.insert((), false, 0, 3), None);
+        assert_eq!(table.insert((), false, 100, 100), None);
+        table.remove(1);
+        assert!(table.has_room(1, 3) && !table.has_room(2, 3) && table.has_room(2, 4));
+    }
+
+    #[test]
+    fn replace_and_missing() {
+        let mut table = FdTable::new();
+        assert!(table.get(0).is_none() && table.remove(5).is_none());
+        assert_eq!(table.replace(90, 'a', true), None);
+        assert_eq!(table.replace(90, 'b', false), Some('a'));
+        assert!(!table.slot_mut(90).unwrap().close_on_exec);
+        assert_eq!(table.iter().collect::<std::vec::Vec<_>>(), [(90, &'b')]);
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! /dev/null, zero, full, urandom: always ready, not for epoll.
+
+use libposix_poll::errno::Errno;
+
+use super::{File, Mappable, character_stat};
+use crate::abi::Stat;
+use crate::random;
+
+/// Which one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// Takes all, gives nothing.
+    Null,
+    /// Takes all, gives zeroes.
+    Zero,
+    /// Takes nothing (ENOSPC), gives zeroes.
+    Full,
+    /// Takes all, gives random bytes.
+    Random,
+}
+
+impl Device {
+    /// The device at a plain path.
+    pub fn at(path: &[u8]) -> Option<Device> {
+        Some(match path {
+            b"dev/null" => Device::Null,
+            b"dev/zero" => Device::Zero,
+            b"dev/full" => Device::Full,
+            b"dev/urandom" | b"dev/random" => Device::Random,
+            _ => return None,
+        })
+    }
+}
+
+impl File for Device {
+    fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        match self {
+            Device::Null => return Ok(0),
+            Device::Zero | Device::Full => buffer.fill(0),
+            Device::Random => random::fill(buffer),
+        }
+        Ok(buffer.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], _: u64) -> Result<usize, Errno> {
+        self.read(buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match self {
+            Device::Full if !bytes.is_empty() => Err(Errno::ENOSPC),
+            _ => Ok(bytes.len()),
+        }
+    }
+
+    fn write_at(&self, bytes: &[u8], _: u64) -> Result<usize, Errno> {
+        self.write(bytes)
+    }
+
+    fn seek(&self, _: i64, _: usize) -> Result<u64, Errno> {
+        Ok(0)
+    }
+
+    fn stat(&self) -> Stat {
+        // The minor numbers of Linux's memory devices.
+        let minor = match self {
+            Device::Null => 3,
+            Device::Zero => 5,
+            Device::Full => 7,
+            Device::Random => 9,
+        };
+        character_stat(1, minor)
+    }
+
+    fn mappable(&self) -> Result<Mappable, Errno> {
+        match self {
+            Device::Zero => Ok(Mappable::Zero),
+            _ => Err(Errno::ENODEV),
+        }
+    }
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Open files: what every kind of file does, and the process's fd table.
+//!
+//! Reads and writes here never block: EAGAIN says that they would. The call decides what comes of it (see [`crate::calls`]).
+
+use alloc::rc::Rc;
+use core::cell::Cell;
+use core::fmt;
+
+use libposix_poll::errno::Errno;
+
+use crate::abi::*;
+use crate::archive::Archive;
+use crate::fd_table::FdTable;
+use crate::info::info;
+use crate::process::{self, UID};
+use crate::shared::Shared;
+
+pub mod archive_file;
+pub mod device;
+pub mod lookup;
+pub mod terminal;
+
+/// st_dev of the archive.
+const ARCHIVE_DEVICE: u64 = 1;
+/// st_dev of what has no place in the tree.
+const ANONYMOUS_DEVICE: u64 = 2;
+/// st_blksize everywhere.
+const BLOCK: i64 = 4096;
+
+/// What can be mapped.
+#[derive(Clone, Copy, Debug)]
+pub enum Mappable {
+    /// Zeroed memory.
+    Zero,
+    /// A copy of these bytes.
+    Bytes(&'static [u8]),
+}
+
+/// A kind of file. Each default is what Linux answers for a kind that cannot do it.
+#[allow(unused_variables, reason = "the defaults ignore their arguments")]
+pub trait File {
+    /// Takes bytes. EAGAIN: none now.
+    fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Takes bytes at a position.
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, Errno> {
+        Err(Errno::ESPIPE)
+    }
+
+    /// Puts bytes; fewer than all means that the rest would block. EAGAIN: none now.
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Puts bytes at a position.
+    fn write_at(&self, bytes: &[u8], position: u64) -> Result<usize, Errno> {
+        Err(Errno::ESPIPE)
+    }
+
+    /// lseek(2).
+    fn seek(&self, offset: i64, whence: usize) -> Result<u64, Errno> {
+        Err(Errno::ESPIPE)
+    }
+
+    /// fstat(2).
+    fn stat(&self) -> Stat {
+        Stat {
+            st_mode: 0o600,
+            ..empty_stat()
+        }
+    }
+
+    /// ioctl(2) beyond what all files have.
+    fn ioctl(&self, request: u32, argument: usize) -> Result<usize, Errno> {
+        Err(Errno::ENOTTY)
+    }
+
+    /// FIONREAD.
+    fn bytes_to_read(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether a vectored write must go in one piece if it is short.
+    fn gathers(&self) -> bool {
+        false
+    }
+
+    /// F_GETPIPE_SZ.
+    fn pipe_size(&self) -> Option<usize> {
+        None
+    }
+
+    /// What mmap(2) maps.
+    fn mappable(&self) -> Result<Mappable, Errno> {
+        Err(Errno::ENODEV)
+    }
+
+    /// The plain path, if it is a directory.
+    fn directory(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// getdents64(2).
+    fn read_entries(&self, address: usize, len: usize) -> Result<usize, Errno> {
+        Err(Errno::ENOTDIR)
+    }
+}
+
+/// An open file description: what duplicates of an fd share.
+pub struct OpenFile<F: ?Sized = dyn File> {
+    /// Access mode and status flags (O_*).
+    flags: Cell<u32>,
+    /// The file itself.
+    pub file: F,
+}
+
+impl fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenFile({:#o})", self.flags.get())
+    }
+}
+
+/// Flags that F_SETFL can change.
+const SETTABLE: u32 = O_APPEND | O_NONBLOCK;
+
+impl<F: File + 'static> OpenFile<F> {
+    /// Opens `file` with access mode and status of `flags`.
+    pub fn new(file: F, flags: u32) -> Rc<OpenFile> {
+        Rc::new(OpenFile {
+            flags: Cell::new(flags & (O_ACCMODE | SETTABLE | O_DIRECTORY)),
+            file,
+        })
+    }
+}
+
+impl OpenFile {
+    /// O_RDONLY, O_WRONLY or O_RDWR.
+    pub fn access(&self) -> u32 {
+        self.flags.get() & O_ACCMODE
+    }
+
+    /// What F_GETFL says.
+    pub fn flags(&self) -> u32 {
+        self.flags.get()
+    }
+
+    /// F_SETFL.
+    pub fn set_flags(&self, flags: u32) {
+        self.flags
+            .set(self.flags.get() & !SETTABLE | flags & SETTABLE);
+    }
+
+    /// O_NONBLOCK.
+    #[inline]
+    pub fn is_nonblocking(&self) -> bool {
+        self.flags.get() & O_NONBLOCK != 0
+    }
+
+    /// EBADF unless it is open for reading.
+    #[inline]
+    pub fn for_reading(&self) -> Result<(), Errno> {
+        if self.access() == O_WRONLY {
+            Err(Errno::EBADF)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// EBADF unless it is open for writing.
+    #[inline]
+    pub fn for_writing(&self) -> Result<(), Errno> {
+        if self.access() == O_RDONLY {
+            Err(Errno::EBADF)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+static FILES: Shared<FdTable<Rc<OpenFile>>> = Shared::new(FdTable::new());
+static TREE: Shared<Option<Archive>> = Shared::new(None);
+static DIRECTORY: Shared<Option<Rc<[u8]>>> = Shared::new(None);
+
+/// Opens the standard files and reads the archive's index.
+pub fn start() {
+    // SAFETY: the root server maps that many bytes there, read-only, for the life of the process; they never change.
+    let bytes = unsafe {
+        core::slice::from_raw_parts(
+            vfs_hooks::process::ARCHIVE as *const u8,
+            info().archive_len as usize,
+        )
+    };
+    *TREE.lock() = Some(Archive::parse(bytes));
+    *DIRECTORY.lock() = Some(Rc::from(&b""[..]));
+    let terminal = OpenFile::new(terminal::Terminal, O_RDWR);
+    for fd in 0..3 {
+        FILES.lock().replace(fd, terminal.clone(), false);
+    }
+}
+
+/// Looks something up in the archive.
+pub fn archive<R>(work: impl FnOnce(&Archive) -> R) -> R {
+    work(TREE.lock().as_ref().expect("start() ran"))
+}
+
+/// The working directory's plain path.
+pub fn working_directory() -> Rc<[u8]> {
+    DIRECTORY.lock().clone().expect("start() ran")
+}
+
+/// Sets the working directory.
+pub fn set_working_directory(path: &[u8]) {
+    *DIRECTORY.lock() = Some(path.into());
+}
+
+/// The fd table, for what the functions here do not cover. Nothing may be dropped while it is borrowed: a file's end can come back here.
+pub fn table() -> crate::shared::Guard<'static, FdTable<Rc<OpenFile>>> {
+    FILES.lock()
+}
+
+/// The open file of an fd, as an argument of a call.
+#[inline]
+pub fn get(fd: usize) -> Result<Rc<OpenFile>, Errno> {
+    // Only the low 32 bits of an int argument count.
+    FILES
+        .lock()
+        .get(fd as u32 as usize)
+        .cloned()
+        .ok_or(Errno::EBADF)
+}
+
+/// The lowest free fd for a new open file. `flags`: O_CLOEXEC.
+pub fn install(file: Rc<OpenFile>, flags: u32) -> Result<usize, Errno> {
+    let limit = process::file_limit();
+    let fd = FILES
+        .lock()
+        .insert(file.clone(), flags & O_CLOEXEC != 0, 0, limit);
+    fd.ok_or(Errno::EMFILE)
+}
+
+/// Two fds at once, or none.
+pub fn install_pair(files: [Rc<OpenFile>; 2], flags: u32) -> Result<[usize; 2], Errno> {
+    if !FILES.lock().has_room(2, process::file_limit()) {
+        return Err(Errno::EMFILE);
+    }
+    let [first, second] = files;
+    Ok([install(first, flags)?, install(second, flags)?])
+}
+
+/// Closes an fd.
+pub fn close(fd: usize) -> Result<(), Errno> {
+    let file = FILES.lock().remove(fd as u32 as usize);
+    // Dropped here, when the table is no longer borrowed.
+    file.map(drop).ok_or(Errno::EBADF)
+}
+
+/// All fields zero but what every file has.
+pub fn empty_stat() -> Stat {
+    let zero = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    Stat {
+        st_dev: ANONYMOUS_DEVICE,
+        st_ino: 1,
+        st_nlink: 1,
+        st_mode: 0,
+        st_uid: UID as u32,
+        st_gid: UID as u32,
+        pad: 0,
+        st_rdev: 0,
+        st_size: 0,
+        st_blksize: BLOCK,
+        st_blocks: 0,
+        st_atime: zero,
+        st_mtime: zero,
+        st_ctime: zero,
+        reserved: [0; 3],
+    }
+}
+
+/// What stat(2) says about a character device.
+pub fn character_stat(major: u64, minor: u64) -> Stat {
+    Stat {
+        st_mode: S_IFCHR | 0o666,
+        st_rdev: major << 8 | minor,
+        st_ino: major << 8 | minor,
+        ..empty_stat()
+    }
+}

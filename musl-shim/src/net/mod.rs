@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Sockets.
+
+pub mod address;
+pub mod options;
+pub mod ports;

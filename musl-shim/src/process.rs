@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The process itself: how it starts, who it is, its limits.
+
+use vfs_hooks::process::INFO_MAGIC;
+
+use crate::abi::Rlimit;
+use crate::info::info;
+use crate::shared::Shared;
+use crate::{clock, files, heap, memory, random};
+
+/// Real, effective and saved user and group id: not root, so that daemons do not try to become somebody else.
+pub const UID: usize = 1000;
+
+/// First limit on open files, soft and hard. More than Linux's 1024, since nobody here calls `ulimit`.
+const FILES: u64 = 65_536;
+/// How far the limit on open files can be raised.
+const MOST_FILES: u64 = 1 << 20;
+const RLIM_INFINITY: u64 = u64::MAX;
+/// Number of RLIMIT_STACK.
+const STACK: usize = 3;
+/// Number of RLIMIT_CORE.
+const CORE: usize = 4;
+/// Number of RLIMIT_NOFILE.
+const NOFILE: usize = 7;
+/// How many limits there are.
+pub const LIMITS: usize = 16;
+
+const fn limit(both: u64) -> Rlimit {
+    Rlimit {
+        rlim_cur: both,
+        rlim_max: both,
+    }
+}
+
+static RLIMITS: Shared<[Rlimit; LIMITS]> = Shared::new({
+    let mut limits = [limit(RLIM_INFINITY); LIMITS];
+    limits[STACK] = limit(vfs_hooks::process::STACK_SIZE as u64);
+    limits[CORE] = limit(0);
+    limits[NOFILE] = Rlimit {
+        rlim_cur: FILES,
+        rlim_max: MOST_FILES,
+    };
+    limits
+});
+
+/// Makes the shim ready; runs once, before any C code.
+pub fn start() {
+    if info().magic != INFO_MAGIC {
+        // Not started by our root server: there is nobody to tell.
+        // SAFETY: stops the program at once; nothing after it runs.
+        unsafe { core::arch::asm!("ud2", options(noreturn)) };
+    }
+    sel4_bindings::set_kernel(match info().queue_kernel {
+        0 => sel4_bindings::Kernel::Stock,
+        _ => sel4_bindings::Kernel::Queue,
+    });
+    clock::start();
+    heap::start();
+    memory::start();
+    random::start();
+    files::start();
+}
+
+/// Process id, and thread id of the only thread.
+pub fn pid() -> usize {
+    info().process as usize
+}
+
+/// A limit; the caller checks the number.
+pub fn rlimit(number: usize) -> Rlimit {
+    RLIMITS.lock()[number]
+}
+
+/// Sets a limit; the caller checks number and values.
+pub fn set_rlimit(number: usize, limit: Rlimit) {
+    RLIMITS.lock()[number] = limit;
+}
+
+/// Numbers below this can be open files.
+pub fn file_limit() -> usize {
+    RLIMITS.lock()[NOFILE].rlim_cur as usize
+}
+
+/// The thread pointer that was set.
+static TLS: Shared<usize> = Shared::new(0);
+
+/// Remembers the thread pointer.
+pub fn set_tls(base: usize) {
+    *TLS.lock() = base;
+}
+
+/// The thread pointer.
+pub fn tls() -> usize {
+    *TLS.lock()
+}
+
+/// The thread's name, as prctl(PR_SET_NAME) has it.
+static NAME: Shared<[u8; 16]> = Shared::new([0; 16]);
+
+/// Sets the thread's name.
+pub fn set_name(name: [u8; 16]) {
+    *NAME.lock() = name;
+}
+
+/// The thread's name.
+pub fn name() -> [u8; 16] {
+    *NAME.lock()
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Requests to the servers: one message, one answer (see [`vfs_hooks::wire`]).
+
+use core::sync::atomic::Ordering;
+
+use libposix_poll::errno::Errno;
+use sel4_bindings::{CPtr, Message, MessageInfo, call, get_mr, set_mr};
+use vfs_hooks::process::{OWN, cptr, slot};
+use vfs_hooks::wire::{MAX_BYTES, net, root};
+
+use crate::info::stats;
+
+const ROOT: CPtr = CPtr(cptr(OWN, slot::ROOT));
+const NET: CPtr = CPtr(cptr(OWN, slot::NET));
+
+/// An answer's words after the errno.
+type Words = [u64; 3];
+
+fn request(server: CPtr, label: u64, words: [u64; 4], len: usize) -> Result<Message, Errno> {
+    stats().server_calls.fetch_add(1, Ordering::Relaxed);
+    let reply = call(server, MessageInfo::new(label, 0, len), words);
+    match reply.mrs[0] {
+        0 => Ok(reply),
+        errno => Err(Errno::from_raw(errno as i32)),
+    }
+}
+
+/// Asks the root server.
+pub fn ask_root(label: u64, words: [u64; 3]) -> Result<Words, Errno> {
+    let [a, b, c] = words;
+    let reply = request(ROOT, label, [a, b, c, 0], 3)?;
+    Ok([reply.mrs[1], reply.mrs[2], reply.mrs[3]])
+}
+
+/// Asks the net server.
+pub fn ask_net(label: u64, words: [u64; 3]) -> Result<Words, Errno> {
+    let [a, b, c] = words;
+    let reply = request(NET, label, [a, b, c, 0], 3)?;
+    Ok([reply.mrs[1], reply.mrs[2], reply.mrs[3]])
+}
+
+/// The number made of up to eight bytes.
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// Sends bytes to the console, or to the system's log.
+pub fn send_bytes(label: u64, bytes: &[u8]) -> Result<(), Errno> {
+    debug_assert!(label == root::CONSOLE_WRITE || label == root::LOG);
+    for part in bytes.chunks(MAX_BYTES) {
+        let mut mrs = [part.len() as u64, 0, 0, 0];
+        for (i, chunk) in part.chunks(8).enumerate() {
+            match mrs.get_mut(i + 1) {
+                Some(register) => *register = word(chunk),
+                None => set_mr(i + 1, word(chunk)),
+            }
+        }
+        request(ROOT, label, mrs, 1 + part.len().div_ceil(8))?;
+    }
+    Ok(())
+}
+
+/// Takes console input; 0 is its end, EAGAIN none yet.
+pub fn console_read(buffer: &mut [u8]) -> Result<usize, Errno> {
+    let most = buffer.len().min(MAX_BYTES);
+    let reply = request(ROOT, root::CONSOLE_READ, [most as u64, 0, 0, 0], 1)?;
+    let len = (reply.mrs[1] as usize).min(most);
+    for (i, chunk) in buffer[..len].chunks_mut(8).enumerate() {
+        let word = match reply.mrs.get(i + 2) {
+            Some(register) => *register,
+            None => get_mr(i + 2),
+        };
+        chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+    }
+    Ok(len)
+}
+
+/// Ends the process.
+pub fn exit(status: u8) -> ! {
+    loop {
+        call(
+            ROOT,
+            MessageInfo::new(root::EXIT, 0, 1),
+            [u64::from(status), 0, 0, 0],
+        );
+    }
+}
+
+/// Whether there is a net server.
+pub fn has_net() -> bool {
+    crate::info::info().address != 0
+}
+
+/// Rings the net server's doorbell.
+pub fn ring_doorbell() {
+    stats().doorbells.fetch_add(1, Ordering::Relaxed);
+    sel4_bindings::signal(CPtr(cptr(OWN, slot::DOORBELL)));
+}
+
+/// Gives a port back.
+pub fn unbind(port: u16) {
+    // The net server refuses only a port that is not ours; then there is nothing to give back.
+    let _ = ask_net(net::UNBIND, [u64::from(port), 0, 0]);
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! POSIX signals of a process with one thread that only signals itself: raise, kill(getpid()), SIGPIPE.
+//!
+//! A signal is marked pending and delivered when a call returns: ignored, ends the program, or its handler runs there, on the
+//! program's stack, as a function call. Nothing is borrowed then, so a handler may make calls or leave by longjmp.
+
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use libposix_poll::errno::Errno;
+
+use crate::abi::Sigaction;
+use crate::server;
+use crate::shared::Shared;
+
+/// Highest signal.
+pub const LAST: usize = 64;
+/// Ends the program unasked.
+pub const SIGKILL: usize = 9;
+/// A write to something that nobody reads.
+pub const SIGPIPE: usize = 13;
+const SIGCHLD: usize = 17;
+const SIGCONT: usize = 18;
+/// Stops the program: not supported, ignored.
+pub const SIGSTOP: usize = 19;
+const SIGTTOU: usize = 22;
+const SIGURG: usize = 23;
+const SIGWINCH: usize = 28;
+
+const SIG_DFL: u64 = 0;
+const SIG_IGN: u64 = 1;
+const SA_SIGINFO: u64 = 4;
+const SA_NODEFER: u64 = 0x4000_0000;
+const SA_RESETHAND: u64 = 0x8000_0000;
+const SI_TKILL: i32 = -6;
+
+const DEFAULT: Sigaction = Sigaction {
+    handler: SIG_DFL,
+    flags: 0,
+    restorer: 0,
+    mask: 0,
+};
+
+static ACTIONS: Shared<[Sigaction; LAST]> = Shared::new([DEFAULT; LAST]);
+static MASK: AtomicU64 = AtomicU64::new(0);
+static PENDING: AtomicU64 = AtomicU64::new(0);
+
+/// The bit of a signal in a set.
+pub const fn bit(signal: usize) -> u64 {
+    1 << (signal - 1)
+}
+
+/// Signals that cannot be blocked or handled.
+const UNBLOCKABLE: u64 = bit(SIGKILL) | bit(SIGSTOP);
+
+/// Blocked signals.
+pub fn mask() -> u64 {
+    MASK.load(Relaxed)
+}
+
+/// Sets the blocked signals.
+pub fn set_mask(mask: u64) {
+    MASK.store(mask & !UNBLOCKABLE, Relaxed);
+}
+
+/// Signals that wait to be unblocked.
+pub fn pending() -> u64 {
+    PENDING.load(Relaxed)
+}
+
+/// Takes a pending signal of `set` without running its handler.
+pub fn take(set: u64) -> Option<usize> {
+    let found = pending() & set;
+    if found == 0 {
+        return None;
+    }
+    let signal = found.trailing_zeros() as usize + 1;
+    PENDING.fetch_and(!bit(signal), Relaxed);
+    Some(signal)
+}
+
+/// What is done at `signal`; `new` replaces it.
+pub fn action(signal: usize, new: Option<Sigaction>) -> Result<Sigaction, Errno> {
+    if !(1..=LAST).contains(&signal) || (new.is_some() && bit(signal) & UNBLOCKABLE != 0) {
+        return Err(Errno::EINVAL);
+    }
+    let slot = &mut ACTIONS.lock()[signal - 1];
+    let old = *slot;
+    if let Some(new) = new {
+        *slot = new;
+        if ignores(signal, new.handler) {
+            PENDING.fetch_and(!bit(signal), Relaxed);
+        }
+    }
+    Ok(old)
+}
+
+/// Whether a signal with this handler is thrown away.
+fn ignores(signal: usize, handler: u64) -> bool {
+    let by_default = matches!(signal, SIGCHLD | SIGCONT | SIGSTOP..=SIGTTOU | SIGURG | SIGWINCH);
+    handler == SIG_IGN || (handler == SIG_DFL && by_default)
+}
+
+/// Sends a signal to this process.
+pub fn raise(signal: usize) {
+    if !ignores(signal, ACTIONS.lock()[signal - 1].handler) {
+        PENDING.fetch_or(bit(signal), Relaxed);
+    }
+}
+
+/// Whether a signal would be delivered now.
+#[inline]
+pub fn is_due() -> bool {
+    pending() & !mask() != 0
+}
+
+/// Delivers what is pending and not blocked. Nothing may be borrowed.
+#[inline]
+pub fn deliver() {
+    if is_due() {
+        deliver_all();
+    }
+}
+
+#[cold]
+fn deliver_all() {
+    while let Some(signal) = take(!mask()) {
+        let action = {
+            let slot = &mut ACTIONS.lock()[signal - 1];
+            let action = *slot;
+            if action.flags & SA_RESETHAND != 0 && action.handler != SIG_IGN {
+                slot.handler = SIG_DFL;
+            }
+            action
+        };
+        if ignores(signal, action.handler) {
+            continue;
+        }
+        if action.handler == SIG_DFL {
+            server::exit(128 + signal as u8);
+        }
+        let before = mask();
+        let own = if action.flags & SA_NODEFER == 0 {
+            bit(signal)
+        } else {
+            0
+        };
+        set_mask(before | action.mask | own);
+        run(signal, &action);
+        set_mask(before);
+    }
+}
+
+/// siginfo_t: number, errno, code, then who.
+#[repr(C, align(16))]
+struct Siginfo([i32; 32]);
+
+/// ucontext_t, of which nothing is known here: zero.
+#[repr(C, align(16))]
+struct Ucontext([u8; 968]);
+
+fn run(signal: usize, action: &Sigaction) {
+    let mut info = Siginfo([0; 32]);
+    let pid = crate::process::pid() as i32;
+    info.0[..6].copy_from_slice(&[signal as i32, 0, SI_TKILL, 0, pid, crate::process::UID as i32]);
+    let mut context = Ucontext([0; 968]);
+    let (info, context) = (&raw mut info, &raw mut context);
+    if action.flags & SA_SIGINFO != 0 {
+        // SAFETY: the program gave this address as its handler, of this C type.
+        let handler: extern "C" fn(i32, *mut Siginfo, *mut Ucontext) =
+            unsafe { core::mem::transmute(action.handler as usize) };
+        handler(signal as i32, info, context);
+    } else {
+        // SAFETY: as above.
+        let handler: extern "C" fn(i32) = unsafe { core::mem::transmute(action.handler as usize) };
+        handler(signal as i32);
+    }
+}
+
+/// Runs a blocking call with another mask; EINTR, after the handlers ran, if that mask lets a pending signal through.
+pub fn with_mask<R>(
+    temporary: Option<u64>,
+    call: impl FnOnce() -> Result<R, Errno>,
+) -> Result<R, Errno> {
+    let Some(temporary) = temporary else {
+        return call();
+    };
+    let before = mask();
+    set_mask(temporary);
+    let result = if is_due() {
+        deliver_all();
+        Err(Errno::EINTR)
+    } else {
+        call()
+    };
+    set_mask(before);
+    result
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The net server's logic: TCP for clients whose sockets lie in shared memory. It runs on the host as it does on seL4.
+//!
+//! * smoltcp speaks TCP, one socket to a set; finding the connection of a frame, backlogs, ports, patience and
+//!   TIME-WAIT are ours, so that nothing here grows with the number of connections.
+//! * Bytes go from smoltcp's buffers into the client's rings and back; the client is told by the readiness protocol of
+//!   `vfs-hooks`. A client asks by message only to bind, listen and connect.
+//! * Nothing that a peer or a client writes is believed: a bad frame is dropped, a bad ring ends its connection.
+//! * Time is an argument, the card and the system are traits ([`Card`], [`Platform`]): tests need neither.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `server` | the state, and its turn |
+//! | `segments` | frames: to a connection, a new one, or nobody |
+//! | `serve` | a connection's turn |
+//! | `requests` | bind, listen, connect |
+//! | `connection`, `pump` | a connection; its bytes and states, to and from its slot |
+//! | `client` | what each slot of a client is |
+//! | `listener` | backlog and accept ring |
+//! | `frame`, `tuple`, `ports`, `timers`, `wire` | headers; 4-tuples and TIME-WAIT; ports; deadlines; pooled sockets |
+//! | `link` | between smoltcp and the card |
+#![cfg_attr(not(test), no_std)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+
+mod client;
+mod connection;
+mod errno;
+mod frame;
+mod link;
+mod listener;
+mod ports;
+mod pump;
+mod requests;
+mod segments;
+mod serve;
+mod server;
+mod timers;
+mod tuple;
+mod wire;
+
+pub use errno::Errno;
+pub use link::{Card, MAX_FRAME};
+pub use server::{Config, MAX_CLIENTS, Platform, Server};
+pub use wire::WIRE_SIZE;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Root and process server: the first program on the kernel, and the only one that owns memory.
+//!
+//! It starts the net server and one C program from the boot archive, and then serves their requests
+//! (`vfs_hooks::wire::root`): memory, time, console, notification queues, watches, exit. It never calls anybody, so it can
+//! wait for nobody. Nothing that a process sends is trusted.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `objects` | own CSpace, kernel objects out of untyped memory, page tables |
+//! | `memory` | frames, zeroed; the root server's own views of them |
+//! | `space` | a process's pages: MAP, UNMAP, PROTECT |
+//! | `process` | a process: thread, CSpace, fixed pages |
+//! | `queues` | notification queues and watch slots |
+//! | `network`, `pci` | the network card, channels between the net server and its clients |
+//! | `clock`, `serial`, `console` | devices |
+//! | `boot` | starts the processes |
+//! | `system`, `requests`, `faults` | serves them |
+//!
+//! What needs no kernel is in the library beside this, with tests.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod boot;
+mod clock;
+mod console;
+mod faults;
+mod memory;
+mod network;
+mod objects;
+mod pci;
+mod process;
+mod queues;
+mod requests;
+mod serial;
+mod space;
+mod system;
+
+use core::panic::PanicInfo;
+
+use sel4_bindings::BootInfo;
+
+guest_rt::root_task!(main);
+
+/// Exit status when the root server itself fails.
+const PANICKED: u8 = 125;
+
+fn main(info: BootInfo) -> ! {
+    guest_rt::set_panic_hook(panicked);
+    boot::run(info)
+}
+
+fn panicked(info: &PanicInfo) {
+    log!("root server panicked: {info}");
+    serial::exit(PANICKED);
+}

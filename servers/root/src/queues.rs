@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Notification queues and watch slots of processes.
+
+use alloc::vec::Vec;
+
+use root_server::errno;
+use sel4_bindings::*;
+use vfs_hooks::process::{
+    self, CLIENT_WATCHES, CSPACE_LOW_BITS, LARGE_PAGE, MAX_WATCHES, WATCH_GROUP, WATCHES, notice,
+    queue_buffer, slot,
+};
+
+use crate::memory::{Memory, View};
+use crate::objects::Result;
+use crate::process::Process;
+
+/// A notification queue of a process.
+struct Queue {
+    untyped: CPtr,
+    /// The original capability, which revokes all others and all attachments.
+    cap: CPtr,
+    small: CPtr,
+    /// The buffer that the kernel writes, as the root server sees it.
+    view: View,
+    large: Option<CPtr>,
+}
+
+impl Queue {
+    /// Entries that the kernel has written: the first word of the buffer.
+    fn entries(&self) -> u64 {
+        // SAFETY: the view is mapped while the queue lives; the kernel writes aligned words.
+        unsafe { (self.view.address as *const u64).read_volatile() }
+    }
+}
+
+/// All queues of a process.
+#[derive(Default)]
+pub struct Queues {
+    queues: Vec<Option<Queue>>,
+    /// Entries of queues that are gone.
+    past_entries: u64,
+}
+
+/// What QUEUE_RESIZE returns besides an errno: a collection's badge and position.
+pub type Collected = (u64, u64);
+
+impl Queues {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.queues.iter().flatten().count()
+    }
+
+    /// Entries that the kernel wrote in all of them, ever.
+    pub fn entries(&self) -> u64 {
+        let now: u64 = self.queues.iter().flatten().map(Queue::entries).sum();
+        self.past_entries + now
+    }
+}
+
+impl Process {
+    /// QUEUE_CREATE. Answers with an errno and the queue's number.
+    pub fn create_queue(&mut self, memory: &mut Memory) -> (u64, u64) {
+        if kernel() != Some(Kernel::Queue) {
+            return (errno::ENOSYS, 0);
+        }
+        let queues = &mut self.queues.queues;
+        let number = queues.iter().position(Option::is_none);
+        let number = number.unwrap_or(queues.len());
+        if number >= slot::MAX_QUEUES {
+            return (errno::EMFILE, 0);
+        }
+        if !memory.has_room(16) {
+            return (errno::ENOMEM, 0);
+        }
+        match self.make_queue(memory, number) {
+            Ok(queue) => {
+                let queues = &mut self.queues.queues;
+                match queues.get_mut(number) {
+                    Some(free) => *free = Some(queue),
+                    None => queues.push(Some(queue)),
+                }
+                (errno::OK, number as u64)
+            }
+            Err(_) => (errno::ENOMEM, 0),
+        }
+    }
+
+    fn make_queue(&mut self, memory: &mut Memory, number: usize) -> Result<Queue> {
+        let bits = ObjectType::NotificationQueue.size_bits();
+        let untyped = memory.objects.untyped(bits)?;
+        let cap = memory.objects.slot()?;
+        memory
+            .objects
+            .retype(untyped, ObjectType::NotificationQueue, 0, cap.0, 1)?;
+        let small = memory.frame()?;
+        notification_queue_set_buffer(cap, small)?;
+        let view = memory.view(small, CapRights::READ)?;
+        self.space
+            .map_fixed(memory, small, queue_buffer(number), CapRights::READ)?;
+        let both = CapRights::READ_WRITE;
+        self.give(memory, slot::QUEUES + number, cap, both, CapData::NONE)?;
+        Ok(Queue {
+            untyped,
+            cap,
+            small,
+            view,
+            large: None,
+        })
+    }
+
+    /// QUEUE_RESIZE. Answers with an errno and what was collected.
+    pub fn resize_queue(&mut self, memory: &mut Memory, number: u64) -> (u64, Collected) {
+        match self.enlarge(memory, number as usize) {
+            None => (errno::EINVAL, (0, 0)),
+            Some(Err(_)) => (errno::ENOMEM, (0, 0)),
+            Some(Ok(collected)) => (errno::OK, collected),
+        }
+    }
+
+    /// `None`: no such queue, or it is large already.
+    fn enlarge(&mut self, memory: &mut Memory, number: usize) -> Option<Result<Collected>> {
+        let queue = self.queues.queues.get_mut(number)?.as_mut()?;
+        if queue.large.is_some() {
+            return None;
+        }
+        Some((|| {
+            let frame = memory.large_frame()?;
+            let address = queue_buffer(number) + LARGE_PAGE;
+            self.space
+                .map_fixed(memory, frame, address, CapRights::READ)?;
+            let view = memory.view_large(frame, CapRights::READ)?;
+            queue.large = Some(frame);
+            let message = notification_queue_set_buffer(queue.cap, frame)?;
+            // The old buffer stays mapped in the process, which still copies the collected run out of it.
+            let old = core::mem::replace(&mut queue.view, view);
+            memory.end_view(old)?;
+            Ok((message.badge, message.mrs[0]))
+        })())
+    }
+
+    /// QUEUE_DESTROY. Answers with an errno.
+    pub fn destroy_queue(&mut self, memory: &mut Memory, number: u64) -> u64 {
+        let queues = &mut self.queues.queues;
+        let Some(queue) = queues.get_mut(number as usize).and_then(Option::take) else {
+            return errno::EINVAL;
+        };
+        self.queues.past_entries += queue.entries();
+        // Revoking the untyped memory deletes the process's capability, all attachments and the queue; then nothing writes the
+        // buffers any more.
+        let bits = ObjectType::NotificationQueue.size_bits();
+        let gone = memory
+            .objects
+            .give_back(queue.untyped, bits)
+            .and_then(|()| memory.end_view(queue.view))
+            .and_then(|()| x86_page_unmap(queue.small));
+        if gone.is_ok() {
+            memory.free(queue.small);
+        }
+        if let Some(large) = queue.large
+            && gone.is_ok()
+            && x86_page_unmap(large).is_ok()
+        {
+            memory.free_large(large);
+        }
+        errno::OK
+    }
+
+    /// WATCHES_GROW. `net` is the net server, if there is one. Answers with an errno and the number of watch slots.
+    pub fn grow_watches(&mut self, memory: &mut Memory, net: Option<&mut NetWatches>) -> (u64, u64) {
+        if self.watches + WATCH_GROUP > MAX_WATCHES || !memory.has_room(64) {
+            return (errno::ENOMEM, self.watches as u64);
+        }
+        let grown = match kernel() {
+            Some(Kernel::Queue) => self.add_notifications(memory, net),
+            _ => self.add_badges(memory, net),
+        };
+        match grown {
+            Ok(()) => {
+                self.watches += WATCH_GROUP;
+                (errno::OK, self.watches as u64)
+            }
+            Err(_) => (errno::ENOMEM, self.watches as u64),
+        }
+    }
+
+    /// Queue kernel: a notification for each slot; the process can attach it, the net server signal it.
+    fn add_notifications(
+        &mut self,
+        memory: &mut Memory,
+        net: Option<&mut NetWatches>,
+    ) -> Result<()> {
+        let cnode = match self.watch_cnode {
+            Some(cnode) => cnode,
+            None => {
+                let cnode = memory.objects.cnode(CSPACE_LOW_BITS)?;
+                self.mount(memory, WATCHES, cnode, CSPACE_LOW_BITS)?;
+                *self.watch_cnode.insert(cnode)
+            }
+        };
+        let bits = ObjectType::Notification.size_bits() + WATCH_GROUP.trailing_zeros();
+        let untyped = memory.objects.untyped(bits)?;
+        untyped_retype(
+            untyped,
+            ObjectType::Notification.number(),
+            0,
+            cnode,
+            0,
+            0,
+            self.watches as u64,
+            WATCH_GROUP as u64,
+        )?;
+        let Some(net) = net else {
+            return Ok(());
+        };
+        let signals = net.cnode(memory)?;
+        for watch in self.watches..self.watches + WATCH_GROUP {
+            cnode_mint(
+                signals,
+                watch as u64,
+                CSPACE_LOW_BITS as u8,
+                cnode,
+                watch as u64,
+                CSPACE_LOW_BITS as u8,
+                CapRights::WRITE,
+                CapData::notification(1),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Stock kernel: the net server signals a badge bit of the process's own notification.
+    fn add_badges(&mut self, memory: &mut Memory, net: Option<&mut NetWatches>) -> Result<()> {
+        let Some(net) = net else {
+            return Ok(());
+        };
+        let signals = net.cnode(memory)?;
+        for watch in self.watches..self.watches + WATCH_GROUP {
+            let bit = notice::FIRST_WATCH + watch as u32 % notice::WATCH_BITS;
+            memory.objects.mint_into(
+                signals,
+                watch,
+                CSPACE_LOW_BITS,
+                self.notification,
+                CapRights::WRITE,
+                CapData::notification(1 << bit),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The net server's CNode of one client's watches.
+pub struct NetWatches {
+    client: usize,
+    top: CPtr,
+    cnode: Option<CPtr>,
+}
+
+impl NetWatches {
+    /// Those of `client`, for the net server.
+    pub fn new(net: &Process, client: usize) -> NetWatches {
+        NetWatches {
+            client,
+            top: net.top(),
+            cnode: None,
+        }
+    }
+
+    fn cnode(&mut self, memory: &mut Memory) -> Result<CPtr> {
+        if let Some(cnode) = self.cnode {
+            return Ok(cnode);
+        }
+        let cnode = memory.objects.cnode(CSPACE_LOW_BITS)?;
+        memory.objects.mint_into(
+            self.top,
+            CLIENT_WATCHES + self.client,
+            process::CSPACE_TOP_BITS,
+            cnode,
+            CapRights::ALL,
+            CapData::NONE,
+        )?;
+        Ok(*self.cnode.insert(cnode))
+    }
+}

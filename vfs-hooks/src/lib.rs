@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The readiness protocol between a source and its watchers, and the memory and messages that processes share.
+//!
+//! A *source* (pipe, socket, timer…) has a level, which events hold now, and an edge counter per direction. A
+//! watcher leaves a [`Subscription`](subscription::Subscription) with it. The canonical loop of both sides:
+//!
+//! ```text
+//! source                                  watcher
+//! change the state                        collect (the cookie names a watch)
+//! bump the edge counter      (release)    armed := 1
+//! fence                      (SeqCst)     fence                 (SeqCst)
+//! for each subscription:                  look at level and edges
+//!     armed? armed := 0, signal           decide; sleep only if nothing holds
+//! ```
+//!
+//! No event is lost: of the two fences one comes first in the single total order. If the source's does, the watcher's look
+//! sees the change; if the watcher's does, the source sees `armed` and signals. A spurious signal is harmless: a
+//! cookie says "look here", never "this is ready".
+//!
+//! This crate is a leaf: it knows neither seL4 nor the event core.
+#![no_std]
+#![warn(missing_docs)]
+
+extern crate alloc;
+#[cfg(any(test, loom))]
+extern crate std;
+
+pub mod events;
+pub mod local;
+pub mod net;
+pub mod process;
+pub mod ring;
+pub mod source;
+pub mod subscription;
+pub mod sync;
+pub mod wire;
+
+pub use events::Events;

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What every process finds in its address space and CSpace, as the root server lays it out.
+
+use crate::sync::{AtomicU32, AtomicU64};
+
+/// Bytes of a page.
+pub const PAGE: usize = 4096;
+/// Bytes of a large page.
+pub const LARGE_PAGE: usize = 2 << 20;
+
+// Address space. The program's ELF lies low, where its linker put it (0x400000).
+
+/// Start of the heap that brk grows, unless the ELF ends above it.
+pub const BRK: usize = 0x08_0000_0000;
+/// Memory for mmap; the process chooses addresses in it, the root server maps.
+pub const MMAP: core::ops::Range<usize> = 0x10_0000_0000..0x18_0000_0000;
+/// Channel to the net server (client); channels of all clients (net server).
+pub const NET_CHANNEL: usize = 0x20_0000_0000;
+/// Boot archive, read-only.
+pub const ARCHIVE: usize = 0x30_0000_0000;
+/// Buffers of notification queues, read-only: see [`queue_buffer`].
+pub const QUEUE_BUFFERS: usize = 0x40_0000_0000;
+/// Device registers (net server).
+pub const MMIO: usize = 0x50_0000_0000;
+/// Memory that the device reads and writes (net server).
+pub const DMA: usize = 0x51_0000_0000;
+/// Heap of a server, and the heap of the shim in a program: mapped from the start, [`ProcessInfo::heap_len`] bytes.
+pub const HEAP: usize = 0x52_0000_0000;
+/// [`ProcessInfo`], read-only.
+pub const INFO: usize = 0x60_0000_0000;
+/// [`ProcessStats`], read-write.
+pub const STATS: usize = 0x60_0000_1000;
+/// IPC buffer of the first thread.
+pub const IPC_BUFFER: usize = 0x60_0000_2000;
+/// End of the first thread's stack.
+pub const STACK_TOP: usize = 0x7f_ff00_0000;
+/// Bytes of a program's stack, all mapped (Linux's default limit).
+pub const STACK_SIZE: usize = 8 << 20;
+
+// CSpace: 64-bit addresses, two levels: [44 zero bits][6 bits: which CNode][14 bits: slot].
+
+/// Bits of a slot number within a second-level CNode.
+pub const CSPACE_LOW_BITS: u32 = 14;
+/// Bits of the first-level CNode.
+pub const CSPACE_TOP_BITS: u32 = 6;
+/// First-level index of the process's own caps.
+pub const OWN: usize = 0;
+/// First-level index of its watches: notification `i` for watch slot `i` (queue kernel: receive right; stock kernel: absent).
+pub const WATCHES: usize = 1;
+/// First-level index, in the net server, of client 0's watches: send caps; client `c` follows at `CLIENT_WATCHES + c`.
+pub const CLIENT_WATCHES: usize = 1;
+/// Most watch slots of a process.
+pub const MAX_WATCHES: usize = 1 << CSPACE_LOW_BITS;
+/// Watch slots come in groups of this many.
+pub const WATCH_GROUP: usize = 256;
+
+/// Address of a cap.
+pub const fn cptr(top: usize, slot: usize) -> usize {
+    top << CSPACE_LOW_BITS | slot
+}
+
+/// Slots of the process's own caps.
+pub mod slot {
+    /// Endpoint of the root server; badge: [`super::badge`].
+    pub const ROOT: usize = 1;
+    /// Endpoint of the net server; badge: client number (call in a program, receive in the net server, unbadged).
+    pub const NET: usize = 2;
+    /// Send cap to the net server's bound notification; badge: bit `2 + client % 62`.
+    pub const DOORBELL: usize = 3;
+    /// The process's own notification, bound to its first thread, with the receive right.
+    pub const NOTIFICATION: usize = 4;
+    /// Endpoint for faults of the first thread (handled by the root server).
+    pub const FAULT: usize = 5;
+    /// Access to the PCI configuration ports (net server).
+    pub const PCI_PORTS: usize = 6;
+    /// Queue `q` is at `QUEUES + q`.
+    pub const QUEUES: usize = 64;
+    /// Bits of the CNode of own caps.
+    pub const OWN_BITS: u32 = 12;
+    /// Most queues of a process.
+    pub const MAX_QUEUES: usize = 1024;
+}
+
+/// Badges on the root server's endpoint: the process's number, and a bit for faults.
+pub mod badge {
+    /// The net server's process number.
+    pub const NET_SERVER: usize = 1;
+    /// The first program's process number. Its client number at the net server is `number - FIRST_PROGRAM`.
+    pub const FIRST_PROGRAM: usize = 2;
+    /// Set on a process's fault endpoint.
+    pub const FAULT: usize = 1 << 16;
+}
+
+/// Badge bits of a process's own notification.
+pub mod notice {
+    /// The deadline given with SET_TIMER has passed.
+    pub const TIMER: u64 = 1 << 0;
+    /// Look at the things only the server can change: console input.
+    pub const KICK: u64 = 1 << 1;
+    /// Net server: the network card.
+    pub const DEVICE: u64 = 1 << 1;
+    /// Net server: first of the clients' doorbells.
+    pub const FIRST_DOORBELL: u32 = 2;
+    /// Stock kernel: first of the bits that stand for groups of watches; watch slot `i` has bit `FIRST_WATCH + i % WATCH_BITS`.
+    pub const FIRST_WATCH: u32 = 8;
+    /// Stock kernel: how many such bits.
+    pub const WATCH_BITS: u32 = 56;
+}
+
+/// Where the 4 KiB buffer of queue `q` lies; its 2 MiB successor lies [`LARGE_PAGE`] above.
+pub const fn queue_buffer(q: usize) -> usize {
+    QUEUE_BUFFERS + q * 2 * LARGE_PAGE
+}
+
+/// First word of [`ProcessInfo`].
+pub const INFO_MAGIC: u64 = u64::from_le_bytes(*b"posixpo1");
+
+/// Facts for the process, written by the root server; only `console` changes afterwards.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ProcessInfo {
+    /// [`INFO_MAGIC`].
+    pub magic: u64,
+    /// 1 on the kernel with notification queues, 0 on the stock kernel.
+    pub queue_kernel: u32,
+    /// Process number.
+    pub process: u32,
+    /// Time-stamp counter at CLOCK_MONOTONIC 0.
+    pub tsc_base: u64,
+    /// Nanoseconds per counter tick, times 2³²: ns = (tsc - tsc_base) * tsc_scale >> 32 (in 128 bits).
+    pub tsc_scale: u64,
+    /// CLOCK_REALTIME at CLOCK_MONOTONIC 0, nanoseconds.
+    pub realtime_base: u64,
+    /// Bytes of the archive at [`ARCHIVE`].
+    pub archive_len: u64,
+    /// Bytes of heap at [`HEAP`].
+    pub heap_len: u64,
+    /// Bytes mapped at [`STACK_TOP`]'s lower side.
+    pub stack_len: u64,
+    /// End of the program's ELF image, rounded up to a page; brk starts at the larger of this and [`BRK`].
+    pub image_end: u64,
+    /// Entropy for AT_RANDOM and friends. Not cryptographic: see CAVEATS.
+    pub random: [u64; 4],
+    /// Own IPv4 address (most significant byte first in the number); 0: no network.
+    pub address: u32,
+    /// Bits of the network's prefix.
+    pub prefix: u32,
+    /// IPv4 gateway.
+    pub gateway: u32,
+    /// Bytes of console input that wait at the root server (programs).
+    pub console: AtomicU32,
+    /// Console input has ended.
+    pub console_eof: AtomicU32,
+    /// Network card (net server): PCI bus << 16 | device << 8 | function; `u32::MAX`: none.
+    pub nic: u32,
+    /// Physical address of the memory at [`DMA`].
+    pub dma_physical: u64,
+    /// Bytes of it.
+    pub dma_len: u64,
+    /// Device regions mapped for the net server: physical address, virtual address, bytes; unused ones are zero.
+    pub mmio: [[u64; 3]; 6],
+    /// MSI vector number to write into the card's MSI-X table entry 0 (data = vector + 0x30), as NET-NOTES has it.
+    pub msi_vector: u32,
+    /// Bytes of guest memory in all.
+    pub memory: u64,
+}
+
+/// Counters a process keeps; the root server prints them on request and at exit.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct ProcessStats {
+    /// System calls that C code made (function calls into the shim).
+    pub calls: AtomicU64,
+    /// Calls to a server (seL4_Call).
+    pub server_calls: AtomicU64,
+    /// Times a thread blocked in the kernel.
+    pub waits: AtomicU64,
+    /// Collections of a queue.
+    pub collects: AtomicU64,
+    /// Entries collected.
+    pub entries: AtomicU64,
+    /// Cookies handed over to a blocked waiter.
+    pub handoffs: AtomicU64,
+    /// Wake-ups by a badge bit of a watch (stock kernel).
+    pub badge_wakes: AtomicU64,
+    /// Doorbells rung at a server.
+    pub doorbells: AtomicU64,
+    /// Doorbells not rung because the server was awake.
+    pub doorbells_saved: AtomicU64,
+}
+
+const _: () = assert!(size_of::<ProcessInfo>() <= PAGE && size_of::<ProcessStats>() <= PAGE);

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A byte ring in shared memory, one producer and one consumer, which need not trust each other.
+//!
+//! Positions run freely and wrap at 2³². The producer owns `tail`, the consumer `head`; each treats the other's as a claim: a
+//! distance above the ring's size is [`Corrupt`]. Bytes are copied by raw pointer, so that no reference to memory
+//! that the peer can change ever exists.
+
+use crate::sync::{AtomicU32, Ordering};
+use core::ptr::NonNull;
+
+/// Positions of a ring. Zeroed memory is an empty ring.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct RingIndices {
+    /// Bytes consumed, modulo 2³². Written by the consumer.
+    pub head: AtomicU32,
+    /// Bytes produced, modulo 2³². Written by the producer.
+    pub tail: AtomicU32,
+}
+
+/// The other side's position makes no sense: its owner is broken or hostile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Corrupt;
+
+impl RingIndices {
+    /// Bytes in a ring of `size`.
+    pub fn len(&self, size: u32) -> Result<u32, Corrupt> {
+        let len = self
+            .tail
+            .load(Ordering::Acquire)
+            .wrapping_sub(self.head.load(Ordering::Acquire));
+        if len > size { Err(Corrupt) } else { Ok(len) }
+    }
+
+    /// Whether nothing is in it (also when the positions are corrupt: then nothing can be had from it).
+    pub fn is_empty(&self, size: u32) -> bool {
+        !matches!(self.len(size), Ok(1..))
+    }
+
+    /// Room in a ring of `size`; 0 if the positions are corrupt.
+    pub fn space(&self, size: u32) -> u32 {
+        self.len(size).map_or(0, |len| size - len)
+    }
+
+    /// Empties it; only while nobody else uses it.
+    pub fn reset(&self) {
+        self.head.store(0, Ordering::Relaxed);
+        self.tail.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A ring: its positions and its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Ring<'a> {
+    indices: &'a RingIndices,
+    data: NonNull<u8>,
+    size: u32,
+}
+
+impl<'a> Ring<'a> {
+    /// A ring over `size` bytes at `data`.
+    ///
+    /// # Safety
+    /// `data` must be valid for reads and writes of `size` bytes for `'a`, `size` a power of two, and all accesses to these bytes
+    /// must go by raw pointer (other processes may change them at any time).
+    pub const unsafe fn new(indices: &'a RingIndices, data: NonNull<u8>, size: u32) -> Self {
+        assert!(size.is_power_of_two());
+        Ring {
+            indices,
+            data,
+            size,
+        }
+    }
+
+    /// Bytes in it.
+    pub fn len(&self) -> Result<u32, Corrupt> {
+        self.indices.len(self.size)
+    }
+
+    /// Whether nothing can be read.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty(self.size)
+    }
+
+    /// Room for writing.
+    pub fn space(&self) -> u32 {
+        self.indices.space(self.size)
+    }
+
+    /// Producer: appends as much of `bytes` as fits; returns how much.
+    pub fn write(&self, bytes: &[u8]) -> Result<usize, Corrupt> {
+        let tail = self.indices.tail.load(Ordering::Relaxed);
+        let n = ((self.size - self.len()?) as usize).min(bytes.len());
+        let at = (tail & (self.size - 1)) as usize;
+        let first = n.min(self.size as usize - at);
+        // SAFETY: at + first <= size and n - first <= at, both inside the `size` bytes that `new` was promised;
+        // `bytes` is private memory, so the ranges do not overlap.
+        unsafe {
+            let data = self.data.as_ptr();
+            bytes
+                .as_ptr()
+                .copy_to_nonoverlapping(data.add(at), first);
+            bytes
+                .as_ptr()
+                .add(first)
+                .copy_to_nonoverlapping(data, n - first);
+        }
+        self.indices
+            .tail
+            .store(tail.wrapping_add(n as u32), Ordering::Release);
+        Ok(n)
+    }
+
+    /// Consumer: copies up to `bytes.len()` bytes that start `skip` bytes into the ring, without taking them; returns how many.
+    pub fn peek(&self, skip: u32, bytes: &mut [u8]) -> Result<usize, Corrupt> {
+        let len = self.len()?;
+        let head = self.indices.head.load(Ordering::Relaxed).wrapping_add(skip);
+        let n = (len.saturating_sub(skip) as usize).min(bytes.len());
+        let at = (head & (self.size - 1)) as usize;
+        let first = n.min(self.size as usize - at);
+        // SAFETY: as in `write`, the other way round.
+        unsafe {
+            let data = self.data.as_ptr();
+            data.add(at)
+                .copy_to_nonoverlapping(bytes.as_mut_ptr(), first);
+            data.copy_to_nonoverlapping(bytes.as_mut_ptr().add(first), n - first);
+        }
+        Ok(n)
+    }
+
+    /// Consumer: drops the first `n` bytes (at most what is there).
+    pub fn consume(&self, n: usize) -> Result<(), Corrupt> {
+        let n = (self.len()? as usize).min(n) as u32;
+        let head = self.indices.head.load(Ordering::Relaxed);
+        self.indices
+            .head
+            .store(head.wrapping_add(n), Ordering::Release);
+        Ok(())
+    }
+
+    /// Consumer: takes up to `bytes.len()` bytes; returns how many.
+    pub fn read(&self, bytes: &mut [u8]) -> Result<usize, Corrupt> {
+        let n = self.peek(0, bytes)?;
+        self.consume(n)?;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    #[test]
+    fn wraps_and_refuses_nonsense() {
+        let indices = RingIndices::default();
+        let mut data = vec![0u8; 8];
+        // SAFETY: the vector outlives the ring and is not touched otherwise.
+        let ring = unsafe { Ring::new(&indices, NonNull::new(data.as_mut_ptr()).unwrap(), 8) };
+        let mut out = [0; 8];
+        for round in 0..100u8 {
+            assert_eq!(ring.write(&[round; 5]), Ok(5));
+            assert_eq!(ring.write(&[round + 1; 5]), Ok(3));
+            assert_eq!(ring.space(), 0);
+            assert_eq!(ring.read(&mut out), Ok(8));
+            assert_eq!(out[..5], [round; 5]);
+            assert_eq!(out[5..], [round + 1; 3]);
+            assert!(ring.is_empty());
+        }
+        indices.tail.store(1000, Ordering::Relaxed);
+        indices.head.store(0, Ordering::Relaxed);
+        assert_eq!(ring.read(&mut out), Err(Corrupt));
+        assert_eq!(ring.write(&[1]), Err(Corrupt));
+        assert_eq!(ring.space(), 0);
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `cargo xtask kernel`: build a kernel and say where it is.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use kernel_ext::{Build, Kernel};
+
+use crate::paths::Paths;
+use crate::system;
+
+/// Build a kernel and print where it is.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Prints the kernel's two files, the one with symbols and the one that QEMU boots.\n\nExamples:\n  cargo xtask kernel\n  cargo xtask kernel --stock --debug"
+)]
+pub struct Args {
+    /// seL4 as published instead of the one with the notification queue
+    #[arg(long)]
+    stock: bool,
+    /// With assertions, and words on the serial line about refused calls
+    #[arg(long)]
+    debug: bool,
+}
+
+/// Builds what is missing.
+pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
+    let kernel = if args.stock {
+        Kernel::Stock
+    } else {
+        Kernel::Queue
+    };
+    let build = if args.debug {
+        Build::Debug
+    } else {
+        Build::Release
+    };
+    let built = system::kernel(paths, kernel, build)?;
+    println!("{}\n{}", built.elf.display(), built.elf32.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! One module per subcommand.
+
+pub mod cc;
+pub mod kernel;
+pub mod run;
+pub mod test;

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `cargo xtask run`: boot a program, with its console as ours and its status as ours.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use kernel_ext::Kernel;
+
+use crate::archive;
+use crate::forward::{self, Forward};
+use crate::paths::Paths;
+use crate::process::say;
+use crate::program::{self, Chosen, DEMO};
+use crate::qemu::{Event, Guest};
+use crate::system::{self, MEMORY, Setup};
+
+/// Exit status when the driver or the system fails rather than the program.
+const FAILED: u8 = 125;
+/// Exit status after the timeout.
+const TIMED_OUT: u8 = 124;
+/// How long QEMU may take to stop once the program has ended.
+const GRACE: Duration = Duration::from_secs(10);
+/// End of input on the console: ^D.
+const END_OF_INPUT: u8 = 4;
+
+const EXAMPLES: &str = "\
+The program's console is stdin and stdout, and its exit status is this command's: 128 plus the
+signal's number if a fault ended it, 124 after the timeout, 125 if the system could not be run.
+
+Examples:
+  cargo xtask run                                     # the demo: a web server, at http://127.0.0.1:8080/
+  cargo xtask run hello.c one two                     # compile a C file and run it with two arguments
+  cargo xtask run --forward 2000:80 --file www=/srv/www httpd -p 80 -r /srv/www
+  cargo xtask run --kernel stock --icount --timeout 60 bench.c";
+
+/// Run a program on seL4 in QEMU.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// seL4 with the notification queue, or as published
+    #[arg(long, default_value = "queue", value_name = "queue|stock")]
+    kernel: Kernel,
+    /// Lead a port of the host, on 127.0.0.1 unless ADDR is given, to a port of the guest
+    #[arg(long, value_name = "[ADDR:]HOSTPORT:GUESTPORT")]
+    forward: Vec<Forward>,
+    /// Put a file, or all files of a folder, into the guest
+    #[arg(long, value_name = "HOST=GUEST", value_parser = parse_file)]
+    file: Vec<(PathBuf, String)>,
+    /// Count instructions: rdtsc in the guest counts those executed, the same in each run
+    #[arg(long)]
+    icount: bool,
+    /// Memory of the machine
+    #[arg(long, value_name = "MiB", default_value_t = MEMORY, value_parser = clap::value_parser!(u32).range(64..=3072))]
+    mem: u32,
+    /// Give up after so long
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    timeout: Option<u64>,
+    /// Run without a network card and net server
+    #[arg(long, conflicts_with = "forward")]
+    no_net: bool,
+    /// Print the system's counters when the program ends
+    #[arg(long)]
+    stats: bool,
+    /// A program made by posix-poll-cc, a .c file, or the name of a port; the demo if there is none
+    program: Option<String>,
+    /// The program's arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+fn parse_file(text: &str) -> Result<(PathBuf, String)> {
+    match text.split_once('=') {
+        Some((host, guest)) if !host.is_empty() && guest.starts_with('/') => {
+            Ok((host.into(), guest.to_owned()))
+        }
+        _ => bail!("HOST=GUEST is wanted, with GUEST starting at /"),
+    }
+}
+
+/// Runs it; the driver's own failures have a status of their own.
+pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
+    match run_inner(paths, args) {
+        Ok(status) => Ok(ExitCode::from(status)),
+        Err(error) => {
+            say(&format!("{error:#}"));
+            Ok(ExitCode::from(FAILED))
+        }
+    }
+}
+
+fn run_inner(paths: &Paths, args: &Args) -> Result<u8> {
+    let name = args.program.as_deref().unwrap_or(DEMO);
+    let chosen = program::choose(paths, name)?;
+    let mut setup = Setup {
+        kernel: args.kernel,
+        args: args.args.clone(),
+        files: args.file.clone(),
+        forwards: args.forward.clone(),
+        network: !args.no_net,
+        icount: args.icount,
+        memory: args.mem,
+        stats: args.stats,
+    };
+    if let Chosen::Port(port) = &chosen {
+        setup.files.extend(port.files());
+        if setup.args.is_empty() {
+            setup.args = port.args();
+        }
+        if setup.forwards.is_empty() && setup.network {
+            setup.forwards = port.forwards()?;
+        }
+    }
+    // What can be seen to be wrong is said before anything is built.
+    forward::check_free(&setup.forwards)?;
+    for (host, guest) in &setup.files {
+        for (_, guest) in program::expand(host, guest)? {
+            archive::normal(&guest)?;
+        }
+    }
+    let ready = chosen.make(paths)?;
+    let machine = system::prepare(paths, &setup, &ready)?;
+    // Once more: building may have taken minutes.
+    forward::check_free(&setup.forwards)?;
+    let deadline = args
+        .timeout
+        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut guest = Guest::boot(paths, &machine, io::stdout())?;
+    watch(
+        &mut guest,
+        &setup.forwards,
+        matches!(chosen, Chosen::Port(_)),
+        deadline,
+        args.timeout,
+    )
+}
+
+/// Follows the guest to its end; returns the program's status.
+fn watch(
+    guest: &mut Guest,
+    forwards: &[Forward],
+    web: bool,
+    deadline: Option<Instant>,
+    seconds: Option<u64>,
+) -> Result<u8> {
+    let mut input = Some(guest.console()?);
+    loop {
+        let event = guest.next(deadline)?;
+        // The root server speaks first when its serial lines are set up: not before that
+        // may anything be typed, or the set-up would throw it away.
+        if let Some(console) = input.take() {
+            std::thread::spawn(move || type_stdin(console));
+        }
+        match event {
+            Event::Log(line) => eprintln!("[guest] {line}"),
+            Event::Stats(stats) => {
+                let pairs: Vec<String> = stats
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect();
+                eprintln!("[guest] stats {}", pairs.join(" "));
+            }
+            Event::Listening(port) => {
+                for forward in forwards.iter().filter(|forward| forward.guest == port) {
+                    let scheme = if web { "http://" } else { "" };
+                    say(&format!(
+                        "guest port {port} is open: {scheme}{}{}",
+                        forward.host,
+                        if web { "/" } else { "" }
+                    ));
+                }
+            }
+            Event::Exit(status) => {
+                // What it wrote last is still on its way until QEMU has stopped.
+                let end = Instant::now() + GRACE;
+                while !matches!(guest.next(Some(end))?, Event::Stopped(_) | Event::Late) {}
+                guest.stop();
+                return Ok(status);
+            }
+            Event::ConsoleClosed => bail!("nobody reads the program's output any more"),
+            Event::Late => {
+                guest.stop();
+                say(&format!(
+                    "stopped after the timeout of {} s",
+                    seconds.unwrap_or_default()
+                ));
+                return Ok(TIMED_OUT);
+            }
+            Event::Stopped(code) => {
+                let complaints = guest.complaints();
+                let code = code.map_or_else(
+                    || "killed".to_owned(),
+                    |code| format!("QEMU's status {code}"),
+                );
+                if complaints.is_empty() {
+                    bail!("the machine stopped before the program had ended ({code})");
+                }
+                bail!("the machine stopped before the program had ended ({code}): {complaints}");
+            }
+        }
+    }
+}
+
+/// Copies our stdin to the guest's console, and its end.
+fn type_stdin(mut console: UnixStream) {
+    let mut stdin = io::stdin().lock();
+    let mut buffer = [0; 4096];
+    while let Ok(count) = stdin.read(&mut buffer) {
+        if count == 0 || console.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = console.write_all(&[END_OF_INPUT]);
+}

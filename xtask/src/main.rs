@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The driver, `cargo xtask`: builds, runs and tests the whole system.
+//!
+//! One file per subcommand in `cmd`. What they share, from the bottom up: where things
+//! are (`paths`), running tools (`process`), hashes (`digest`), Debian's packages and
+//! sources (`deb`, `source`), the C library (`sysroot`), the guest's crates (`guest`),
+//! the compiler for C programs (`toolchain`), what PROGRAM means (`program`, `elf`), the
+//! boot image (`archive`, `image`), the machine (`forward`, `qemu`), all of it (`system`).
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod archive;
+mod cmd;
+mod deb;
+mod digest;
+mod elf;
+mod forward;
+mod guest;
+mod image;
+mod paths;
+mod process;
+mod program;
+mod qemu;
+mod source;
+mod suites;
+mod sysroot;
+mod system;
+mod toolchain;
+
+/// Build, run and test C programs that wait with epoll, poll and select on seL4.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Cmd,
+}
+
+#[derive(Subcommand)]
+enum Cmd {
+    Run(cmd::run::Args),
+    Cc(cmd::cc::Args),
+    Test(cmd::test::Args),
+    Kernel(cmd::kernel::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = paths::Paths::find().and_then(|paths| match &cli.command {
+        Cmd::Run(args) => cmd::run::run(&paths, args),
+        Cmd::Cc(args) => cmd::cc::run(&paths, args),
+        Cmd::Test(args) => cmd::test::run(&paths, args),
+        Cmd::Kernel(args) => cmd::kernel::run(&paths, args),
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}

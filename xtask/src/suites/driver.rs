@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The driver's own promises, checked from outside: it is run as a user runs it.
+//!
+//! Every run carries a token in its environment, which QEMU inherits: a process that
+//! still has it after the driver has ended was left behind.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Report;
+use crate::paths::Paths;
+
+/// Environment variable that marks the processes of one run.
+const TOKEN: &str = "XTASK_TEST_RUN";
+/// How long a killed process may take to vanish.
+const VANISH: Duration = Duration::from_secs(20);
+
+/// Every byte but ^D, which ends the input; then a line without an end.
+const ECHO: &str = r#"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	char all[256 + 4], in[64];
+	int n = 0, got;
+	for (int i = 0; i < 256; i++) all[n++] = (char)i;
+	memcpy(all + n, "\r\n\n", 3);
+	write(1, all, n + 3);
+	while ((got = read(0, in, sizeof in)) > 0) write(1, in, got);
+	for (int i = 1; i < argc; i++) printf("<%s>", argv[i]);
+	return 42;
+}
+"#;
+const FAULT: &str = "int main(void) { *(volatile int *)8 = 1; return 0; }\n";
+const FOREVER: &str =
+    "#include <unistd.h>\nint main(void) { write(1, \"up\\n\", 3); for (;;) pause(); }\n";
+const HUGE: &str = "char huge[1u << 30];\nint main(void) { return huge[5]; }\n";
+
+/// Runs all checks.
+pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
+    let dir = paths.scratch().join("driver");
+    fs::create_dir_all(&dir)?;
+    for (name, text) in [
+        ("echo.c", ECHO),
+        ("fault.c", FAULT),
+        ("forever.c", FOREVER),
+        ("huge.c", HUGE),
+    ] {
+        fs::write(dir.join(name), text)?;
+    }
+    fs::write(dir.join("broken.c"), "int main(void) { return }\n")?;
+    fs::write(dir.join("text"), "#!/bin/sh\n")?;
+    fs::write(dir.join("arm"), arm_elf())?;
+    let bench = Bench {
+        dir,
+        exe: std::env::current_exe().context("where is this program?")?,
+    };
+
+    report.add(
+        "a bad flag",
+        bench.refuses("run --no-such-flag", "--no-such-flag"),
+    );
+    report.add(
+        "a bad value",
+        bench.refuses("run --mem lots echo.c", "lots"),
+    );
+    report.add(
+        "a bad forward",
+        bench.refuses("run --forward 80 echo.c", "HOSTPORT"),
+    );
+    report.add(
+        "an unknown kernel",
+        bench.refuses("run --kernel linux echo.c", "linux"),
+    );
+    report.add(
+        "a missing program",
+        bench.refuses("run ./missing", "there is no file ./missing"),
+    );
+    report.add(
+        "neither file nor port",
+        bench.refuses("run nothing-of-that-name", "neither a file nor a port"),
+    );
+    report.add("a folder", bench.refuses("run ./", "is a folder"));
+    report.add(
+        "a missing --file",
+        bench.refuses("run --file missing=/x echo.c", "there is no file missing"),
+    );
+    report.add(
+        "a --file outside",
+        bench.refuses("run --file text=/../x echo.c", ".."),
+    );
+    report.add(
+        "a C file that does not compile",
+        bench.refuses("run broken.c", "does not compile"),
+    );
+    report.add(
+        "a text file",
+        bench.refuses("run text", "is not an ELF program"),
+    );
+    report.add(
+        "another machine's program",
+        bench.refuses("run arm", "another machine"),
+    );
+    report.add(
+        "a dynamic program",
+        bench.refuses("run /bin/true", "dynamic"),
+    );
+    report.add("a static program that is not ours", bench.foreign_static());
+    report.add(
+        "a program larger than memory",
+        bench.refuses("run huge.c", "--mem"),
+    );
+    report.add("a port in use", bench.port_in_use());
+    report.add(
+        "console, arguments and status are the program's own",
+        bench.echo(),
+    );
+    report.add("a fault has a status and a report", bench.fault());
+    report.add("the timeout", bench.timeout());
+    report.add("QEMU ends with a driver that is killed", bench.killed());
+    Ok(())
+}
+
+struct Bench {
+    dir: PathBuf,
+    exe: PathBuf,
+}
+
+impl Bench {
+    fn command(&self, args: &str) -> (Command, String) {
+        let token = format!("{}-{args}", std::process::id());
+        let mut command = Command::new(&self.exe);
+        command
+            .current_dir(&self.dir)
+            .args(args.split_whitespace())
+            .env(TOKEN, &token);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        (command, token)
+    }
+
+    /// Runs the driver to its end and makes sure that nothing of it is left.
+    fn driver(&self, args: &str, input: &[u8]) -> Result<Output> {
+        let (mut command, token) = self.command(args);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .spawn()
+            .context("cannot start the driver")?;
+        // A driver that refuses at once may not read it: that is no error.
+        let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
+        let out = child.wait_with_output()?;
+        let left = alive(&token);
+        ensure!(left.is_empty(), "processes are left behind: {left:?}");
+        Ok(out)
+    }
+
+    /// The driver fails and says why in few lines, one of which contains `why`; stdout stays empty.
+    fn refuses(&self, args: &str, why: &str) -> Result<()> {
+        let out = self.driver(args, b"")?;
+        let words = String::from_utf8_lossy(&out.stderr);
+        ensure!(!out.status.success(), "it succeeded");
+        ensure!(out.stdout.is_empty(), "it wrote to stdout");
+        ensure!(words.contains(why), "it says {words:?}, not {why:?}");
+        ensure!(!words.contains("panicked"), "it panicked: {words}");
+        Ok(())
+    }
+
+    fn foreign_static(&self) -> Result<()> {
+        fs::write(self.dir.join("foreign.c"), "int main(void) { return 0; }\n")?;
+        let mut gcc = Command::new("gcc");
+        let made = gcc
+            .current_dir(&self.dir)
+            .args(["-static", "-no-pie", "-o", "foreign", "foreign.c"])
+            .output()?;
+        ensure!(
+            made.status.success(),
+            "gcc: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        self.refuses("run foreign", "not made by posix-poll-cc")
+    }
+
+    fn port_in_use(&self) -> Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let port = listener.local_addr()?.port();
+        self.refuses(
+            &format!("run --forward {port}:80 echo.c"),
+            &format!("127.0.0.1:{port} is in use"),
+        )
+    }
+
+    fn echo(&self) -> Result<()> {
+        let out = self.driver("run --no-net --timeout 120 echo.c one two", b"typed\nlast")?;
+        let mut want: Vec<u8> = (0..=255).collect();
+        want.extend_from_slice(b"\r\n\ntyped\nlast<one><two>");
+        let words = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(42), "{}: {words}", out.status);
+        ensure!(
+            out.stdout == want,
+            "stdout is {:?}: {words}",
+            String::from_utf8_lossy(&out.stdout)
+        );
+        Ok(())
+    }
+
+    fn fault(&self) -> Result<()> {
+        let out = self.driver("run --no-net --timeout 120 fault.c", b"")?;
+        let words = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(139), "{}: {words}", out.status);
+        ensure!(words.contains("main+"), "no symbol in {words:?}");
+        Ok(())
+    }
+
+    fn timeout(&self) -> Result<()> {
+        let out = self.driver("run --no-net --timeout 5 forever.c", b"")?;
+        let words = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(124), "{}: {words}", out.status);
+        ensure!(
+            out.stdout == b"up\n",
+            "stdout is {:?}: {words}",
+            String::from_utf8_lossy(&out.stdout)
+        );
+        Ok(())
+    }
+
+    fn killed(&self) -> Result<()> {
+        let (mut command, token) = self.command("run --no-net --timeout 120 forever.c");
+        let mut child = Reaped(command.spawn().context("cannot start the driver")?);
+        let mut up = [0; 3];
+        let mut stdout = child.0.stdout.take().context("no stdout")?;
+        stdout
+            .read_exact(&mut up)
+            .context("the program did not come up")?;
+        ensure!(
+            !alive(&token).is_empty(),
+            "the token is not inherited: this check sees nothing"
+        );
+        child.0.kill()?;
+        child.0.wait()?;
+        let end = Instant::now() + VANISH;
+        while !alive(&token).is_empty() {
+            if Instant::now() > end {
+                bail!("QEMU still runs: {:?}", alive(&token));
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+}
+
+/// A child that does not outlive the check.
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Numbers of the processes that carry a token.
+fn alive(token: &str) -> Vec<String> {
+    let mark = format!("{TOKEN}={token}");
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter(|entry| {
+            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == mark.as_bytes())
+        })
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// The header of a program for 64-bit ARM.
+fn arm_elf() -> Vec<u8> {
+    let mut bytes = vec![0; 64];
+    bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    bytes[16] = 2;
+    bytes[18] = 183;
+    bytes
+}

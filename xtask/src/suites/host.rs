@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `cargo test` of the crates that run on the host, its results counted one by one.
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+
+use super::Report;
+use crate::deb;
+use crate::guest::cargo;
+use crate::paths::Paths;
+
+/// Runs it; cargo's own words go to stderr.
+pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
+    deb::install(paths, deb::KERNEL)?;
+    let output = cargo(paths)
+        .args(["test", "--no-fail-fast", "--quiet", "--", "--format=pretty"])
+        .env("CARGO_TERM_COLOR", "never")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    let found = parse(&String::from_utf8_lossy(&output.stdout));
+    let failed = found.failed.len();
+    report.absorb("cargo test", found);
+    if !output.status.success() && failed == 0 {
+        report.failed.push((
+            "cargo test".into(),
+            "does not build, or a test program crashed; see above".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Counts libtest's result lines; a failed test is explained by what it printed.
+fn parse(text: &str) -> Report {
+    let mut report = Report::default();
+    let mut explaining: Option<(String, String)> = None;
+    let mut explained = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line
+            .strip_prefix("---- ")
+            .and_then(|line| line.strip_suffix(" stdout ----"))
+        {
+            explained.extend(explaining.replace((name.to_owned(), String::new())));
+        } else if line.starts_with("failures:") {
+            explained.extend(explaining.take());
+        } else if let Some((_, words)) = explaining.as_mut() {
+            words.push_str(line);
+            words.push('\n');
+        }
+        let Some((name, result)) = line
+            .strip_prefix("test ")
+            .and_then(|line| line.rsplit_once(" ... "))
+        else {
+            continue;
+        };
+        // A test in a doc comment that is only to be compiled carries a note here.
+        match result.split([',', ' ']).next().unwrap_or_default() {
+            "ok" => report.passed += 1,
+            "FAILED" => report.failed.push((name.to_owned(), String::new())),
+            "ignored" => {
+                let why = result
+                    .trim_start_matches("ignored")
+                    .trim_start_matches([',', ' ']);
+                report.skipped.push((name.to_owned(), why.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    explained.extend(explaining);
+    for (name, why) in &mut report.failed {
+        if let Some((_, words)) = explained.iter().find(|(explained, _)| explained == name) {
+            words.trim().clone_into(why);
+        }
+    }
+    report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtest_is_understood() {
+        let report = parse(
+            "running 4 tests\ntest a::b ... ok\ntest c ... FAILED\ntest d ... ignored, slow\ntest src/lib.rs - x (line 3) - compile ... ok\n\nfailures:\n\n---- c stdout ----\npanicked at x\n\n\nfailures:\n    c\n\ntest result: FAILED. 2 passed\n",
+        );
+        assert_eq!(report.passed, 2);
+        assert_eq!(report.failed, [("c".into(), "panicked at x".into())]);
+        assert_eq!(report.skipped, [("d".into(), "slow".into())]);
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! rustfmt and clippy, one check each.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::Report;
+use crate::guest::{self, cargo};
+use crate::paths::Paths;
+use crate::process::run_logged;
+
+/// What runs on seL4 only.
+const GUEST: &[&str] = &[
+    "sel4-bindings",
+    "guest-rt",
+    "root-server",
+    "net-server",
+    "musl-shim",
+    "queue-tests",
+];
+
+/// Runs the three checks.
+pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
+    let log = paths.log().join("lint.log");
+    let mut check = |name: &str, command: &mut Command| {
+        command.env("CARGO_TERM_COLOR", "never");
+        report.add(name, run_logged(name, command, &log));
+    };
+    check(
+        "cargo fmt",
+        cargo(paths).args(["fmt", "--all", "--check", "--", "--color", "never"]),
+    );
+    check(
+        "clippy for the host",
+        cargo(paths).args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
+    );
+    let mut clippy = guest::cargo_for_guest(paths, "clippy", &paths.guest());
+    clippy.arg("--quiet");
+    for package in GUEST {
+        clippy.args(["-p", package]);
+    }
+    check(
+        "clippy for the guest",
+        clippy.args(["--", "-D", "warnings"]),
+    );
+    Ok(())
+}

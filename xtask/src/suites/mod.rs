@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The test suites that `cargo xtask test` runs, and how they report.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::paths::Paths;
+
+mod cc;
+mod driver;
+mod guest;
+mod host;
+mod lint;
+mod posix;
+mod queue;
+mod tap;
+mod tidy;
+
+/// How long a boot of tests may take before it counts as hung: generous, QEMU translates.
+const HUNG: Duration = Duration::from_secs(600);
+
+/// A named group of tests.
+pub struct Suite {
+    /// What FILTER is matched with.
+    pub name: &'static str,
+    /// What it tests, in a few words.
+    pub about: &'static str,
+    /// Runs it; an error counts as one failure.
+    pub run: fn(&Paths, &mut Report) -> Result<()>,
+}
+
+/// All suites, the quick ones first.
+pub const ALL: &[Suite] = &[
+    Suite {
+        name: "tidy",
+        about: "the tree: licences, sizes, no machine's paths, the README's commands",
+        run: tidy::run,
+    },
+    Suite {
+        name: "lint",
+        about: "rustfmt and clippy, for the host and for the guest",
+        run: lint::run,
+    },
+    Suite {
+        name: "host",
+        about: "cargo test: what runs on the host",
+        run: host::run,
+    },
+    Suite {
+        name: "cc",
+        about: "posix-poll-cc as configure and make use it",
+        run: cc::run,
+    },
+    Suite {
+        name: "posix-linux",
+        about: "tests/posix on this Linux, the oracle",
+        run: posix::on_linux,
+    },
+    Suite {
+        name: "kernel-queue",
+        about: "the queue kernel's objects, release and debug",
+        run: queue::on_queue,
+    },
+    Suite {
+        name: "kernel-stock",
+        about: "the same root task on the unmodified kernel",
+        run: queue::on_stock,
+    },
+    Suite {
+        name: "driver",
+        about: "the driver's own promises: statuses, errors, exact output",
+        run: driver::run,
+    },
+    Suite {
+        name: "posix-queue",
+        about: "tests/posix on the queue kernel",
+        run: posix::on_queue,
+    },
+    Suite {
+        name: "posix-stock",
+        about: "tests/posix on the unmodified kernel",
+        run: posix::on_stock,
+    },
+];
+
+/// What a suite found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many tests passed.
+    pub passed: usize,
+    /// Those that failed, and why.
+    pub failed: Vec<(String, String)>,
+    /// Those that were not run, and why.
+    pub skipped: Vec<(String, String)>,
+}
+
+impl Report {
+    /// Counts one test.
+    pub fn add(&mut self, name: &str, result: Result<()>) {
+        match result {
+            Ok(()) => self.passed += 1,
+            Err(error) => self.failed.push((name.to_owned(), format!("{error:#}"))),
+        }
+    }
+
+    /// Counts what another report found, its names led by `group`.
+    pub fn absorb(&mut self, group: &str, other: Report) {
+        let named = |(name, why): (String, String)| (format!("{group}: {name}"), why);
+        self.passed += other.passed;
+        self.failed.extend(other.failed.into_iter().map(named));
+        self.skipped.extend(other.skipped.into_iter().map(named));
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! tests/posix: the same C program on Linux, which is the oracle, and on both kernels.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use kernel_ext::Kernel;
+
+use super::{HUNG, Report, guest::boot, tap};
+use crate::elf::Program;
+use crate::paths::Paths;
+use crate::process::run_logged;
+use crate::program::Ready;
+use crate::system::{self, Setup};
+use crate::toolchain;
+
+/// The file that the tests read, and where the guest has it.
+const DATA: &str = "data.txt";
+const GUEST_DATA: &str = "/test/data.txt";
+
+/// With the machine's own compiler and C library.
+pub fn on_linux(paths: &Paths, report: &mut Report) -> Result<()> {
+    crate::deb::install(paths, crate::deb::CC)?;
+    let program = compile(paths, Path::new("gcc"), "posix-linux")?;
+    let output = Command::new(&program)
+        .arg("-d")
+        .arg(paths.root.join("tests/posix").join(DATA))
+        .output()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    let mut found = tap::parse(&String::from_utf8_lossy(&output.stdout));
+    if !output.status.success() && found.failed.is_empty() {
+        found.failed.push((
+            "end".into(),
+            format!("the program ended with {}", output.status),
+        ));
+    }
+    report.absorb("tests/posix", found);
+    Ok(())
+}
+
+/// Woken by the notification queue.
+pub fn on_queue(paths: &Paths, report: &mut Report) -> Result<()> {
+    in_guest(paths, Kernel::Queue, report)
+}
+
+/// Woken by badge bits.
+pub fn on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
+    in_guest(paths, Kernel::Stock, report)
+}
+
+fn in_guest(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
+    let cc = toolchain::ensure(paths)?.cc;
+    let program = compile(paths, &cc, "posix")?;
+    let bytes = fs::read(&program)?;
+    let memory = Program::parse_ours(&bytes).context("tests/posix")?.memory();
+    let mut setup = Setup::new(kernel);
+    setup.files.push((
+        paths.root.join("tests/posix").join(DATA),
+        GUEST_DATA.to_owned(),
+    ));
+    let machine = system::prepare(
+        paths,
+        &setup,
+        &Ready {
+            name: "posix".into(),
+            bytes,
+            memory,
+        },
+    )?;
+    let outcome = boot(paths, &machine, HUNG)?;
+    let mut found = tap::parse(&String::from_utf8_lossy(&outcome.console));
+    if outcome.status != Some(0) && found.failed.is_empty() {
+        let words = outcome.log.join("; ");
+        found.failed.push((
+            "end".into(),
+            format!("the program ended with {:?}: {words}", outcome.status),
+        ));
+    }
+    report.absorb("tests/posix", found);
+    Ok(())
+}
+
+fn compile(paths: &Paths, cc: &Path, name: &str) -> Result<PathBuf> {
+    let dir = paths.root.join("tests/posix");
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "c") {
+            sources.push(path);
+        }
+    }
+    if sources.is_empty() {
+        bail!("tests/posix has no C files");
+    }
+    sources.sort();
+    let program = paths.scratch().join(name);
+    fs::create_dir_all(paths.scratch())?;
+    let mut command = Command::new(cc);
+    command
+        .args([
+            "-std=gnu11",
+            "-O2",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-o",
+        ])
+        .arg(&program)
+        .args(&sources);
+    run_logged(
+        "compiling tests/posix",
+        &mut command,
+        &paths.log().join("posix.log"),
+    )?;
+    Ok(program)
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `posix-poll-cc` and its companions under target/bin: what compiles C for the guest.
+//!
+//! The wrapper is gcc with our headers and linking rules (musl-shim/cc), a script that
+//! works by itself from any folder, so other people's `configure` can use it as CC.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::paths::Paths;
+use crate::process::{output, write_if_changed};
+use crate::{guest, sysroot};
+
+/// The tools, ready to use.
+pub struct Toolchain {
+    /// `posix-poll-cc`.
+    pub cc: PathBuf,
+}
+
+/// Makes what is missing or out of date: the C library, the wrapper, the shim.
+pub fn ensure(paths: &Paths) -> Result<Toolchain> {
+    let sysroot = sysroot::ensure(paths)?;
+    let cc = write_wrappers(paths, &sysroot)?;
+    let shim = guest::build(paths, &["musl-shim"], &[])?.join("libmusl_shim.a");
+    let bytes = fs::read(&shim).with_context(|| format!("cannot read {}", shim.display()))?;
+    write_if_changed(&sysroot.join("lib/libmusl_shim.a"), &bytes)?;
+    Ok(Toolchain { cc })
+}
+
+fn write_wrappers(paths: &Paths, sysroot: &Path) -> Result<PathBuf> {
+    let include = output("gcc", Command::new("gcc").arg("-print-file-name=include"))?;
+    let gcc = Path::new(include.trim())
+        .parent()
+        .context("gcc does not say where its headers are")?;
+    let fill = |name: &str| -> Result<String> {
+        let path = paths.root.join("musl-shim/cc").join(name);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(text
+            .replace("@SYSROOT@", &sysroot.display().to_string())
+            .replace("@GCC@", &gcc.display().to_string()))
+    };
+    write_if_changed(
+        &sysroot.join("posix-poll.specs"),
+        fill("posix-poll.specs.in")?.as_bytes(),
+    )?;
+    let cc = paths.bin().join("posix-poll-cc");
+    write_script(&cc, &fill("posix-poll-cc.in")?)?;
+    // gcc's own wrappers know about archives of link-time optimised objects.
+    for tool in ["ar", "ranlib", "nm"] {
+        let script = format!("#!/bin/sh\nexec gcc-{tool} \"$@\"\n");
+        write_script(&paths.bin().join(format!("posix-poll-{tool}")), &script)?;
+    }
+    Ok(cc)
+}
+
+fn write_script(path: &Path, text: &str) -> Result<()> {
+    if write_if_changed(path, text.as_bytes())? {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("cannot make {} a program", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Compiles one C file to a program; returns where it is.
+pub fn compile(paths: &Paths, source: &Path) -> Result<PathBuf> {
+    let cc = ensure(paths)?.cc;
+    let stem = source.file_stem().context("a C file has a name")?;
+    let program = paths.scratch().join("c").join(stem);
+    if let Some(dir) = program.parent() {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    let status = Command::new(&cc)
+        .args(["-O2", "-g", "-Wall", "-o"])
+        .arg(&program)
+        .arg(source)
+        .status()
+        .with_context(|| format!("cannot start {}", cc.display()))?;
+    if !status.success() {
+        bail!("{} does not compile", source.display());
+    }
+    Ok(program)
+}
