@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::compile;
 use crate::kernel::Kernel;
 use crate::patch;
 use crate::source;
@@ -87,6 +88,26 @@ impl Tree {
         files.extend(self.changed.keys().filter(inside).cloned());
         Ok(files)
     }
+}
+
+/// Writes the whole source of `kernel` into a new folder: to look at, or to edit
+/// and make `queue/hooks.patch` of.
+pub fn export(kernel: Kernel, folder: &Path) -> Result<()> {
+    ensure!(!folder.exists(), "{} exists", folder.display());
+    let tree = Tree::new(kernel)?;
+    let mut found = Vec::new();
+    source::list(&tree.root, &mut found)?;
+    for path in found {
+        let target = folder.join(path.strip_prefix(&tree.root)?);
+        let parent = target.parent().context("a file has no folder")?;
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create {}", parent.display()))?;
+        fs::copy(&path, &target).with_context(|| format!("cannot write {}", target.display()))?;
+    }
+    for (path, text) in &tree.changed {
+        compile::write(&folder.join(path), text)?;
+    }
+    Ok(())
 }
 
 fn read(root: &Path, path: &str) -> Result<String> {

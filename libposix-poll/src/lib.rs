@@ -33,6 +33,8 @@ pub mod poller;
 pub mod watch;
 
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod model;
 
 pub use deadline::Deadline;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Clocks: the time-stamp counter, scaled as the root server found it.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use crate::abi::Timespec;
 use crate::info::info;

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use crate::calls::AREAS;
 use crate::shared::Shared;

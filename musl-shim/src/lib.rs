@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `start`, `dispatch`, `calls` | entry, the table, the calls by area |
 //! | `files`, `fd_table`, `net` | kinds of open files, their numbers, sockets |
-//! | `kernel`, `wait` | seL4 beneath the event core; blocking |
+//! | `kernel`, `poller`, `wait`, `timers` | seL4 beneath the event core, its state, blocking |
 //! | `archive`, `path`, `space` | pure bookkeeping, tested on the host |
 //! | `memory`, `heap`, `clock`, `signal`, `process`, `random` | what else a process has |
 //! | `info`, `server`, `user`, `abi` | the root server's facts, requests, the program's pointers, C's layouts |
@@ -26,15 +26,18 @@ mod calls;
 mod clock;
 mod console;
 mod dispatch;
+mod errno;
 mod fd_table;
 mod files;
 mod heap;
 mod info;
+mod kernel;
 mod memory;
 mod names;
 mod net;
 mod panic;
 mod path;
+mod poller;
 mod process;
 mod random;
 mod server;
@@ -45,5 +48,6 @@ mod space;
 mod start;
 #[cfg(not(test))]
 mod thread;
+mod timers;
 mod user;
 mod wait;

@@ -2,7 +2,7 @@
 //! The program's memory above its ELF image: the break, and what mmap(2) gave. This module chooses addresses and keeps
 //! protections, the root server maps.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 use vfs_hooks::process::{BRK, MMAP, PAGE};
 use vfs_hooks::wire::root;
 

@@ -6,7 +6,7 @@ use vfs_hooks::process::INFO_MAGIC;
 use crate::abi::Rlimit;
 use crate::info::info;
 use crate::shared::Shared;
-use crate::{clock, files, heap, memory, random};
+use crate::{clock, files, heap, memory, poller, random};
 
 /// Real, effective and saved user and group id: not root, so that daemons do not try to become somebody else.
 pub const UID: usize = 1000;
@@ -58,6 +58,7 @@ pub fn start() {
     heap::start();
     memory::start();
     random::start();
+    poller::start();
     files::start();
 }
 

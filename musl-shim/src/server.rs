@@ -3,7 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 use sel4_bindings::{CPtr, Message, MessageInfo, call, get_mr, set_mr};
 use vfs_hooks::process::{OWN, cptr, slot};
 use vfs_hooks::wire::{MAX_BYTES, net, root};

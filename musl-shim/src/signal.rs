@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use crate::abi::Sigaction;
 use crate::server;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What musl's assembly of threads, vfork and signal return jumps to. There is one thread so far.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use crate::{dispatch, server};
 

@@ -5,7 +5,7 @@
 //! (page zero, outside the user's half) is EFAULT as on Linux; what is merely not mapped ends the program with SIGSEGV (see CAVEATS).
 
 use crate::abi::{Iovec, Plain};
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 use vfs_hooks::process::PAGE;
 
 /// First address that is not the user's.

@@ -159,7 +159,7 @@ CHECK(file, missing, "what is not there is ENOENT, by every call that takes a na
     EXPECT_EQ(access(options.data, R_OK), 0);
 }
 
-CHECK(file, bad_paths, "ENOTDIR through a file, ENAMETOOLONG for a long name, EISDIR for a directory")
+CHECK(file, bad_paths, "bad paths: ENOTDIR, ENAMETOOLONG and EISDIR")
 {
     static char name[PATH_MAX + 10];
     char c;

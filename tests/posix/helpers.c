@@ -34,7 +34,8 @@ short await(int fd, short interest)
 {
     struct pollfd p = {.fd = fd, .events = interest};
     if (OK(poll(&p, 1, HANG_MS)) == 0)
-        fail(__FILE__, __LINE__, "descriptor %d: none of 0x%x came in %d ms", fd, interest, HANG_MS);
+        fail(__FILE__, __LINE__, "descriptor %d: none of 0x%x came in %d ms", fd, interest,
+             HANG_MS);
     return p.revents;
 }
 

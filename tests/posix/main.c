@@ -100,8 +100,9 @@ static bool wanted(char *const *arguments, const struct check *check)
     return false;
 }
 
-// Closes what a check left open, and goes back where it may have left. Descriptors are handed out lowest first, so a long run of
-// unused numbers is the end of them; checks that go beyond it close their own.
+// Goes back to where a check may have left, and closes what it left open. Descriptors are handed
+// out lowest first, so a long run of unused numbers is the end of them; checks that go beyond it
+// close their own.
 static void clean_up(const char *start)
 {
     if (chdir(start) != 0)

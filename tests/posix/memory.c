@@ -173,7 +173,7 @@ CHECK(memory, reserve, "a reservation without access becomes memory by mprotect"
     OK(munmap(p, 64 * MIB));
 }
 
-CHECK(memory, protect_unmapped, "mprotect of what is not mapped is ENOMEM, of an odd address EINVAL")
+CHECK(memory, protect_unmapped, "mprotect: ENOMEM for what is not mapped, EINVAL for an odd address")
 {
     unsigned char *p = map(2 * PAGE, PROT_READ);
     OK(munmap(p + PAGE, PAGE));

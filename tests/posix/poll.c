@@ -54,7 +54,7 @@ CHECK(poll, negative_is_skipped, "an entry with a negative descriptor is skipped
     EXPECT_EQ(set[2].revents, 0);
 }
 
-CHECK(poll, closed_is_nval, "a closed descriptor is NVAL and counts; the call does not fail or wait")
+CHECK(poll, closed_is_nval, "a closed descriptor is NVAL and counts; the call does not fail")
 {
     struct pollfd set[2] = {
         {.fd = 100, .events = POLLIN},
@@ -72,7 +72,7 @@ CHECK(poll, nval_unasked, "NVAL is reported with no events asked")
     EXPECT_EQ(one.revents, POLLNVAL);
 }
 
-CHECK(poll, duplicates, "one descriptor in several entries is reported in each, by its own interest")
+CHECK(poll, duplicates, "one descriptor in several entries is reported in each, as it asks")
 {
     const int fd = new_eventfd(1);
     struct pollfd set[3] = {

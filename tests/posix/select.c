@@ -149,7 +149,7 @@ CHECK(select, no_timeout, "a wait without timeout ends when something comes")
     EXPECT(FD_ISSET(timer, &in));
 }
 
-CHECK(select, pselect_timeout, "pselect takes nanoseconds, is never early, leaves its timeout alone")
+CHECK(select, pselect_timeout, "pselect takes nanoseconds, is never early, keeps its timeout")
 {
     const int fd = new_eventfd(0);
     fd_set in = set_of(fd, -1);

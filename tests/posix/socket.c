@@ -165,7 +165,7 @@ CHECK(socket, port_in_use, "a port that somebody listens on is EADDRINUSE, with 
     OK(close(listener));
 }
 
-CHECK(socket, port_free_again, "with SO_REUSEADDR a server can come back while old connections linger")
+CHECK(socket, port_free_again, "with SO_REUSEADDR a server comes back while old connections linger")
 {
     const int first = new_socket(SOCK_NONBLOCK), client = new_socket(0);
     OK(switch_on(first, SOL_SOCKET, SO_REUSEADDR));

@@ -25,14 +25,23 @@ extern crate alloc;
 #[cfg(any(test, loom))]
 extern crate std;
 
+pub mod accept;
+pub mod bytes;
+pub mod eventfd;
 pub mod events;
 pub mod local;
 pub mod net;
+pub mod notifier;
+pub mod pipe;
 pub mod process;
 pub mod ring;
+pub mod shared;
 pub mod source;
+pub mod stream;
 pub mod subscription;
 pub mod sync;
+pub mod timerfd;
+pub mod timers;
 pub mod wire;
 
 pub use events::Events;

@@ -189,4 +189,5 @@ pub struct ProcessStats {
     pub doorbells_saved: AtomicU64,
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<ProcessInfo>() <= PAGE && size_of::<ProcessStats>() <= PAGE);

@@ -97,9 +97,7 @@ impl<'a> Ring<'a> {
         // `bytes` is private memory, so the ranges do not overlap.
         unsafe {
             let data = self.data.as_ptr();
-            bytes
-                .as_ptr()
-                .copy_to_nonoverlapping(data.add(at), first);
+            bytes.as_ptr().copy_to_nonoverlapping(data.add(at), first);
             bytes
                 .as_ptr()
                 .add(first)

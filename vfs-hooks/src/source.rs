@@ -16,10 +16,13 @@ pub struct Edges {
 }
 
 impl Edges {
-    /// Whether a direction that `interest` asks about has moved since `seen`.
+    /// Whether a direction that `interest` asks about has moved since `seen`. Hang-ups and errors, which nobody has to ask for, move both.
     pub fn moved(self, seen: Edges, interest: Events) -> bool {
-        (self.input != seen.input && interest.intersects(Events::INPUT))
-            || (self.output != seen.output && interest.intersects(Events::OUTPUT))
+        let asked = interest.difference(Events::ALWAYS);
+        let (input, output) = (self.input != seen.input, self.output != seen.output);
+        (input && asked.intersects(Events::INPUT))
+            || (output && asked.intersects(Events::OUTPUT))
+            || (input && output)
     }
 }
 

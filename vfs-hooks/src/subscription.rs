@@ -33,18 +33,14 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Takes a free cell, armed. `None`: all are taken. Look at the source's level afterwards: what
+    /// Fills a cell that is free by the watcher's own account, armed. Look at the source's level afterwards: what
     /// happened before was told to nobody.
-    pub fn subscribe(&self, slot: u32, interest: Events) -> Option<usize> {
-        let index = self
-            .cells
-            .iter()
-            .position(|c| c.slot.load(Ordering::Relaxed) == 0)?;
-        let cell = &self.cells[index];
-        cell.interest.store(interest.bits(), Ordering::Relaxed);
-        cell.slot.store(slot + 1, Ordering::Release);
-        self.arm(index);
-        Some(index)
+    pub fn put(&self, index: usize, slot: u32, interest: Events) {
+        if let Some(cell) = self.cells.get(index) {
+            cell.interest.store(interest.bits(), Ordering::Relaxed);
+            cell.slot.store(slot + 1, Ordering::Release);
+            self.arm(index);
+        }
     }
 
     /// Gives the cell back. A signal that is under way may still arrive.

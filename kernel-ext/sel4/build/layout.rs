@@ -75,8 +75,8 @@ pub struct Placed<'a> {
 pub fn place(parameters: &[Parameter]) -> Result<(Vec<&Parameter>, Vec<Placed<'_>>, usize)> {
     let (mut caps, mut words, mut used) = (Vec::new(), Vec::new(), 0usize);
     for parameter in parameters {
-        let ty = Type::of(&parameter.c_type)
-            .with_context(|| format!("parameter {}", parameter.name))?;
+        let ty =
+            Type::of(&parameter.c_type).with_context(|| format!("parameter {}", parameter.name))?;
         let bits = ty.bits();
         if bits == 0 {
             caps.push(parameter);

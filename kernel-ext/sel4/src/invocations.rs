@@ -7,8 +7,8 @@
 use crate::kernel::{ABSENT, Numbered, choose};
 use crate::syscall::invoke;
 use crate::{
-    CPtr, CapData, CapRights, Error, Message, MessageInfo, PrioProps, UserContext, VmAttributes, Word,
-    get_mr, set_cap, set_mr,
+    CPtr, CapData, CapRights, Error, Message, MessageInfo, PrioProps, UserContext, VmAttributes,
+    Word, get_mr, set_cap, set_mr,
 };
 
 include!(concat!(env!("OUT_DIR"), "/generated.rs"));

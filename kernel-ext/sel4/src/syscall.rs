@@ -27,12 +27,7 @@ const EMPTY: MessageInfo = MessageInfo::new(0, 0, 0);
 
 /// A system call that sends and receives.
 #[inline(always)]
-fn exchange(
-    number: i64,
-    cap: CPtr,
-    info: MessageInfo,
-    mut mrs: [Word; REGISTER_WORDS],
-) -> Message {
+fn exchange(number: i64, cap: CPtr, info: MessageInfo, mut mrs: [Word; REGISTER_WORDS]) -> Message {
     let (badge, info_out);
     // SAFETY: the kernel changes only the registers named here, and memory of this process only by its message buffer,
     // which the assembly is assumed to touch. rsp is put back before anything uses it.
@@ -61,7 +56,7 @@ fn exchange(
     }
 }
 
-/// A system call that only receives.
+/// A system call that only receives. A notification leaves the info word as it is: empty.
 #[inline(always)]
 fn receive(number: i64, cap: CPtr) -> Message {
     let (badge, info, mr0, mr1, mr2, mr3);
@@ -74,7 +69,7 @@ fn receive(number: i64, cap: CPtr) -> Message {
             saved = out(reg) _,
             in("rdx") number,
             inlateout("rdi") cap.0 => badge,
-            lateout("rsi") info,
+            inlateout("rsi") EMPTY.0 => info,
             lateout("r10") mr0,
             lateout("r8") mr1,
             lateout("r9") mr2,
@@ -166,7 +161,8 @@ pub fn nb_signal(notification: CPtr) {
     transmit_nothing(NB_SEND, notification.0);
 }
 
-/// Waits for a message. Corresponds to `seL4_RecvWithMRs`.
+/// Waits for a message. Corresponds to `seL4_RecvWithMRs`. When the thread's bound notification ends the wait, the message's
+/// info is empty (label 0, no words).
 #[inline]
 pub fn recv(source: CPtr) -> Message {
     receive(RECV, source)

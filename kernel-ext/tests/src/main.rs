@@ -21,7 +21,8 @@ fn main(info: BootInfo) -> ! {
     let memory = info.untyped().find(|u| !u.device).expect("no memory");
     let kernel = probe_kernel(CPtr(memory.slot)).expect("neither kernel");
     set_kernel(kernel);
-    line!("TAP version 13");
+    // The firmware's last line has no end.
+    line!("\nTAP version 13");
     line!("# kernel: {kernel:?}");
     tcb_set_priority(CPtr::INIT_TCB, OWN_PRIORITY).expect("own priority");
     let mut world = World::new(info);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Paths, directories, fds and their flags. The tree is read-only: what would change it is EROFS, after the errors that come first.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use crate::abi::*;
 use crate::dispatch::{Args, Call};

@@ -3,11 +3,14 @@
 
 use alloc::vec::Vec;
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
+use libposix_poll::Deadline;
 use vfs_hooks::Events;
 
 use crate::abi::*;
+use crate::clock::monotonic;
 use crate::dispatch::{Args, Call};
+use crate::files::eventfd::EventFile;
 use crate::files::{self, Mappable, OpenFile, get};
 use crate::signal::{SIGPIPE, raise};
 use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, iovec};
@@ -18,11 +21,15 @@ pub const CALLS: &[Call] = &[
     Call::new("read", 0, read),
     Call::new("write", 1, write),
     Call::new("ioctl", 16, ioctl),
+    Call::new("pipe", 22, pipe),
     Call::new("pread64", 17, pread64),
     Call::new("pwrite64", 18, pwrite64),
     Call::new("readv", 19, readv),
     Call::new("writev", 20, writev),
     Call::new("sendfile", 40, sendfile),
+    Call::new("eventfd", 284, eventfd),
+    Call::new("eventfd2", 290, eventfd2),
+    Call::new("pipe2", 293, pipe2),
     Call::new("preadv", 295, preadv),
     Call::new("pwritev", 296, pwritev),
 ];
@@ -38,13 +45,23 @@ pub fn blocking<R>(
     dont_wait: bool,
     mut attempt: impl FnMut() -> Result<R, Errno>,
 ) -> Result<R, Errno> {
+    let mut deadline = None;
     loop {
         match attempt() {
             Err(Errno::EAGAIN) if !dont_wait && !file.is_nonblocking() => {
-                wait::for_file(file, events)?;
+                let deadline = *deadline.get_or_insert_with(|| timeout_of(file, events));
+                wait::for_file(file, events, deadline)?;
             }
             result => return result,
         }
+    }
+}
+
+/// When a blocking call gives up: SO_RCVTIMEO and SO_SNDTIMEO of sockets.
+fn timeout_of(file: &OpenFile, events: Events) -> Deadline {
+    match file.file.socket().map_or(0, |socket| socket.timeout(events)) {
+        0 => Deadline::NEVER,
+        timeout => Deadline::after(monotonic(), timeout),
     }
 }
 
@@ -61,7 +78,8 @@ pub fn write_all(file: &OpenFile, bytes: &[u8], dont_wait: bool) -> Result<usize
             Err(_) if done > 0 => return Ok(done),
             Err(errno) => return Err(errno),
         }
-        if done == bytes.len() || dont_wait || file.is_nonblocking() {
+        let complete = done == bytes.len() || (done > 0 && file.file.writes_records());
+        if complete || dont_wait || file.is_nonblocking() {
             return Ok(done);
         }
     }
@@ -251,6 +269,37 @@ fn sendfile(args: &Args) -> Result<usize, Errno> {
         user::write(offset, end)?;
     }
     Ok(n)
+}
+
+fn pipe(args: &Args) -> Result<usize, Errno> {
+    pipe2(&[args[0], 0, 0, 0, 0, 0])
+}
+
+/// <https://man7.org/linux/man-pages/man2/pipe.2.html>
+fn pipe2(args: &Args) -> Result<usize, Errno> {
+    let flags = args[1] as u32;
+    if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    user::check(args[0], 8)?;
+    let fds = files::install_pair(files::pipe::open(flags), flags)?;
+    user::write(args[0], fds.map(|fd| fd as u32))?;
+    Ok(0)
+}
+
+fn eventfd(args: &Args) -> Result<usize, Errno> {
+    eventfd2(&[args[0], 0, 0, 0, 0, 0])
+}
+
+/// <https://man7.org/linux/man-pages/man2/eventfd.2.html>
+fn eventfd2(args: &Args) -> Result<usize, Errno> {
+    const EFD_SEMAPHORE: u32 = 1;
+    let flags = args[1] as u32;
+    if flags & !(EFD_SEMAPHORE | O_CLOEXEC | O_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let file = EventFile::new(args[0] as u32, flags & EFD_SEMAPHORE != 0);
+    files::install(OpenFile::new(file, O_RDWR | flags & O_NONBLOCK), flags)
 }
 
 fn ioctl(args: &Args) -> Result<usize, Errno> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory: brk, mmap and its relatives. Mappings of files are private copies, made at once.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 use vfs_hooks::process::PAGE;
 
 use crate::abi::*;

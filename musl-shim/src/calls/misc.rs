@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What fits nowhere else: the system's name and size, random bytes, threads that cannot be made yet.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use crate::abi::{Sysinfo, Timespec, Utsname};
 use crate::clock::{self, SECOND};

@@ -3,6 +3,7 @@
 
 use crate::dispatch::Call;
 
+mod epoll;
 mod file;
 mod io;
 mod memory;
@@ -14,9 +15,10 @@ mod socket;
 mod time;
 
 /// The tables of all areas.
-pub const AREAS: [&[Call]; 9] = [
+pub const AREAS: [&[Call]; 10] = [
     io::CALLS,
     file::CALLS,
+    epoll::CALLS,
     poll::CALLS,
     socket::CALLS,
     memory::CALLS,

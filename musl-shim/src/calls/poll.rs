@@ -1,1 +1,292 @@
-use crate::dispatch::Call; pub const CALLS: &[Call] = &[];
+// SPDX-License-Identifier: BSD-2-Clause
+//! poll and select: look at all files first; only to block, arm them in the set that the thread keeps. Only what Linux writes is written.
+
+use alloc::vec::Vec;
+
+use libposix_poll::Deadline;
+use libposix_poll::frontend::poll::PollSet;
+use libposix_poll::frontend::select::Sets;
+use vfs_hooks::Events;
+
+use crate::abi::*;
+use crate::calls::signal::read_set;
+use crate::clock::{SECOND, monotonic, nanoseconds, timespec};
+use crate::dispatch::{Args, Call};
+use crate::errno::Errno;
+use crate::files::{OpenFile, get, table};
+use crate::signal::with_mask;
+use crate::{poller, process, user, wait};
+
+/// The calls of this area.
+pub const CALLS: &[Call] = &[
+    Call::new("poll", 7, poll),
+    Call::new("select", 23, select),
+    Call::new("pselect6", 270, pselect6),
+    Call::new("ppoll", 271, ppoll),
+];
+
+/// A timeout in milliseconds, negative for ever.
+pub fn milliseconds(timeout: usize) -> Deadline {
+    match timeout as i32 {
+        0 => Deadline::at(0),
+        ..0 => Deadline::NEVER,
+        timeout => Deadline::from_ms(monotonic(), timeout),
+    }
+}
+
+/// A timeout as struct timespec, none for ever.
+pub fn from_timespec(timeout: Option<Timespec>) -> Result<Deadline, Errno> {
+    Ok(match timeout.map(|t| nanoseconds(&t)).transpose()? {
+        None => Deadline::NEVER,
+        Some(0) => Deadline::at(0),
+        Some(timeout) => Deadline::after(monotonic(), timeout),
+    })
+}
+
+/// What can be asked of a file that is always ready.
+const ALWAYS_READY: Events = Events::IN
+    .union(Events::OUT)
+    .union(Events::RDNORM)
+    .union(Events::WRNORM);
+
+/// What holds of a file now.
+#[inline]
+fn level(file: &OpenFile) -> Events {
+    match file.file.readiness() {
+        Some(readiness) => readiness.events,
+        None => ALWAYS_READY,
+    }
+}
+
+/// Looks at all entries, writing revents alone; how many are not 0.
+fn scan_poll(fds: usize, count: usize) -> Result<usize, Errno> {
+    let table = table();
+    let mut ready = 0;
+    for i in 0..count {
+        let at = fds + i * size_of::<Pollfd>();
+        let entry: Pollfd = user::read(at)?;
+        let asked = Events::from_bits_truncate(entry.events_revents & 0xffff);
+        let found = match table.get(entry.fd as u32 as usize) {
+            _ if entry.fd < 0 => Events::empty(),
+            None => Events::NVAL,
+            Some(file) => level(file) & (asked | Events::ALWAYS),
+        };
+        user::write(at + 6, [found.bits() as u8, (found.bits() >> 8) as u8])?;
+        ready += usize::from(!found.is_empty());
+    }
+    Ok(ready)
+}
+
+/// Sees to it that each open fd's source wakes the thread.
+fn arm_poll(kept: &PollSet, fds: usize, count: usize) -> Result<(), Errno> {
+    for i in 0..count {
+        let entry: Pollfd = user::read(fds + i * size_of::<Pollfd>())?;
+        if entry.fd < 0 {
+            continue;
+        }
+        let asked = Events::from_bits_truncate(entry.events_revents & 0xffff);
+        arm(kept, entry.fd as usize, asked)?;
+    }
+    kept.armed();
+    Ok(())
+}
+
+fn arm(kept: &PollSet, fd: usize, events: Events) -> Result<(), Errno> {
+    if let Ok(file) = get(fd)
+        && let Some(source) = file.file.source()
+    {
+        kept.arm(file.watched_id(), &source, events | Events::ALWAYS)
+            .map_err(|_| Errno::ENOMEM)?;
+    }
+    Ok(())
+}
+
+/// <https://man7.org/linux/man-pages/man2/poll.2.html>
+fn poll_until(fds: usize, count: usize, deadline: Deadline) -> Result<usize, Errno> {
+    if count > process::file_limit() {
+        return Err(Errno::EINVAL);
+    }
+    user::check(fds, count * size_of::<Pollfd>())?;
+    wait::settle();
+    let mut ready = scan_poll(fds, count)?;
+    if ready > 0 || deadline == Deadline::at(0) {
+        return Ok(ready);
+    }
+    let kept = poller::kept();
+    kept.begin();
+    wait::for_look(
+        deadline,
+        || {
+            arm_poll(&kept, fds, count)?;
+            ready = scan_poll(fds, count)?;
+            Ok(ready > 0)
+        },
+        |deadline| kept.wait(deadline),
+    )?;
+    Ok(ready)
+}
+
+fn poll(args: &Args) -> Result<usize, Errno> {
+    poll_until(args[0], args[1] as u32 as usize, milliseconds(args[2]))
+}
+
+/// Writes back what is left of a timeout, as the system calls (not the C functions) do.
+fn write_rest(
+    address: usize,
+    deadline: Deadline,
+    write: impl FnOnce(u64) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    if address == 0 || deadline == Deadline::NEVER {
+        return Ok(());
+    }
+    write(deadline.ns().saturating_sub(monotonic()))
+}
+
+fn ppoll(args: &Args) -> Result<usize, Errno> {
+    let [fds, count, timeout, set, size, ..] = *args;
+    let deadline = from_timespec(user::read_optional(timeout)?)?;
+    let result = with_mask(read_set(set, size)?, || {
+        poll_until(fds, count as u32 as usize, deadline)
+    });
+    write_rest(timeout, deadline, |rest| {
+        user::write(timeout, timespec(rest))
+    })?;
+    result
+}
+
+/// Addresses of the three sets of a select.
+#[derive(Clone, Copy)]
+struct FdSets([usize; 3]);
+
+impl FdSets {
+    /// Word `i` of each set; zero for one that is not given.
+    fn words(&self, i: usize) -> Result<[u64; 3], Errno> {
+        let mut words = [0; 3];
+        for (word, &set) in words.iter_mut().zip(&self.0) {
+            *word = user::read_optional(if set == 0 { 0 } else { set + i * 8 })?.unwrap_or(0);
+        }
+        Ok(words)
+    }
+
+    /// Calls `each` with every fd below `count` that is in a set, and the sets.
+    fn each(
+        &self,
+        count: usize,
+        mut each: impl FnMut(usize, Sets) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        for i in 0..count.div_ceil(64) {
+            let words = self.words(i)?;
+            let mut any = words[0] | words[1] | words[2];
+            if count < (i + 1) * 64 {
+                any &= (1 << (count % 64)) - 1;
+            }
+            while any != 0 {
+                let bit = any.trailing_zeros();
+                any &= any - 1;
+                let is_in = |word: u64| word >> bit & 1 != 0;
+                let sets = Sets {
+                    read: is_in(words[0]),
+                    write: is_in(words[1]),
+                    except: is_in(words[2]),
+                };
+                each(i * 64 + bit as usize, sets)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks at all fds; marks what is ready in `found`, three words for each word of a set. EBADF if one is not open.
+fn scan_select(sets: FdSets, count: usize, found: &mut Vec<[u64; 3]>) -> Result<usize, Errno> {
+    found.clear();
+    found.resize(count.div_ceil(64), [0; 3]);
+    let table = table();
+    let mut ready = 0;
+    sets.each(count, |fd, asked| {
+        let file = table.get(fd).ok_or(Errno::EBADF)?;
+        let report = asked.report(level(file));
+        ready += report.count();
+        let words = &mut found[fd / 64];
+        for (word, set) in words
+            .iter_mut()
+            .zip([report.read, report.write, report.except])
+        {
+            *word |= u64::from(set) << (fd % 64);
+        }
+        Ok(())
+    })?;
+    Ok(ready)
+}
+
+/// <https://man7.org/linux/man-pages/man2/select.2.html>
+fn select_until(count: usize, sets: FdSets, deadline: Deadline) -> Result<usize, Errno> {
+    let count = usize::try_from(count as i32).map_err(|_| Errno::EINVAL)?;
+    // As Linux: numbers that cannot be open are not looked at.
+    let count = count.min(process::file_limit());
+    let mut found = Vec::new();
+    wait::settle();
+    let mut ready = scan_select(sets, count, &mut found)?;
+    if ready == 0 && deadline != Deadline::at(0) {
+        let kept = poller::kept();
+        kept.begin();
+        wait::for_look(
+            deadline,
+            || {
+                sets.each(count, |fd, asked| arm(&kept, fd, asked.events()))?;
+                kept.armed();
+                ready = scan_select(sets, count, &mut found)?;
+                Ok(ready > 0)
+            },
+            |deadline| kept.wait(deadline),
+        )?;
+    }
+    for (i, words) in found.iter().enumerate() {
+        for (&set, &word) in sets.0.iter().zip(words) {
+            if set != 0 {
+                user::write(set + i * 8, word)?;
+            }
+        }
+    }
+    Ok(ready)
+}
+
+fn select(args: &Args) -> Result<usize, Errno> {
+    let [count, read, write, except, timeout, _] = *args;
+    let deadline = match user::read_optional::<Timeval>(timeout)? {
+        None => Deadline::NEVER,
+        Some(time) => {
+            if time.tv_sec < 0 || time.tv_usec < 0 {
+                return Err(Errno::EINVAL);
+            }
+            let total = (time.tv_sec as u64)
+                .saturating_mul(SECOND)
+                .saturating_add((time.tv_usec as u64).saturating_mul(1000));
+            from_timespec(Some(timespec(total)))?
+        }
+    };
+    let result = select_until(count, FdSets([read, write, except]), deadline);
+    write_rest(timeout, deadline, |rest| {
+        let rest = Timeval {
+            tv_sec: (rest / SECOND) as i64,
+            tv_usec: (rest % SECOND / 1000) as i64,
+        };
+        user::write(timeout, rest)
+    })?;
+    result
+}
+
+fn pselect6(args: &Args) -> Result<usize, Errno> {
+    let [count, read, write, except, timeout, set] = *args;
+    let deadline = from_timespec(user::read_optional(timeout)?)?;
+    let mask = match user::read_optional::<SigsetArgument>(set)? {
+        Some(argument) => read_set(argument.set as usize, argument.len as usize)?,
+        None => None,
+    };
+    let result = with_mask(mask, || {
+        select_until(count, FdSets([read, write, except]), deadline)
+    });
+    write_rest(timeout, deadline, |rest| {
+        user::write(timeout, timespec(rest))
+    })?;
+    result
+}

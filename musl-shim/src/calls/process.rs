@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The process: its end, its identity, its limits, its only thread.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use crate::abi::*;
 use crate::clock::{self, SECOND};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Signals, as far as a process can send them to itself.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use crate::abi::{Sigaction, Timespec};
 use crate::dispatch::{Args, Call};

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Clocks, sleeping, timerfd.
 
-use libposix_poll::errno::Errno;
+use vfs_hooks::timerfd::Setting;
 
 use crate::abi::*;
 use crate::clock::{self, SECOND, monotonic, nanoseconds, realtime, since_start, timespec};
 use crate::dispatch::{Args, Call};
+use crate::errno::Errno;
+use crate::files::timerfd::TimerFile;
+use crate::files::{self, OpenFile, get};
 use crate::{user, wait};
 
 /// The calls of this area.
@@ -17,6 +20,9 @@ pub const CALLS: &[Call] = &[
     Call::new("clock_gettime", 228, clock_gettime),
     Call::new("clock_getres", 229, clock_getres),
     Call::new("clock_nanosleep", 230, clock_nanosleep),
+    Call::new("timerfd_create", 283, timerfd_create),
+    Call::new("timerfd_settime", 286, timerfd_settime),
+    Call::new("timerfd_gettime", 287, timerfd_gettime),
 ];
 
 /// What a clock says now, in nanoseconds. All time since the start counts as the process's CPU time.
@@ -101,4 +107,51 @@ fn clock_nanosleep(args: &Args) -> Result<usize, Errno> {
     }
     let left = nanoseconds(&wanted)?.saturating_sub(now(id)?);
     sleep(monotonic().saturating_add(left), 0)
+}
+
+/// <https://man7.org/linux/man-pages/man2/timerfd_create.2.html>
+fn timerfd_create(args: &Args) -> Result<usize, Errno> {
+    let flags = args[1] as u32;
+    if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let real = match args[0] as u32 {
+        CLOCK_REALTIME => true,
+        CLOCK_MONOTONIC | CLOCK_BOOTTIME => false,
+        _ => return Err(Errno::EINVAL),
+    };
+    let file = OpenFile::new(TimerFile::new(real), O_RDWR | flags & O_NONBLOCK);
+    files::install(file, flags)
+}
+
+/// A setting as C has it.
+fn itimerspec(setting: Setting) -> Itimerspec {
+    Itimerspec {
+        it_interval: timespec(setting.interval),
+        it_value: timespec(setting.remaining),
+    }
+}
+
+fn timerfd_settime(args: &Args) -> Result<usize, Errno> {
+    const TFD_TIMER_ABSTIME: u32 = 1;
+    const TFD_TIMER_CANCEL_ON_SET: u32 = 2;
+    let [fd, flags, new, old, ..] = *args;
+    let flags = flags as u32;
+    if flags & !(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let new: Itimerspec = user::read(new)?;
+    let (value, interval) = (nanoseconds(&new.it_value)?, nanoseconds(&new.it_interval)?);
+    let file = get(fd)?;
+    let timer = file.file.timer().ok_or(Errno::EINVAL)?;
+    let before = timer.set(value, interval, flags & TFD_TIMER_ABSTIME != 0);
+    user::write_optional(old, itimerspec(before))?;
+    Ok(0)
+}
+
+fn timerfd_gettime(args: &Args) -> Result<usize, Errno> {
+    let file = get(args[0])?;
+    let timer = file.file.timer().ok_or(Errno::EINVAL)?;
+    user::write(args[1], itimerspec(timer.get()))?;
+    Ok(0)
 }

@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use super::{ARCHIVE_DEVICE, File, Mappable, archive};
 use crate::abi::{Stat, Timespec};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! /dev/null, zero, full, urandom: always ready, not for epoll.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use super::{File, Mappable, character_stat};
 use crate::abi::Stat;

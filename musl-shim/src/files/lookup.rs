@@ -3,7 +3,7 @@
 
 use alloc::rc::Rc;
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use super::archive_file::{self, Directory, Regular};
 use super::device::Device;

@@ -7,19 +7,29 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 use core::fmt;
 
-use libposix_poll::errno::Errno;
+use libposix_poll::frontend::FileId;
+use libposix_poll::frontend::epoll::Epoll;
+use vfs_hooks::source::{Readiness, Source};
+
+use crate::errno::Errno;
 
 use crate::abi::*;
 use crate::archive::Archive;
 use crate::fd_table::FdTable;
 use crate::info::info;
+use crate::net::socket::Socket;
+use crate::poller;
 use crate::process::{self, UID};
 use crate::shared::Shared;
 
 pub mod archive_file;
 pub mod device;
+pub mod epoll;
+pub mod eventfd;
 pub mod lookup;
+pub mod pipe;
 pub mod terminal;
+pub mod timerfd;
 
 /// st_dev of the archive.
 const ARCHIVE_DEVICE: u64 = 1;
@@ -83,6 +93,11 @@ pub trait File {
         None
     }
 
+    /// Whether a write of more than it takes is complete all the same (eventfd).
+    fn writes_records(&self) -> bool {
+        false
+    }
+
     /// Whether a vectored write must go in one piece if it is short.
     fn gathers(&self) -> bool {
         false
@@ -90,6 +105,31 @@ pub trait File {
 
     /// F_GETPIPE_SZ.
     fn pipe_size(&self) -> Option<usize> {
+        None
+    }
+
+    /// What can be watched; `None`: always ready, and refused by epoll.
+    fn source(&self) -> Option<Rc<dyn Source>> {
+        None
+    }
+
+    /// The source's readiness, without a new reference to it.
+    fn readiness(&self) -> Option<Readiness> {
+        None
+    }
+
+    /// The timer, if it is one; EINVAL otherwise.
+    fn timer(&self) -> Option<&timerfd::TimerFile> {
+        None
+    }
+
+    /// The socket, if it is one; ENOTSOCK otherwise.
+    fn socket(&self) -> Option<&Socket> {
+        None
+    }
+
+    /// The epoll instance, if it is one.
+    fn epoll(&self) -> Option<&Rc<Epoll>> {
         None
     }
 
@@ -111,6 +151,10 @@ pub trait File {
 
 /// An open file description: what duplicates of an fd share.
 pub struct OpenFile<F: ?Sized = dyn File> {
+    /// Names it to the event core; never used again.
+    id: FileId,
+    /// The event core has heard of it.
+    watched: Cell<bool>,
     /// Access mode and status flags (O_*).
     flags: Cell<u32>,
     /// The file itself.
@@ -123,13 +167,27 @@ impl fmt::Debug for OpenFile {
     }
 }
 
+static NEXT_ID: Shared<u64> = Shared::new(0);
+
+impl<F: ?Sized> Drop for OpenFile<F> {
+    fn drop(&mut self) {
+        if self.watched.get() {
+            poller::forget(self.id);
+        }
+    }
+}
+
 /// Flags that F_SETFL can change.
 const SETTABLE: u32 = O_APPEND | O_NONBLOCK;
 
 impl<F: File + 'static> OpenFile<F> {
     /// Opens `file` with access mode and status of `flags`.
     pub fn new(file: F, flags: u32) -> Rc<OpenFile> {
+        let mut next = NEXT_ID.lock();
+        *next += 1;
         Rc::new(OpenFile {
+            id: FileId(*next),
+            watched: Cell::new(false),
             flags: Cell::new(flags & (O_ACCMODE | SETTABLE | O_DIRECTORY)),
             file,
         })
@@ -137,6 +195,12 @@ impl<F: File + 'static> OpenFile<F> {
 }
 
 impl OpenFile {
+    /// Its name for the event core, which is told when the file is closed for good.
+    pub fn watched_id(&self) -> FileId {
+        self.watched.set(true);
+        self.id
+    }
+
     /// O_RDONLY, O_WRONLY or O_RDWR.
     pub fn access(&self) -> u32 {
         self.flags.get() & O_ACCMODE

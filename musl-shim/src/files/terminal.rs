@@ -1,26 +1,80 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The console: the root server's serial line, as a terminal in Linux's sense, but without line editing or job control.
 
-use libposix_poll::errno::Errno;
+use alloc::rc::Rc;
+use core::cell::Cell;
 use core::sync::atomic::Ordering;
+
+use vfs_hooks::Events;
+use vfs_hooks::notifier::{Local, Notifier, READABLE, WRITABLE};
+use vfs_hooks::source::{Readiness, Source};
 use vfs_hooks::wire::root;
 
 use super::{File, character_stat};
 use crate::abi::*;
+use crate::errno::Errno;
 use crate::info::info;
+use crate::shared::Shared;
 use crate::{process, server, user};
 
 /// fds 0, 1, 2, /dev/console, /dev/tty.
 #[derive(Debug)]
 pub struct Terminal;
 
+/// The serial line as a source: the one behind all terminals.
+#[derive(Debug, Default)]
+struct Line {
+    /// Bytes read so far, and bytes known to have come in.
+    taken: Cell<usize>,
+    arrived: Cell<usize>,
+    ended: Cell<bool>,
+    notifier: Notifier,
+}
+
+static LINE: Shared<Option<Rc<Line>>> = Shared::new(None);
+
+fn line() -> Rc<Line> {
+    LINE.lock().get_or_insert_default().clone()
+}
+
+/// Tells watchers of input that came since the last time. Nothing to do until somebody watches.
+#[inline]
+pub fn settle() {
+    if let Some(line) = &*LINE.lock() {
+        line.settle();
+    }
+}
+
+impl Line {
+    fn settle(&self) {
+        let arrived = self.taken.get() + waiting();
+        if arrived != self.arrived.get() || has_ended() != self.ended.get() {
+            self.arrived.set(arrived);
+            self.ended.set(has_ended());
+            self.notifier.input(READABLE);
+        }
+    }
+}
+
+impl Local for Line {
+    fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
+    fn level(&self) -> Events {
+        let mut events = WRITABLE;
+        events.set(READABLE, waiting() > 0 || has_ended());
+        events
+    }
+}
+
 /// Bytes that wait to be read.
-pub fn waiting() -> usize {
+fn waiting() -> usize {
     info().console.load(Ordering::Acquire) as usize
 }
 
 /// Whether no more will come.
-pub fn has_ended() -> bool {
+fn has_ended() -> bool {
     info().console_eof.load(Ordering::Acquire) != 0
 }
 
@@ -32,7 +86,19 @@ impl File for Terminal {
         if waiting() == 0 && !has_ended() {
             return Err(Errno::EAGAIN);
         }
-        server::console_read(buffer)
+        let n = server::console_read(buffer)?;
+        if let Some(line) = &*LINE.lock() {
+            line.taken.set(line.taken.get() + n);
+        }
+        Ok(n)
+    }
+
+    fn source(&self) -> Option<Rc<dyn Source>> {
+        Some(line())
+    }
+
+    fn readiness(&self) -> Option<Readiness> {
+        Some(line().readiness())
     }
 
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Socket addresses: IPv4 only.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use crate::abi::{AF_INET, SockaddrIn};
 use crate::info::info;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Socket options that are values to keep. What depends on the socket's state (SO_ERROR, SO_ACCEPTCONN) is the socket's affair.
 
-use libposix_poll::errno::Errno;
+use crate::errno::Errno;
 
 use crate::abi::*;
 use crate::clock::SECOND;

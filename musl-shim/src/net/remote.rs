@@ -3,14 +3,19 @@
 //!
 //! The net server is trusted with the device, not with our memory: a ring whose positions make no sense is a reset connection.
 
+use core::cell::Cell;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use libposix_poll::errno::Errno;
-use vfs_hooks::net::{Channel, SLOTS, SocketSlot, State};
+use vfs_hooks::Events;
+use vfs_hooks::net::{Channel, SLOTS, SocketSlot, State, kind};
+use vfs_hooks::notifier::READABLE;
 use vfs_hooks::process::NET_CHANNEL;
 use vfs_hooks::ring::Ring;
+use vfs_hooks::shared::SharedWatchers;
+use vfs_hooks::source::{Edges, Readiness, Source, Watcher};
 
+use crate::errno::Errno;
 use crate::info::stats;
 use crate::net::address::Address;
 use crate::server;
@@ -21,17 +26,27 @@ fn channel() -> Channel {
     unsafe { Channel::new(base) }
 }
 
-/// A slot that this process was given; dropping it closes the socket.
-#[derive(Debug)]
+/// A slot that this process was given.
+///
+/// Who watches it must have stopped before it is closed: from then on the slot is the net server's to use for another socket.
 pub struct Remote {
     slot: u32,
+    watchers: SharedWatchers,
+    /// shutdown(SHUT_RD), of which only this process knows.
+    shut_read: Cell<bool>,
+    closed: Cell<bool>,
 }
 
 impl Remote {
     /// Takes over a slot that the net server named. ECONNABORTED if the number makes no sense.
     pub fn new(slot: u64) -> Result<Remote, Errno> {
         match u32::try_from(slot) {
-            Ok(slot) if (slot as usize) < SLOTS => Ok(Remote { slot }),
+            Ok(slot) if (slot as usize) < SLOTS => Ok(Remote {
+                slot,
+                watchers: SharedWatchers::default(),
+                shut_read: Cell::new(false),
+                closed: Cell::new(false),
+            }),
             _ => Err(Errno::ECONNABORTED),
         }
     }
@@ -115,7 +130,7 @@ impl Remote {
         if let Some(errno) = self.take_error() {
             return Err(errno);
         }
-        if state.intersects(State::PEER_SHUT | State::BROKEN) {
+        if state.intersects(State::PEER_SHUT | State::BROKEN) || self.shut_read.get() {
             return Ok(0);
         }
         Err(Errno::EAGAIN)
@@ -153,6 +168,26 @@ impl Remote {
         self.mark();
     }
 
+    /// Reads nothing more than what is there.
+    pub fn shut_read(&self) {
+        self.shut_read.set(true);
+    }
+
+    /// A listener's oldest connection that nobody has accepted.
+    pub fn accept(&self) -> Result<Remote, Errno> {
+        match self.header().pop_accept() {
+            Ok(Some(slot)) => {
+                let connection = Remote::new(slot.into())?;
+                match connection.header().kind.load(Ordering::Acquire) {
+                    kind::STREAM => Ok(connection),
+                    _ => Err(Errno::ECONNABORTED),
+                }
+            }
+            Ok(None) => Err(Errno::EAGAIN),
+            Err(_) => Err(Errno::ECONNABORTED),
+        }
+    }
+
     /// Bytes that can be read now.
     pub fn readable(&self) -> usize {
         self.receive_ring().len().unwrap_or(0) as usize
@@ -173,15 +208,51 @@ impl Remote {
         self.mark();
     }
 
-    /// Makes the end a reset: SO_LINGER with no time, or unread data.
-    pub fn abort(&self) {
-        self.header().abort.store(1, Ordering::Relaxed);
+    /// Closes the socket; as a reset if `abort` says so or data are unread (RFC 2525, 2.17).
+    pub fn close(&self, abort: bool) {
+        if self.closed.replace(true) {
+            return;
+        }
+        let header = self.header();
+        let is_stream = header.kind.load(Ordering::Relaxed) == kind::STREAM;
+        if abort || (is_stream && self.readable() > 0) {
+            header.abort.store(1, Ordering::Relaxed);
+        }
+        header.closed.store(1, Ordering::Release);
+        self.mark();
     }
 }
 
-impl Drop for Remote {
-    fn drop(&mut self) {
-        self.header().closed.store(1, Ordering::Release);
-        self.mark();
+impl Source for Remote {
+    fn readiness(&self) -> Readiness {
+        let header = self.header();
+        // Edges before the level: a late edge costs a look, a missed one an event.
+        let edges = Edges {
+            input: header.input_edges.load(Ordering::Acquire),
+            output: header.output_edges.load(Ordering::Acquire),
+        };
+        let mut events = header.level();
+        if self.shut_read.get() {
+            events |= READABLE | Events::RDHUP;
+            if header.shut_write.load(Ordering::Relaxed) != 0 {
+                events |= Events::HUP;
+            }
+        }
+        Readiness { events, edges }
+    }
+
+    fn subscribe(&self, watcher: &Watcher, interest: Events) -> Option<usize> {
+        self.watchers
+            .subscribe(&self.header().subscriptions, watcher, interest)
+    }
+
+    fn arm(&self, subscription: usize, interest: Events) {
+        self.watchers
+            .arm(&self.header().subscriptions, subscription, interest);
+    }
+
+    fn unsubscribe(&self, subscription: usize) {
+        self.watchers
+            .unsubscribe(&self.header().subscriptions, subscription);
     }
 }

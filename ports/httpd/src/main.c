@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +29,28 @@ static unsigned number(char option, const char *text, unsigned least, unsigned m
         exit(2);
     }
     return (unsigned)value;
+}
+
+// A connection takes a descriptor, and its answer another. How many connections the process may
+// have, of those that are wanted; asks for more descriptors if that takes more.
+static unsigned allowed(unsigned wanted)
+{
+    const rlim_t others = 16;
+    const rlim_t need = (rlim_t)wanted * 2 + others;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
+        return wanted;
+    const rlim_t now = limit.rlim_cur;
+    limit.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        limit.rlim_cur = now;
+    if (limit.rlim_cur >= need)
+        return wanted;
+    const rlim_t left = limit.rlim_cur > others ? limit.rlim_cur - others : 0;
+    const unsigned fewer = left > 2 ? (unsigned)left / 2 : 1;
+    fprintf(stderr, "httpd: at most %u connections: the process may have %llu descriptors\n", fewer,
+            (unsigned long long)limit.rlim_cur);
+    return fewer;
 }
 
 int main(int argc, char **argv)
@@ -70,5 +93,6 @@ int main(int argc, char **argv)
     }
     memcpy(root, settings.root, length);
     settings.root = root;
+    settings.connections = allowed(settings.connections);
     return serve(&settings);
 }

@@ -17,7 +17,7 @@ mod transport;
 use core::panic::PanicInfo;
 
 use net_server::{Config, Errno, Server, WIRE_SIZE};
-use sel4_bindings::{CPtr, MessageInfo, reply_recv};
+use sel4_bindings::{CPtr, MessageInfo, reply, reply_recv};
 use vfs_hooks::process::{notice, slot};
 
 use clock::Alarm;
@@ -56,43 +56,34 @@ fn main() -> ! {
 fn serve(mut server: Server<Nic, System>) -> ! {
     let info = root::info();
     let mut alarm = Alarm::default();
-    let mut answer = None;
     loop {
-        // First the answer's own consequences (the SYN of a connect), so that they go out together with everything else.
         while server.turn(clock::now(info)) {}
         server.card().flush();
         server.card().enable_interrupts();
         // Both may have become busy while nobody would have told us.
-        let mut message = None;
-        if answer.is_some() || (server.may_sleep(clock::now(info)) && !server.card().has_frame()) {
-            alarm.set(server.deadline());
-            let (reply, words) = match answer.take() {
-                Some(result) => words(result),
-                None => (NO_MESSAGE, [0; 4]),
-            };
-            // Without a caller the reply goes nowhere.
-            message = Some(reply_recv(CPtr(slot::NET), reply, words));
-        }
-        server.card().disable_interrupts();
-        let Some(message) = message else {
+        if !server.may_sleep(clock::now(info)) || server.card().has_frame() {
+            server.card().disable_interrupts();
             continue;
-        };
-        if message.info.label() == NO_MESSAGE.label() {
-            if message.badge & notice::TIMER != 0 {
-                alarm.rang();
-            }
-            // Card and doorbells: the next turn looks at both anyway.
-        } else {
-            let words = core::array::from_fn(|i| message.word(i));
-            let client = message.badge as usize;
-            let label = message.info.label();
-            answer = Some(server.request(clock::now(info), client, label, words));
         }
+        alarm.set(server.deadline());
+        // As `recv`, but with a message info of our choice; there is no caller, so nobody gets this reply.
+        let message = reply_recv(CPtr(slot::NET), NO_MESSAGE, [0; 4]);
+        server.card().disable_interrupts();
+        if message.info.label() != NO_MESSAGE.label() {
+            let request = core::array::from_fn(|i| message.word(i));
+            let (client, label) = (message.badge as usize, message.info.label());
+            let result = server.request(clock::now(info), client, label, request);
+            let (info, words) = answer(result);
+            reply(info, words);
+        } else if message.badge & notice::TIMER != 0 {
+            alarm.rang();
+        }
+        // Card and doorbells need no look at the badge: the next turn looks at both.
     }
 }
 
 /// The words of an answer: errno, result.
-fn words(result: Result<u64, Errno>) -> (MessageInfo, [u64; 4]) {
+fn answer(result: Result<u64, Errno>) -> (MessageInfo, [u64; 4]) {
     let (errno, value) = match result {
         Ok(value) => (0, value),
         Err(errno) => (u64::from(errno.0), 0),

@@ -85,7 +85,10 @@ impl<'a> Archive<'a> {
         let name = core::str::from_utf8(name).map_err(|_| Malformed)?;
         let data_at = (name_at + name_len).next_multiple_of(4);
         let data = self.part(data_at, len)?;
-        Ok((Entry { name, mode, data }, (data_at + len).next_multiple_of(4)))
+        Ok((
+            Entry { name, mode, data },
+            (data_at + len).next_multiple_of(4),
+        ))
     }
 
     fn part(&self, at: usize, len: usize) -> Result<&'a [u8], Malformed> {

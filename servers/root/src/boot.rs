@@ -93,7 +93,11 @@ pub fn run(info: BootInfo) -> ! {
     system.console.take(early);
     log!(
         "root server: {} kernel, {} MiB, {} MHz",
-        if config.queue_kernel { "queue" } else { "stock" },
+        if config.queue_kernel {
+            "queue"
+        } else {
+            "stock"
+        },
         total >> 20,
         system.clock.tsc_khz() / 1000
     );
@@ -172,7 +176,9 @@ impl Boot {
         let mut program = self.program(net);
         if net.is_some() {
             let client = self.connect(&program);
-            self.system.clients.push(must(client, "connecting the program to the network"));
+            self.system
+                .clients
+                .push(must(client, "connecting the program to the network"));
         }
         self.system.console.publish(&program);
         let stack = self.stack(&mut program);

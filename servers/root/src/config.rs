@@ -88,7 +88,10 @@ mod tests {
         assert_eq!(config.args, ["x", ""]);
         assert_eq!(config.env, ["A=b=c"]);
         let net = config.net.unwrap();
-        assert_eq!((net.address, net.prefix, net.gateway), (0x0a00020f, 24, 0x0a000202));
+        assert_eq!(
+            (net.address, net.prefix, net.gateway),
+            (0x0a00020f, 24, 0x0a000202)
+        );
     }
 
     #[test]
@@ -97,8 +100,14 @@ mod tests {
             assert_eq!(Config::parse(text.as_bytes()).unwrap_err(), wrong);
         };
         check("kernel=linux\0", "kernel=linux");
-        check("kernel=queue\0program=x\0net=1.2.3/24,1.2.3.4\0", "net=1.2.3/24,1.2.3.4");
-        check("kernel=queue\0program=x\0net=1.2.3.4/33,1.2.3.4\0", "net=1.2.3.4/33,1.2.3.4");
+        check(
+            "kernel=queue\0program=x\0net=1.2.3/24,1.2.3.4\0",
+            "net=1.2.3/24,1.2.3.4",
+        );
+        check(
+            "kernel=queue\0program=x\0net=1.2.3.4/33,1.2.3.4\0",
+            "net=1.2.3.4/33,1.2.3.4",
+        );
         check("kernel=queue\0colour=red\0", "colour=red");
         check("kernel=queue\0", "no program=");
         check("program=x\0", "no kernel=");

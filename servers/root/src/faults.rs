@@ -6,8 +6,8 @@ use core::fmt;
 use sel4_bindings::fault::Fault;
 use sel4_bindings::*;
 
-use crate::process::Process;
 use crate::log;
+use crate::process::Process;
 
 // Signal numbers of Linux on x86_64.
 const SIGILL: u8 = 4;

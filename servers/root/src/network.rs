@@ -3,7 +3,7 @@
 
 use root_server::errno;
 use sel4_bindings::*;
-use vfs_hooks::net::{CHUNK_SIZE, Control, SLOTS, CHUNK_SLOTS, SLOTS_OFFSET, channel_base};
+use vfs_hooks::net::{CHUNK_SIZE, CHUNK_SLOTS, Control, SLOTS, SLOTS_OFFSET, channel_base};
 use vfs_hooks::process::{self, LARGE_PAGE, PAGE, badge, notice, slot};
 use vfs_hooks::sync::Ordering;
 

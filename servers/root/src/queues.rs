@@ -166,7 +166,11 @@ impl Process {
     }
 
     /// WATCHES_GROW. `net` is the net server, if there is one. Answers with an errno and the number of watch slots.
-    pub fn grow_watches(&mut self, memory: &mut Memory, net: Option<&mut NetWatches>) -> (u64, u64) {
+    pub fn grow_watches(
+        &mut self,
+        memory: &mut Memory,
+        net: Option<&mut NetWatches>,
+    ) -> (u64, u64) {
         if self.watches + WATCH_GROUP > MAX_WATCHES || !memory.has_room(64) {
             return (errno::ENOMEM, self.watches as u64);
         }

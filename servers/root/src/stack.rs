@@ -123,7 +123,10 @@ mod tests {
                 &rest[..rest.iter().position(|b| *b == 0).unwrap()]
             };
             assert_eq!(word(0), 2);
-            assert_eq!((text(word(1)), text(word(2)), word(3)), (&b"prog"[..], &b""[..], 0));
+            assert_eq!(
+                (text(word(1)), text(word(2)), word(3)),
+                (&b"prog"[..], &b""[..], 0)
+            );
             for (i, variable) in env.iter().enumerate() {
                 assert_eq!(text(word(4 + i)), *variable);
             }

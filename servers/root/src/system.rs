@@ -67,9 +67,7 @@ impl System {
         let clock = Clock::new(&mut memory)?;
         let mut handler = |pin: u64, bit: u64| {
             let badge = CapData::notification(NOTICE | bit);
-            let signal = memory
-                .objects
-                .mint(notification, CapRights::WRITE, badge)?;
+            let signal = memory.objects.mint(notification, CapRights::WRITE, badge)?;
             let (slot, root, depth) = memory.objects.handler_slot()?;
             // Edge-triggered, active high; the interrupt's number is the pin's.
             irq_control_get_ioapic(
@@ -193,7 +191,10 @@ impl System {
         process.ended = true;
         process.deadline = None;
         if number < badge::FIRST_PROGRAM {
-            log!("process {number} ({}) is a server: the system ends", process.path);
+            log!(
+                "process {number} ({}) is a server: the system ends",
+                process.path
+            );
             self.end(SERVER_FAILED);
         }
         let net = self.processes.get(badge::NET_SERVER);

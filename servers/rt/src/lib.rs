@@ -19,3 +19,5 @@ pub use panic::set_panic_hook;
 
 #[doc(hidden)]
 pub use sel4_bindings;
+#[doc(hidden)]
+pub use start::learn_kernel;

@@ -35,7 +35,8 @@ macro_rules! root_task {
     };
 }
 
-/// Makes `$main`, a `fn() -> !`, the entry of a server process, on the stack that the root server gave it.
+/// Makes `$main`, a `fn() -> !`, the entry of a server process, on the stack that the root server gave it. The bindings know
+/// the kernel when it is called.
 #[macro_export]
 macro_rules! server {
     ($main:path) => {
@@ -52,8 +53,21 @@ macro_rules! server {
         );
 
         extern "C" fn server_entry() -> ! {
+            $crate::learn_kernel();
             let main: fn() -> ! = $main;
             main()
         }
     };
+}
+
+/// Tells the bindings which kernel the root server says this is.
+#[doc(hidden)]
+pub fn learn_kernel() {
+    let info = vfs_hooks::process::INFO as *const vfs_hooks::process::ProcessInfo;
+    // SAFETY: the root server maps this page into every process before it starts.
+    let queue_kernel = unsafe { (*info).queue_kernel } != 0;
+    sel4_bindings::set_kernel(match queue_kernel {
+        true => sel4_bindings::Kernel::Queue,
+        false => sel4_bindings::Kernel::Stock,
+    });
 }

@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long)]
     icount: bool,
     /// Memory of the machine
-    #[arg(long, value_name = "MiB", default_value_t = MEMORY, value_parser = clap::value_parser!(u32).range(64..=3072))]
+    #[arg(long, value_name = "MiB", default_value_t = MEMORY, value_parser = clap::value_parser!(u32).range(64..=16384))]
     mem: u32,
     /// Give up after so long
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
@@ -132,7 +132,7 @@ fn run_inner(paths: &Paths, args: &Args) -> Result<u8> {
     watch(
         &mut guest,
         &setup.forwards,
-        matches!(chosen, Chosen::Port(_)),
+        name == DEMO,
         deadline,
         args.timeout,
     )
@@ -165,12 +165,11 @@ fn watch(
             }
             Event::Listening(port) => {
                 for forward in forwards.iter().filter(|forward| forward.guest == port) {
-                    let scheme = if web { "http://" } else { "" };
-                    say(&format!(
-                        "guest port {port} is open: {scheme}{}{}",
-                        forward.host,
-                        if web { "/" } else { "" }
-                    ));
+                    say(&if web {
+                        format!("serving http://{}/", forward.host)
+                    } else {
+                        format!("guest port {port} is open at {}", forward.host)
+                    });
                 }
             }
             Event::Exit(status) => {

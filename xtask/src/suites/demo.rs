@@ -33,35 +33,61 @@ pub fn on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
 
 fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
     let chosen = program::choose(paths, DEMO)?;
-    let Chosen::Port(port) = &chosen else { bail!("{DEMO} is no port") };
+    let Chosen::Port(port) = &chosen else {
+        bail!("{DEMO} is no port")
+    };
     let host = SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port()?);
     let setup = Setup {
         args: port.args(),
         files: port.files(),
-        forwards: vec![Forward { host, guest: GUEST_PORT }],
+        forwards: vec![Forward {
+            host,
+            guest: GUEST_PORT,
+        }],
         ..Setup::new(kernel)
     };
     let machine = system::prepare(paths, &setup, &chosen.make(paths)?)?;
     let mut guest = Guest::boot(paths, &machine, std::io::sink())?;
     let mut log = Vec::new();
-    wait(&mut guest, HUNG, &mut log, "the server does not listen", |event| match event {
-        Event::Listening(GUEST_PORT) => Some(()),
-        _ => None,
-    })?;
+    wait(
+        &mut guest,
+        HUNG,
+        &mut log,
+        "the server does not listen",
+        |event| match event {
+            Event::Listening(GUEST_PORT) => Some(()),
+            _ => None,
+        },
+    )?;
     for (name, result) in http::check(SocketAddr::V4(host), &served(port)?) {
         report.add(&name, result.map_err(anyhow::Error::msg));
     }
     guest.command("stats")?;
-    let stats = wait(&mut guest, ANSWER, &mut log, "the root server does not answer", |event| match event {
-        Event::Stats(stats) => Some(stats),
-        _ => None,
-    })?;
-    report.add("the events came the way that this kernel has", counters(kernel, &stats));
+    let stats = wait(
+        &mut guest,
+        ANSWER,
+        &mut log,
+        "the root server does not answer",
+        |event| match event {
+            Event::Stats(stats) => Some(stats),
+            _ => None,
+        },
+    )?;
+    report.add(
+        "the events came the way that this kernel has",
+        counters(kernel, &stats),
+    );
     guest.command("exit 0")?;
-    let status = wait(&mut guest, ANSWER, &mut log, "the root server does not exit", |event| match event {
-        Event::Exit(status) => Some(status),
-        _ => None,
-    });
+    let status = wait(
+        &mut guest,
+        ANSWER,
+        &mut log,
+        "the root server does not exit",
+        |event| match event {
+            Event::Exit(status) => Some(status),
+            _ => None,
+        },
+    );
     report.add("the system stops when told", status.map(|_| ()));
     Ok(())
 }
@@ -72,7 +98,8 @@ fn served(port: &program::Port) -> Result<Vec<(String, Vec<u8>)>> {
     for (host, guest) in port.files() {
         for (file, path) in program::expand(&host, &guest)? {
             if let Some(url) = path.strip_prefix("/srv/www") {
-                let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                let bytes = std::fs::read(&file)
+                    .with_context(|| format!("cannot read {}", file.display()))?;
                 served.push((url.to_owned(), bytes));
             }
         }
@@ -84,15 +111,29 @@ fn served(port: &program::Port) -> Result<Vec<(String, Vec<u8>)>> {
 /// Entries that the kernel wrote, on the kernel that has queues, and only there.
 fn counters(kernel: Kernel, stats: &BTreeMap<String, String>) -> Result<()> {
     let count = |name: &str| -> Result<u64> {
-        let text = stats.get(name).with_context(|| format!("no {name} in {stats:?}"))?;
+        let text = stats
+            .get(name)
+            .with_context(|| format!("no {name} in {stats:?}"))?;
         text.parse().with_context(|| format!("{name} is {text:?}"))
     };
-    ensure!(stats.get("kernel") == Some(&kernel.to_string()), "another kernel runs: {stats:?}");
-    let (written, collected, badges) =
-        (count("kernel_entries")?, count("entries")? + count("handoffs")?, count("badge_wakes")?);
+    ensure!(
+        stats.get("kernel") == Some(&kernel.to_string()),
+        "another kernel runs: {stats:?}"
+    );
+    let (written, collected, badges) = (
+        count("kernel_entries")?,
+        count("entries")? + count("handoffs")?,
+        count("badge_wakes")?,
+    );
     match kernel {
-        Kernel::Queue => ensure!(written > 0 && collected > 0 && badges == 0, "nothing went through the queue: {stats:?}"),
-        Kernel::Stock => ensure!(written == 0 && collected == 0 && badges > 0, "this kernel has no queue: {stats:?}"),
+        Kernel::Queue => ensure!(
+            written > 0 && collected > 0 && badges == 0,
+            "nothing went through the queue: {stats:?}"
+        ),
+        Kernel::Stock => ensure!(
+            written == 0 && collected == 0 && badges > 0,
+            "this kernel has no queue: {stats:?}"
+        ),
     }
     Ok(())
 }
@@ -111,7 +152,11 @@ fn wait<T>(
             Event::Log(line) => log.push(line),
             Event::Late => bail!("{what} within {} s: {}", limit.as_secs(), log.join("; ")),
             Event::Stopped(code) => {
-                bail!("{what}: the machine stopped ({code:?}): {} {}", guest.complaints(), log.join("; "))
+                bail!(
+                    "{what}: the machine stopped ({code:?}): {} {}",
+                    guest.complaints(),
+                    log.join("; ")
+                )
             }
             event => {
                 if let Some(found) = wanted(event) {

@@ -5,13 +5,13 @@
 //! still has it after the driver has ended was left behind.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::Report;
 use crate::paths::Paths;
@@ -59,6 +59,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     fs::write(dir.join("text"), "#!/bin/sh\n")?;
     fs::write(dir.join("arm"), arm_elf())?;
     let bench = Bench {
+        root: paths.root.clone(),
         dir,
         exe: std::env::current_exe().context("where is this program?")?,
     };
@@ -125,10 +126,15 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     report.add("a fault has a status and a report", bench.fault());
     report.add("the timeout", bench.timeout());
     report.add("QEMU ends with a driver that is killed", bench.killed());
+    report.add(
+        "the demo says where it is and serves its page",
+        bench.demo(),
+    );
     Ok(())
 }
 
 struct Bench {
+    root: PathBuf,
     dir: PathBuf,
     exe: PathBuf,
 }
@@ -246,15 +252,46 @@ impl Bench {
         );
         child.0.kill()?;
         child.0.wait()?;
-        let end = Instant::now() + VANISH;
-        while !alive(&token).is_empty() {
-            if Instant::now() > end {
-                bail!("QEMU still runs: {:?}", alive(&token));
-            }
-            std::thread::yield_now();
-        }
-        Ok(())
+        vanished(&token)
     }
+
+    /// `run` without PROGRAM: the URL on stderr, the page behind it.
+    fn demo(&self) -> Result<()> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let (mut command, token) =
+            self.command(&format!("run --timeout 120 --forward {port}:8080"));
+        let mut child = Reaped(command.spawn().context("cannot start the driver")?);
+        let url = format!("http://127.0.0.1:{port}/");
+        let mut words = BufReader::new(child.0.stderr.take().context("no stderr")?).lines();
+        let serving = words
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.ends_with(&url));
+        ensure!(serving, "it never said that it serves {url}");
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(VANISH))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        child.0.kill()?;
+        child.0.wait()?;
+        let page = fs::read(self.root.join("ports/httpd/www/index.html"))?;
+        ensure!(
+            answer.starts_with(b"HTTP/1.") && answer.ends_with(&page),
+            "it serves something else"
+        );
+        vanished(&token)
+    }
+}
+
+/// Waits until the processes of a driver that was killed are gone.
+fn vanished(token: &str) -> Result<()> {
+    let end = Instant::now() + VANISH;
+    while !alive(token).is_empty() {
+        ensure!(Instant::now() < end, "QEMU still runs: {:?}", alive(token));
+        std::thread::yield_now();
+    }
+    Ok(())
 }
 
 /// A child that does not outlive the check.

@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 
 mod abuse;
+mod answer;
 mod client;
 mod load;
 
@@ -25,16 +26,34 @@ const CHECKS: &[Check] = &[
     ("HEAD gives the size and no body", head),
     ("statuses for what cannot be served", statuses),
     ("a close that is asked for comes after the answer", closes),
-    ("requests sent together are answered in order", load::pipelined),
+    (
+        "requests sent together are answered in order",
+        load::pipelined,
+    ),
     ("2,000 requests, kept alive and not", load::two_thousand),
     ("200 connections open at once", load::open_at_once),
-    ("a client that reads slowly gets everything", load::slow_reader),
-    ("a client that ends its side still gets its answer", abuse::half_close),
-    ("a client that stops in the middle of a request", abuse::stops),
-    ("a client that sends a byte at a time", abuse::byte_at_a_time),
+    (
+        "a client that reads slowly gets everything",
+        load::slow_reader,
+    ),
+    (
+        "a client that ends its side still gets its answer",
+        abuse::half_close,
+    ),
+    (
+        "a client that stops in the middle of a request",
+        abuse::stops,
+    ),
+    (
+        "a client that sends a byte at a time",
+        abuse::byte_at_a_time,
+    ),
     ("clients that send garbage", abuse::garbage),
     ("clients that hang up in the middle", abuse::hangs_up),
-    ("the server is still there, every file byte for byte", every_file),
+    (
+        "the server is still there, every file byte for byte",
+        every_file,
+    ),
 ];
 
 /// Runs all checks against the server at `address`, which serves exactly `files`: URL path,
@@ -81,12 +100,21 @@ fn head(target: &Target) -> Verdict {
 /// What a server of files must refuse, and with which status.
 fn statuses(target: &Target) -> Verdict {
     let long_path = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(7000));
-    let long_field = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(9000));
+    let long_field = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "a".repeat(9000)
+    );
+    let length = 300_000;
+    let body = "x".repeat(length);
+    let long_body = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}");
     let cases: &[(&str, u16)] = &[
         ("GET /no/such/file HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         ("GET /../port.toml HTTP/1.1\r\nHost: x\r\n\r\n", 403),
         ("GET /%2e%2e/port.toml HTTP/1.1\r\nHost: x\r\n\r\n", 403),
-        ("GET /x/..%2f..%2fetc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", 403),
+        (
+            "GET /x/..%2f..%2fetc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+            403,
+        ),
         ("GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         ("GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\n\r\n", 400),
@@ -95,7 +123,11 @@ fn statuses(target: &Target) -> Verdict {
         ("GET / HTTP/9.1\r\nHost: x\r\n\r\n", 505),
         ("GET /\r\n\r\n", 400),
         ("DELETE / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
-        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 405),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+            405,
+        ),
+        (&long_body, 405),
         (&long_path, 414),
         (&long_field, 431),
     ];
@@ -104,6 +136,12 @@ fn statuses(target: &Target) -> Verdict {
         client.send_unless_closed(request.as_bytes());
         let shown: String = request.chars().take(50).collect();
         client.answer()?.expect_status(&shown, *status)?;
+        // However much the server left unread, the end is an end and no reset: clients may lose
+        // an answer that a reset follows.
+        client
+            .end()
+            .and_then(|()| client.expect_end())
+            .map_err(|error| format!("{shown}: after the answer: {error}"))?;
         alive(target)?;
     }
     Ok(())

@@ -8,9 +8,11 @@ use anyhow::Result;
 use crate::paths::Paths;
 
 mod cc;
+mod demo;
 mod driver;
 mod guest;
 mod host;
+mod http;
 mod lint;
 mod posix;
 mod queue;
@@ -81,6 +83,16 @@ pub const ALL: &[Suite] = &[
         name: "posix-stock",
         about: "tests/posix on the unmodified kernel",
         run: posix::on_stock,
+    },
+    Suite {
+        name: "demo-queue",
+        about: "the demo server over real TCP, queue kernel",
+        run: demo::on_queue,
+    },
+    Suite {
+        name: "demo-stock",
+        about: "the demo server over real TCP, unmodified kernel",
+        run: demo::on_stock,
     },
 ];
 

@@ -10,7 +10,9 @@ pub fn parse(text: &str) -> Report {
     let mut seen = 0;
     // Diagnostics follow the result that they explain.
     let mut explaining = false;
-    for line in text.lines().map(str::trim_end) {
+    for line in text.lines() {
+        // The debug kernel ends its own lines with "\n\r".
+        let line = line.trim_end().trim_start_matches('\r');
         if let Some(count) = line.strip_prefix("1..") {
             planned = count
                 .split_whitespace()
@@ -81,7 +83,7 @@ mod tests {
     #[test]
     fn results_are_counted() {
         let report = parse(
-            "noise\nTAP version 13\n1..4\nok 1 - a: b\nnot ok 2 - c\n# at x.c:3\n  # got 4\nok 3 - d # SKIP no net\nok\n# end\nokay\n",
+            "noise\nTAP version 13\n1..4\nok 1 - a: b\nnot ok 2 - c\n# at x.c:3\n  # got 4\nok 3 - d # SKIP no net\n\rok\n# end\nokay\n",
         );
         assert_eq!(report.passed, 2);
         assert_eq!(report.failed, [("c".into(), "at x.c:3; got 4".into())]);

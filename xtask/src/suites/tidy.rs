@@ -118,7 +118,7 @@ fn machine(name: &str, path: &Path) -> Option<String> {
         concat!("npm", "js"),
     ];
     let names = |line: &str, mark: &str| {
-        // `servers/root/` is not `/root/`: a folder of a machine starts a path.
+        // The end of a longer, relative path is not a folder of a machine.
         let starts_path = |at: usize| {
             let before = line[..at].chars().next_back();
             !mark.starts_with('/')

@@ -18,8 +18,8 @@ fn accept_tells_who_came() {
     let program = rig.program(0);
     let listener = program.listen(&mut rig, 8080, 5);
     assert_eq!(rig.server.platform().listening, [8080]);
-    let cell = &program.header(listener).subscriptions;
-    cell.subscribe(3, Events::IN).unwrap();
+    let subscriptions = &program.header(listener).subscriptions;
+    subscriptions.put(0, 3, Events::IN);
     assert!(program.level(listener).is_empty());
     rig.peer.connect_from(5555, 8080);
     rig.run();

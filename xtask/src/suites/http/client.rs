@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::Verdict;
+use super::answer::Answer;
 
 /// How far apart connections are opened: the listener of QEMU's forward has a backlog of one,
 /// and what comes too soon is sent again by the host a second later.
@@ -30,12 +31,18 @@ impl<'a> Target<'a> {
     /// A server at `address`; `files` must not be empty.
     pub fn new(address: SocketAddr, files: &'a [(String, Vec<u8>)]) -> Self {
         assert!(!files.is_empty(), "there are no files to ask for");
-        Self { address, files, last: Cell::new(None) }
+        Self {
+            address,
+            files,
+            last: Cell::new(None),
+        }
     }
 
     /// All files: URL path, contents.
     pub fn files(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        self.files.iter().map(|(path, contents)| (path.as_str(), contents.as_slice()))
+        self.files
+            .iter()
+            .map(|(path, contents)| (path.as_str(), contents.as_slice()))
     }
 
     /// One of them; any number will do.
@@ -46,7 +53,9 @@ impl<'a> Target<'a> {
 
     /// The largest of them.
     pub fn largest(&self) -> (&'a str, &'a [u8]) {
-        self.files().max_by_key(|(_, contents)| contents.len()).expect("there are files")
+        self.files()
+            .max_by_key(|(_, contents)| contents.len())
+            .expect("there are files")
     }
 
     /// Opens a connection.
@@ -73,22 +82,20 @@ pub struct Client<S = TcpStream> {
     unread: Vec<u8>,
 }
 
-/// An answer to a request.
-pub struct Answer {
-    status: u16,
-    length: usize,
-    body: Vec<u8>,
-}
-
 impl<S: Read + Write> Client<S> {
     /// A client that talks over `stream`.
     pub fn over(stream: S) -> Self {
-        Self { stream, unread: Vec::new() }
+        Self {
+            stream,
+            unread: Vec::new(),
+        }
     }
 
     /// Sends bytes.
     pub fn send(&mut self, bytes: &[u8]) -> Verdict {
-        self.stream.write_all(bytes).map_err(|error| format!("cannot send: {error}"))
+        self.stream
+            .write_all(bytes)
+            .map_err(|error| format!("cannot send: {error}"))
     }
 
     /// Sends bytes to a server that may answer and hang up before it has them all.
@@ -112,7 +119,9 @@ impl<S: Read + Write> Client<S> {
         while self.unread.len() < answer.length {
             if self.read_more()? == 0 {
                 let (got, want) = (self.unread.len(), answer.length);
-                return Err(format!("the connection ends after {got} of {want} bytes of the body"));
+                return Err(format!(
+                    "the connection ends after {got} of {want} bytes of the body"
+                ));
             }
         }
         answer.body = self.unread.drain(..answer.length).collect();
@@ -135,7 +144,7 @@ impl<S: Read + Write> Client<S> {
         };
         let head: Vec<u8> = self.unread.drain(..end).collect();
         let head = String::from_utf8(head).map_err(|_| "the head is not text".to_owned())?;
-        parse_head(&head).ok_or_else(|| format!("not the head of an answer: {head:?}"))
+        Answer::parse_head(&head).ok_or_else(|| format!("not the head of an answer: {head:?}"))
     }
 
     /// Reads an answer and compares it with the file that it must be.
@@ -143,7 +152,11 @@ impl<S: Read + Write> Client<S> {
         let answer = self.answer().map_err(|error| format!("{path}: {error}"))?;
         answer.expect_status(path, 200)?;
         answer.expect_length(path, contents.len())?;
-        let wrong = answer.body.iter().zip(contents).position(|(got, want)| got != want);
+        let wrong = answer
+            .body
+            .iter()
+            .zip(contents)
+            .position(|(got, want)| got != want);
         match wrong {
             None => Ok(()),
             Some(at) => Err(format!(
@@ -161,7 +174,10 @@ impl<S: Read + Write> Client<S> {
             return Ok(());
         }
         let more = String::from_utf8_lossy(&self.unread[..self.unread.len().min(80)]).into_owned();
-        Err(format!("{} bytes behind the last answer: {more:?}", self.unread.len()))
+        Err(format!(
+            "{} bytes behind the last answer: {more:?}",
+            self.unread.len()
+        ))
     }
 
     /// Reads until the server ends its side or resets the connection, at most `limit` bytes.
@@ -198,7 +214,9 @@ impl<S: Read + Write> Client<S> {
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {
                     return Err("the connection was reset".to_owned());
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     return Err(format!("nothing came in {} s", PATIENCE.as_secs()));
                 }
                 Err(error) => return Err(format!("cannot read: {error}")),
@@ -210,7 +228,9 @@ impl<S: Read + Write> Client<S> {
 impl Client<TcpStream> {
     /// Ends this side; the server's may go on.
     pub fn end(&self) -> Verdict {
-        self.stream.shutdown(Shutdown::Write).map_err(|error| format!("cannot end: {error}"))
+        self.stream
+            .shutdown(Shutdown::Write)
+            .map_err(|error| format!("cannot end: {error}"))
     }
 
     /// Hangs up with an answer unread, which resets the connection.
@@ -223,49 +243,6 @@ impl Client<TcpStream> {
             Err(error) => Err(format!("no answer to a request: {error}")),
         }
     }
-}
-
-impl Answer {
-    /// The status must be this one.
-    pub fn expect_status(&self, what: &str, status: u16) -> Verdict {
-        if self.status == status {
-            return Ok(());
-        }
-        Err(format!("{what}: status {} instead of {status}", self.status))
-    }
-
-    /// The announced length must be this one.
-    pub fn expect_length(&self, what: &str, length: usize) -> Verdict {
-        if self.length == length {
-            return Ok(());
-        }
-        Err(format!("{what}: Content-Length {} instead of {length}", self.length))
-    }
-}
-
-/// Status and length of an answer's head; `None` if it is not well-formed.
-fn parse_head(head: &str) -> Option<Answer> {
-    let mut lines = head.strip_suffix("\r\n\r\n")?.split("\r\n");
-    let mut first = lines.next()?.splitn(3, ' ');
-    if !matches!(first.next()?, "HTTP/1.0" | "HTTP/1.1") {
-        return None;
-    }
-    let status = first.next().filter(|text| text.len() == 3)?.parse().ok()?;
-    first.next()?;
-    let mut length = None;
-    for line in lines {
-        let (name, value) = line.split_once(':')?;
-        if name.is_empty() || name.contains(' ') {
-            return None;
-        }
-        if name.eq_ignore_ascii_case("Content-Length") {
-            let value = value.trim().parse().ok()?;
-            if length.replace(value).is_some() {
-                return None;
-            }
-        }
-    }
-    Some(Answer { status, length: length?, body: Vec::new() })
 }
 
 #[cfg(test)]
@@ -314,28 +291,52 @@ mod tests {
 
     #[test]
     fn a_wrong_byte_is_seen() {
-        refused(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhellO", "byte 4 of 5");
+        refused(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhellO",
+            "byte 4 of 5",
+        );
     }
 
     #[test]
     fn a_wrong_length_or_status_is_seen() {
-        refused(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhell", "Content-Length 4");
-        refused(b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello", "status 404");
+        refused(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhell",
+            "Content-Length 4",
+        );
+        refused(
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello",
+            "status 404",
+        );
     }
 
     #[test]
     fn too_little_and_too_much_are_seen() {
-        refused(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", "after 3 of 5");
-        refused(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhellohello", "behind the last");
+        refused(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel",
+            "after 3 of 5",
+        );
+        refused(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhellohello",
+            "behind the last",
+        );
         refused(b"HTTP/1.1 200 OK\r\nContent-", "ends in the head");
     }
 
     #[test]
     fn heads_that_are_none_are_seen() {
         refused(b"HTTP/1.1 200 OK\r\n\r\nhello", "not the head");
-        refused(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", "not the head");
-        refused(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nhello", "not the head");
-        refused(b"ICY 200 OK\r\nContent-Length: 5\r\n\r\nhello", "not the head");
+        refused(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+            "not the head",
+        );
+        refused(
+            b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nhello",
+            "not the head",
+        );
+        refused(
+            b"ICY 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            "not the head",
+        );
     }
 
     #[test]

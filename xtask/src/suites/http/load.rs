@@ -69,7 +69,9 @@ pub fn open_at_once(target: &Target) -> Verdict {
     }
     for (number, client) in clients.iter_mut().enumerate() {
         let (path, contents) = target.file(number);
-        client.expect_file(path, contents).map_err(|error| name(number, &error))?;
+        client
+            .expect_file(path, contents)
+            .map_err(|error| name(number, &error))?;
     }
     Ok(())
 }
@@ -113,12 +115,17 @@ pub fn slow_reader(target: &Target) -> Verdict {
         answer.expect_status(path, 200)?;
         answer.expect_length(path, contents.len())?;
         while body < contents.len() {
-            let some = client.read_some((contents.len() - body).min(8 << 10)).map_err(name)?;
+            let some = client
+                .read_some((contents.len() - body).min(8 << 10))
+                .map_err(name)?;
             if some.is_empty() {
                 return Err(name(format!("ends after {body} bytes")));
             }
             if some != contents[body..body + some.len()] {
-                return Err(name(format!("wrong within {} bytes from {body}", some.len())));
+                return Err(name(format!(
+                    "wrong within {} bytes from {body}",
+                    some.len()
+                )));
             }
             body += some.len();
             if turn == 0 {

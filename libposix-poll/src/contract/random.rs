@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Random programs: every setting must answer as a naive reference does, which looks at everything each time.
+
+use super::{Probe, SETTINGS, World, take};
+use crate::frontend::epoll::{EDGE, ONE_SHOT};
+use proptest::prelude::*;
+use std::vec::Vec;
+use vfs_hooks::Events;
+
+const SOURCES: usize = 6;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Add(usize, u32),
+    Modify(usize, u32),
+    Forget(usize),
+    Raise(usize, u32),
+    Lower(usize, u32),
+    Take,
+    TakeOne,
+}
+
+/// A registration as the man page describes it.
+#[derive(Clone, Copy)]
+struct Watch {
+    events: u32,
+    /// Directions in which something is new: input, output.
+    fresh: [bool; 2],
+    /// Something new was asked for, so the watch will be looked at.
+    told: bool,
+    disarmed: bool,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let source = 0..SOURCES;
+    let bits = prop::sample::select(std::vec![1u32, 4, 5, 1 | 0x2000, 8, 0x10]);
+    let mode = prop::sample::select(std::vec![0, EDGE, ONE_SHOT, EDGE | ONE_SHOT]);
+    let interest = (bits.clone(), mode).prop_map(|(b, m)| b | m);
+    prop::collection::vec(
+        prop_oneof![
+            (source.clone(), interest.clone()).prop_map(|(s, i)| Step::Add(s, i)),
+            (source.clone(), interest).prop_map(|(s, i)| Step::Modify(s, i)),
+            source.clone().prop_map(Step::Forget),
+            (source.clone(), bits.clone()).prop_map(|(s, b)| Step::Raise(s, b)),
+            (source.clone(), bits.clone()).prop_map(|(s, b)| Step::Raise(s, b)),
+            (source, bits).prop_map(|(s, b)| Step::Lower(s, b)),
+            Just(Step::Take),
+            Just(Step::TakeOne),
+        ],
+        1..120,
+    )
+}
+
+/// What the reference reports for a watch of a source at this level.
+fn due(watch: &Watch, level: u32) -> u32 {
+    let always = Events::ALWAYS.bits();
+    let events = level & ((watch.events & 0xffff) | always);
+    let asked = Events::from_bits_truncate(watch.events) - Events::ALWAYS;
+    let [input, output] = watch.fresh;
+    let news = (input && asked.intersects(Events::INPUT))
+        || (output && asked.intersects(Events::OUTPUT))
+        || (input && output);
+    let silent = watch.disarmed || (watch.events & EDGE != 0 && !(watch.told && news));
+    if silent { 0 } else { events }
+}
+
+/// Something happened.
+fn mark(watch: &mut Watch, raised: u32) {
+    let raised = Events::from_bits_truncate(raised);
+    watch.fresh[0] |= raised.intersects(Events::INPUT);
+    watch.fresh[1] |= raised.intersects(Events::OUTPUT);
+    let asked = Events::from_bits_truncate(watch.events) | Events::ALWAYS;
+    watch.told |= raised.intersects(asked);
+}
+
+/// A watch after ADD or MOD: whatever holds is new.
+fn anew(events: u32) -> Watch {
+    Watch {
+        events,
+        fresh: [true; 2],
+        told: true,
+        disarmed: false,
+    }
+}
+
+fn run(world: &World, steps: &[Step]) {
+    let epoll = world.epoll();
+    let probes: Vec<Probe> = (0..SOURCES).map(|_| world.probe()).collect();
+    let mut levels = [0u32; SOURCES];
+    let mut watches: [Option<Watch>; SOURCES] = [None; SOURCES];
+    for (at, &step) in steps.iter().enumerate() {
+        match step {
+            Step::Add(s, events) => {
+                let added = probes[s].add(&epoll, s as i32, events).is_ok();
+                assert_eq!(added, watches[s].is_none(), "step {at}");
+                watches[s].get_or_insert(anew(events));
+            }
+            Step::Modify(s, events) => {
+                let modified = probes[s].modify(&epoll, s as i32, events).is_ok();
+                assert_eq!(modified, watches[s].is_some(), "step {at}");
+                if let Some(watch) = &mut watches[s] {
+                    *watch = anew(events);
+                }
+            }
+            Step::Forget(s) => {
+                epoll.forget(probes[s].file);
+                watches[s] = None;
+            }
+            Step::Raise(s, events) => {
+                probes[s].source.raise(Events::from_bits_truncate(events));
+                levels[s] |= events;
+                if let Some(watch) = &mut watches[s] {
+                    mark(watch, events);
+                }
+            }
+            Step::Lower(s, events) => {
+                probes[s].source.lower(Events::from_bits_truncate(events));
+                levels[s] &= !events;
+            }
+            Step::Take | Step::TakeOne => {
+                let max = if matches!(step, Step::Take) { 64 } else { 1 };
+                let got = take(&epoll, max);
+                let expected: Vec<(u64, u32)> = (0..SOURCES)
+                    .filter_map(|s| Some((s, due(watches[s].as_ref()?, levels[s]))))
+                    .filter(|&(_, events)| events != 0)
+                    .map(|(s, events)| (s as u64, events))
+                    .collect();
+                assert_eq!(
+                    got.len(),
+                    expected.len().min(max),
+                    "step {at}: {expected:?}"
+                );
+                for (s, events) in got {
+                    assert!(
+                        expected.contains(&(s, events.bits())),
+                        "step {at}: {s} {events:?}"
+                    );
+                    let watch = watches[s as usize].as_mut().expect("a watch");
+                    (watch.fresh, watch.told) = ([false; 2], false);
+                    watch.disarmed |= watch.events & ONE_SHOT != 0;
+                }
+                if max > 1 {
+                    // All have been looked at: what was new without a level to report is new no more.
+                    for watch in watches.iter_mut().flatten().filter(|w| w.told) {
+                        (watch.fresh, watch.told) = ([false; 2], false);
+                    }
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_setting_answers_as_the_reference(steps in steps()) {
+        for setting in SETTINGS {
+            run(&World::new(setting), &steps);
+        }
+    }
+}

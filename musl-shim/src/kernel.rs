@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! seL4 beneath the event core: queues and the own notification, by system calls.
+//!
+//! The thread's own notification brings, besides watches on the stock kernel, two things: the deadline that was armed has passed, and the root
+//! server wants us to look (console). Both only end a wait; whoever waits looks at the clock and the console anyway.
+//!
+//! The deadline is armed lazily: a wait that ends before the armed one costs a request, a later one does not, since being woken too early
+//! is harmless. So a server that waits with one timeout again and again asks once per timeout, not once per wait.
+
+use core::cell::Cell;
+use core::ptr::read_volatile;
+use core::sync::atomic::{Ordering::Relaxed, fence};
+
+use libposix_poll::backend::{
+    AttachError, BufferSize, Collected, Kernel, QueueId, QueueWoken,
+};
+use libposix_poll::{Deadline, Errno};
+use sel4_bindings::{
+    CPtr, Error, Message, notification_queue_attach, notification_queue_detach, nb_recv, recv,
+};
+use vfs_hooks::process::{
+    LARGE_PAGE, OWN, WATCHES, cptr, notice, queue_buffer, slot as own_slot,
+};
+use vfs_hooks::wire::{NEVER, root};
+
+use crate::info::stats;
+use crate::server::ask_root;
+
+/// Badge of what comes from a queue rather than from the own notification.
+const QUEUE: u64 = 1 << 63;
+/// In it: entries were counted but not kept.
+const OVERRUN: u64 = 1 << 62;
+/// Words of a buffer before the first entry.
+const HEADER: u64 = 8;
+
+const NOTIFICATION: CPtr = CPtr(cptr(OWN, own_slot::NOTIFICATION));
+
+fn queue_cap(queue: QueueId) -> CPtr {
+    CPtr(cptr(OWN, own_slot::QUEUES + queue.0 as usize))
+}
+
+fn watch_cap(slot: u32) -> CPtr {
+    CPtr(cptr(WATCHES, slot as usize))
+}
+
+/// Word `index` of a queue's buffer.
+fn buffer_word(queue: QueueId, size: BufferSize, index: u64) -> u64 {
+    let small = queue_buffer(queue.0 as usize);
+    let base = match size {
+        BufferSize::Small => small,
+        BufferSize::Large => small + LARGE_PAGE,
+    };
+    let address = base + index as usize * 8;
+    // SAFETY: the root server mapped the buffer there when it made (or enlarged) the queue, and the core asks within its size;
+    // the kernel writes to it at any time, hence volatile.
+    unsafe { read_volatile(address as *const u64) }
+}
+
+/// The system calls of the only thread.
+#[derive(Debug)]
+pub struct System {
+    /// What the root server will signal next, or [`NEVER`].
+    armed: Cell<u64>,
+}
+
+impl System {
+    /// Nothing is armed.
+    pub const fn new() -> System {
+        System {
+            armed: Cell::new(NEVER),
+        }
+    }
+
+    /// Sees to it that the thread is woken at the deadline at the latest.
+    fn arm(&self, deadline: Deadline) {
+        if deadline.ns() < self.armed.get() {
+            // Refused only if the message is malformed.
+            let _ = ask_root(root::SET_TIMER, [deadline.ns(), 0, 0]);
+            self.armed.set(deadline.ns());
+        }
+    }
+
+    /// Remembers what the own notification brought; returns the watch bits.
+    fn noticed(&self, badge: u64) -> u64 {
+        if badge & notice::TIMER != 0 {
+            self.armed.set(NEVER);
+        }
+        let watches = badge >> notice::FIRST_WATCH;
+        if watches != 0 {
+            stats().badge_wakes.fetch_add(1, Relaxed);
+        }
+        watches
+    }
+
+    fn block(&self, on: CPtr, deadline: Deadline) -> Message {
+        self.arm(deadline);
+        stats().waits.fetch_add(1, Relaxed);
+        recv(on)
+    }
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a collection returned.
+fn collected(badge: u64, first: u64) -> Collected {
+    let run = Collected {
+        count: badge & !(QUEUE | OVERRUN),
+        first,
+        overrun: badge & OVERRUN != 0,
+    };
+    stats().collects.fetch_add(1, Relaxed);
+    stats().entries.fetch_add(run.count, Relaxed);
+    run
+}
+
+impl Kernel for System {
+    fn grow_watches(&self) -> Result<u32, Errno> {
+        match ask_root(root::WATCHES_GROW, [0; 3]) {
+            Ok([count, ..]) => Ok(count as u32),
+            Err(errno) => Err(Errno(errno.raw())),
+        }
+    }
+
+    fn queue_create(&self) -> Result<QueueId, Errno> {
+        match ask_root(root::QUEUE_CREATE, [0; 3]) {
+            Ok([number, ..]) => Ok(QueueId(number as u32)),
+            Err(errno) => Err(Errno(errno.raw())),
+        }
+    }
+
+    fn queue_destroy(&self, queue: QueueId) {
+        // Refused only for a queue that is not ours.
+        let _ = ask_root(root::QUEUE_DESTROY, [u64::from(queue.0), 0, 0]);
+    }
+
+    fn queue_enlarge(&self, queue: QueueId) -> Result<Collected, Errno> {
+        match ask_root(root::QUEUE_RESIZE, [u64::from(queue.0), 0, 0]) {
+            Ok([badge, first, _]) => Ok(collected(badge, first)),
+            Err(errno) => Err(Errno(errno.raw())),
+        }
+    }
+
+    fn attach(&self, queue: QueueId, slot: u32, cookie: u64) -> Result<(), AttachError> {
+        match notification_queue_attach(queue_cap(queue), watch_cap(slot), cookie) {
+            Ok(()) => Ok(()),
+            Err(Error::NotEnoughMemory) => Err(AttachError::Full),
+            Err(_) => Err(AttachError::Refused),
+        }
+    }
+
+    fn detach(&self, queue: QueueId, slot: u32) {
+        // Refused only if it is not attached, which is what is wanted.
+        let _ = notification_queue_detach(queue_cap(queue), watch_cap(slot));
+    }
+
+    #[inline]
+    fn tail(&self, queue: QueueId, size: BufferSize) -> u64 {
+        buffer_word(queue, size, 0)
+    }
+
+    #[inline]
+    fn entry(&self, queue: QueueId, size: BufferSize, number: u64) -> u64 {
+        buffer_word(queue, size, HEADER + number % size.slots())
+    }
+
+    fn collect(&self, queue: QueueId) -> Collected {
+        let message = nb_recv(queue_cap(queue));
+        // The entries were written before the call returned; this keeps the compiler from reading them before.
+        fence(core::sync::atomic::Ordering::Acquire);
+        collected(message.badge, message.mrs[0])
+    }
+
+    fn wait_queue(&self, queue: QueueId, deadline: Deadline) -> QueueWoken {
+        let message = self.block(queue_cap(queue), deadline);
+        if message.badge & QUEUE == 0 {
+            self.noticed(message.badge);
+            return QueueWoken::Bound;
+        }
+        if message.badge & !QUEUE == 0 {
+            return QueueWoken::Entries;
+        }
+        stats().handoffs.fetch_add(1, Relaxed);
+        QueueWoken::HandOff(message.mrs[0])
+    }
+
+    fn wait_own(&self, deadline: Deadline) -> u64 {
+        let message = self.block(NOTIFICATION, deadline);
+        self.noticed(message.badge)
+    }
+
+    fn poll_own(&self) -> u64 {
+        self.noticed(nb_recv(NOTIFICATION).badge)
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The process's part of the event core: the kernel beneath it, its watch slots, its epoll instances, and the watches that the thread
+//! keeps for poll, select and blocking calls.
+
+use alloc::rc::{Rc, Weak};
+use alloc::vec::Vec;
+
+use libposix_poll::backend::badge::{BadgeBackend, BadgeHub};
+use libposix_poll::backend::queue::QueueBackend;
+use libposix_poll::backend::{Backend, Kernel, WatchSlots};
+use libposix_poll::frontend::FileId;
+use libposix_poll::frontend::epoll::Epoll;
+use libposix_poll::frontend::poll::PollSet;
+
+use crate::info::info;
+use crate::kernel::System;
+use crate::shared::Shared;
+
+/// How news of other processes' sources comes.
+enum Transport {
+    /// A notification queue for each poller.
+    Queue {
+        kernel: Rc<dyn Kernel>,
+        slots: Rc<WatchSlots>,
+    },
+    /// Badge bits of the own notification.
+    Badge(Rc<BadgeHub>),
+}
+
+struct State {
+    transport: Transport,
+    epolls: Vec<Weak<Epoll>>,
+    kept: Rc<PollSet>,
+}
+
+static STATE: Shared<Option<State>> = Shared::new(None);
+
+fn with<R>(work: impl FnOnce(&mut State) -> R) -> R {
+    work(STATE.lock().as_mut().expect("start() ran"))
+}
+
+impl Transport {
+    fn backend(&self) -> Rc<dyn Backend> {
+        match self {
+            Transport::Queue { kernel, slots } => {
+                Rc::new(QueueBackend::new(kernel.clone(), slots.clone()))
+            }
+            Transport::Badge(hub) => Rc::new(BadgeBackend::new(hub.clone())),
+        }
+    }
+}
+
+/// Chooses the backend that this kernel can carry.
+pub fn start() {
+    let kernel: Rc<dyn Kernel> = Rc::new(System::new());
+    let slots = Rc::new(WatchSlots::default());
+    let transport = match info().queue_kernel {
+        0 => Transport::Badge(Rc::new(BadgeHub::new(kernel, slots))),
+        _ => Transport::Queue { kernel, slots },
+    };
+    let kept = Rc::new(PollSet::new(transport.backend()));
+    *STATE.lock() = Some(State {
+        transport,
+        epolls: Vec::new(),
+        kept,
+    });
+}
+
+/// A new epoll instance.
+pub fn new_epoll() -> Rc<Epoll> {
+    with(|state| {
+        let epoll = Rc::new(Epoll::new(state.transport.backend()));
+        state.epolls.retain(|other| other.strong_count() > 0);
+        state.epolls.push(Rc::downgrade(&epoll));
+        epoll
+    })
+}
+
+/// The watches that the thread keeps.
+pub fn kept() -> Rc<PollSet> {
+    with(|state| state.kept.clone())
+}
+
+/// An open file was closed for good: nobody watches it any longer.
+pub fn forget(file: FileId) {
+    let mut epolls = with(|state| {
+        state.kept.forget(file);
+        core::mem::take(&mut state.epolls)
+    });
+    // Outside of the borrow: what is dropped with a watch may close files in turn.
+    for epoll in epolls.iter().filter_map(Weak::upgrade) {
+        epoll.forget(file);
+    }
+    with(|state| {
+        epolls.append(&mut state.epolls);
+        state.epolls = epolls;
+    });
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The process's timerfds in order of their deadlines. Whoever waits runs those that are due, and wakes for the nearest.
+
+use alloc::collections::BTreeMap;
+use alloc::rc::{Rc, Weak};
+
+use libposix_poll::Deadline;
+use vfs_hooks::timerfd::TimerFd;
+use vfs_hooks::timers::Timers;
+
+use crate::shared::Shared;
+
+struct State {
+    order: Timers,
+    timers: BTreeMap<u64, Weak<TimerFd>>,
+    next_id: u64,
+}
+
+static STATE: Shared<State> = Shared::new(State {
+    order: Timers::new(),
+    timers: BTreeMap::new(),
+    next_id: 0,
+});
+
+/// Takes a timer in; the number names it from now on.
+pub fn add(timer: &Rc<TimerFd>) -> u64 {
+    let mut state = STATE.lock();
+    let id = state.next_id;
+    state.next_id += 1;
+    state.timers.insert(id, Rc::downgrade(timer));
+    id
+}
+
+/// The timer is gone.
+pub fn remove(id: u64) {
+    let mut state = STATE.lock();
+    state.order.set(id, None);
+    state.timers.remove(&id);
+}
+
+/// Notes the timer's deadline: after every call of its that takes the time.
+pub fn update(id: u64, timer: &TimerFd) {
+    STATE.lock().order.set(id, timer.deadline());
+}
+
+/// Whether no timer runs.
+#[inline]
+pub fn is_empty() -> bool {
+    nearest() == Deadline::NEVER
+}
+
+/// The nearest deadline.
+#[inline]
+pub fn nearest() -> Deadline {
+    STATE
+        .lock()
+        .order
+        .next()
+        .map_or(Deadline::NEVER, Deadline::at)
+}
+
+/// Expires what is due at `now`.
+pub fn run(now: u64) {
+    loop {
+        let timer = {
+            let mut state = STATE.lock();
+            let Some(id) = state.order.due(now) else {
+                return;
+            };
+            state.timers.get(&id).and_then(Weak::upgrade).map(|timer| (id, timer))
+        };
+        if let Some((id, timer)) = timer {
+            timer.expire(now);
+            update(id, &timer);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Streams by behaviour. The expected levels, results and errors are what Linux 6.18 gave for the same calls.
+
+use super::*;
+use crate::notifier::probe::Probe;
+use alloc::vec;
+
+const CAPACITY: usize = 65536;
+const HALF: Events = READABLE.union(Events::RDHUP);
+
+fn tcp() -> (Rc<Stream>, Rc<Stream>) {
+    Stream::pair(Kind::Tcp, CAPACITY)
+}
+
+fn unix() -> (Rc<Stream>, Rc<Stream>) {
+    Stream::pair(Kind::Unix, CAPACITY)
+}
+
+fn read(stream: &Stream) -> Result<usize, StreamError> {
+    stream.read(&mut [0; 16])
+}
+
+#[test]
+fn bytes_go_both_ways_and_can_be_peeked_at() {
+    for (a, b) in [tcp(), unix()] {
+        assert_eq!(a.level(), WRITABLE);
+        assert_eq!(read(&a), Err(StreamError::Again));
+        assert_eq!(a.write(b"ping"), Ok(4));
+        assert_eq!(b.write(b"po"), Ok(2));
+        assert_eq!((a.available(), b.available()), (2, 4));
+        let mut out = [0; 8];
+        assert_eq!(b.peek(&mut out[..2]), Ok(2));
+        assert_eq!(b.read(&mut out), Ok(4));
+        assert_eq!(&out[..4], b"ping");
+        assert_eq!((a.level(), b.level()), (READABLE | WRITABLE, WRITABLE));
+    }
+}
+
+#[test]
+fn an_idle_pair_holds_no_buffers() {
+    let (a, _b) = Stream::pair(Kind::Tcp, usize::MAX);
+    assert_eq!(a.write(b"x"), Ok(1));
+}
+
+#[test]
+fn half_close_is_in_and_rdhup_and_the_other_half_goes_on() {
+    for (a, b) in [tcp(), unix()] {
+        a.write(b"last").unwrap();
+        a.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(b.level(), HALF | WRITABLE);
+        assert_eq!(read(&b), Ok(4));
+        assert_eq!(read(&b), Ok(0));
+        assert_eq!(b.level(), HALF | WRITABLE);
+        assert_eq!(a.write(b"x"), Err(StreamError::Broken));
+        assert_eq!(a.level(), WRITABLE);
+        assert_eq!(b.write(b"reply"), Ok(5));
+        assert_eq!(read(&a), Ok(5));
+    }
+}
+
+#[test]
+fn both_directions_shut_is_hup_on_both_ends() {
+    for (a, b) in [tcp(), unix()] {
+        a.shutdown(Shutdown::Write).unwrap();
+        b.shutdown(Shutdown::Write).unwrap();
+        for end in [&a, &b] {
+            assert_eq!(end.level(), HALF | WRITABLE | Events::HUP);
+            assert_eq!(read(end), Ok(0));
+            assert_eq!(end.take_error(), None);
+        }
+    }
+}
+
+#[test]
+fn a_finished_tcp_connection_is_not_connected() {
+    let (a, b) = tcp();
+    a.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(a.shutdown(Shutdown::Write), Ok(()));
+    b.shutdown(Shutdown::Both).unwrap();
+    assert_eq!(a.shutdown(Shutdown::Read), Err(StreamError::NotConnected));
+    assert!(!a.is_connected() && !b.is_connected());
+}
+
+#[test]
+fn shutting_the_reading_side_of_tcp_is_local() {
+    let (a, b) = tcp();
+    a.shutdown(Shutdown::Read).unwrap();
+    assert_eq!(a.level(), HALF | WRITABLE);
+    assert_eq!(read(&a), Ok(0));
+    assert_eq!(b.level(), WRITABLE);
+    assert_eq!(b.write(b"still"), Ok(5));
+    assert_eq!(read(&a), Ok(5));
+}
+
+#[test]
+fn shutting_the_reading_side_of_unix_breaks_the_writer() {
+    let (a, b) = unix();
+    a.shutdown(Shutdown::Read).unwrap();
+    assert_eq!(b.write(b"x"), Err(StreamError::Broken));
+    assert_eq!(b.level(), WRITABLE);
+    a.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(b.level(), HALF | WRITABLE | Events::HUP);
+}
+
+#[test]
+fn a_tcp_close_is_a_half_close_and_the_first_write_after_it_a_reset() {
+    let (a, b) = tcp();
+    a.write(b"bye").unwrap();
+    a.close();
+    assert_eq!(b.level(), HALF | WRITABLE);
+    let probe = Probe::new(&*b, Events::ALWAYS);
+    assert_eq!(b.write(b"x"), Ok(1));
+    assert_eq!(probe.news(), (true, 1, 1));
+    assert_eq!(b.level(), HALF | WRITABLE | Events::HUP | Events::ERR);
+    assert_eq!(read(&b), Ok(3));
+    assert_eq!(read(&b), Ok(0));
+    assert_eq!(b.write(b"x"), Err(StreamError::Broken));
+    assert_eq!(b.level(), HALF | WRITABLE | Events::HUP);
+    assert_eq!(b.write(b"x"), Err(StreamError::Broken));
+}
+
+#[test]
+fn a_unix_close_is_hup_and_writes_break_at_once() {
+    let (a, b) = unix();
+    b.write(b"").unwrap();
+    a.write(b"bye").unwrap();
+    a.close();
+    assert_eq!(b.level(), HALF | WRITABLE | Events::HUP);
+    assert_eq!(b.write(b"x"), Err(StreamError::Broken));
+    assert_eq!((read(&b), read(&b)), (Ok(3), Ok(0)));
+}
+
+#[test]
+fn closing_with_unread_bytes_resets_the_peer_once() {
+    for (a, b) in [tcp(), unix()] {
+        a.write(b"before").unwrap();
+        b.write(b"unread").unwrap();
+        a.close();
+        let gone = HALF | WRITABLE | Events::HUP;
+        assert_eq!(b.level(), gone | Events::ERR);
+        assert_eq!(read(&b), Ok(6));
+        assert_eq!(read(&b), Err(StreamError::Reset));
+        assert_eq!(b.level(), gone);
+        assert_eq!(read(&b), Ok(0));
+        assert_eq!(b.write(b"x"), Err(StreamError::Broken));
+    }
+}
+
+#[test]
+fn a_pending_error_goes_to_whoever_asks_first() {
+    let (a, b) = tcp();
+    a.abort();
+    assert_eq!(b.take_error(), Some(StreamError::Reset));
+    assert_eq!(b.take_error(), None);
+    let (a, b) = tcp();
+    a.abort();
+    assert_eq!(b.write(b"x"), Err(StreamError::Reset));
+    assert_eq!(b.write(b"x"), Err(StreamError::Broken));
+    let (a, b) = unix();
+    a.abort();
+    assert_eq!(b.write(b"x"), Err(StreamError::Broken));
+    assert_eq!(b.take_error(), Some(StreamError::Reset));
+}
+
+#[test]
+fn a_reset_after_the_peers_fin_is_broken() {
+    let (a, b) = tcp();
+    a.shutdown(Shutdown::Write).unwrap();
+    b.write(b"unread").unwrap();
+    a.close();
+    assert_eq!(b.take_error(), Some(StreamError::Broken));
+    assert_eq!(read(&b), Ok(0));
+}
+
+#[test]
+fn a_finished_connection_is_not_reset() {
+    let (a, b) = tcp();
+    b.write(b"unread").unwrap();
+    b.shutdown(Shutdown::Write).unwrap();
+    a.shutdown(Shutdown::Write).unwrap();
+    a.close();
+    assert_eq!(b.take_error(), None);
+    assert_eq!(read(&b), Ok(0));
+}
+
+#[test]
+fn forgetting_an_end_closes_it() {
+    let (a, b) = tcp();
+    drop(a);
+    assert_eq!(read(&b), Ok(0));
+}
+
+#[test]
+fn writable_means_that_a_third_is_free() {
+    for (a, b) in [tcp(), unix()] {
+        assert_eq!(a.write(&vec![0; CAPACITY + 10]), Ok(CAPACITY));
+        assert_eq!(a.write(b"x"), Err(StreamError::Again));
+        let probe = Probe::new(&*a, Events::OUT);
+        assert_eq!(b.read(&mut vec![0; CAPACITY / 3 - 1]), Ok(CAPACITY / 3 - 1));
+        assert_eq!(a.level(), Events::empty());
+        assert_eq!(probe.news(), (false, 0, 0));
+        assert_eq!(b.read(&mut [0; 1]), Ok(1));
+        assert_eq!(a.level(), WRITABLE);
+        assert_eq!(probe.news(), (true, 0, 1));
+        assert_eq!(a.write(b"x"), Ok(1));
+    }
+}
+
+#[test]
+fn a_tcp_read_is_an_output_edge_only_after_the_writer_found_no_room() {
+    let (a, b) = tcp();
+    let probe = Probe::new(&*a, Events::OUT);
+    a.write(b"ab").unwrap();
+    read(&b).unwrap();
+    assert_eq!(probe.news(), (false, 0, 0));
+    let (a, b) = unix();
+    let probe = Probe::new(&*a, Events::OUT);
+    a.write(b"ab").unwrap();
+    read(&b).unwrap();
+    assert_eq!(probe.news(), (true, 0, 1));
+}
+
+#[test]
+fn a_look_that_finds_no_room_asks_for_the_edge() {
+    let (a, b) = tcp();
+    a.write(&vec![0; CAPACITY - 1]).unwrap();
+    let probe = Probe::new(&*a, Events::OUT);
+    assert_eq!(a.level(), Events::empty());
+    b.read(&mut vec![0; CAPACITY]).unwrap();
+    assert_eq!(probe.news(), (true, 0, 1));
+}
+
+#[test]
+fn each_write_is_an_edge_drained_or_not() {
+    for (a, b) in [tcp(), unix()] {
+        let probe = Probe::new(&*b, Events::IN);
+        a.write(b"a").unwrap();
+        assert_eq!(probe.news(), (true, 1, 0));
+        a.write(b"b").unwrap();
+        assert_eq!(probe.news(), (true, 1, 0));
+        a.write(b"").unwrap();
+        assert_eq!(probe.news(), (false, 0, 0));
+    }
+}
+
+#[test]
+fn shutdown_and_close_tell_both_ends() {
+    for (a, b) in [tcp(), unix()] {
+        let (own, other) = (
+            Probe::new(&*a, Events::RDHUP),
+            Probe::new(&*b, Events::RDHUP),
+        );
+        a.shutdown(Shutdown::Write).unwrap();
+        assert!(own.news().0);
+        assert!(other.news().0);
+    }
+    let (a, b) = tcp();
+    let probe = Probe::new(&*b, Events::RDHUP);
+    a.close();
+    assert_eq!(probe.news(), (true, 1, 1));
+    a.close();
+    assert_eq!(probe.news(), (false, 0, 0));
+}
