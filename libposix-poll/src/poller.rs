@@ -18,6 +18,9 @@ struct Outer {
     watcher: Watcher,
 }
 
+/// Candidates without a watch that are not worth dropping.
+const SPARE_CANDIDATES: usize = 64;
+
 /// See the module.
 pub struct Poller {
     watches: SlotMap<WatchKey, Watch>,
@@ -60,6 +63,7 @@ impl Poller {
         mut interest: Interest,
     ) -> Result<WatchKey, Errno> {
         interest.events |= Events::ALWAYS;
+        self.drop_dead_candidates();
         let key = self.watches.insert(Watch {
             source: source.clone(),
             subscription: 0,
@@ -122,8 +126,16 @@ impl Poller {
         }
     }
 
-    /// Moves what inbox and backend tell of to the ready list. No system call unless the backend has news.
-    fn refill(&mut self) {
+    /// Forgets candidates whose watches are gone, once they are the greater part: adding and deleting without ever taking
+    /// must not pile them up. Constant time for each `add`, on average.
+    fn drop_dead_candidates(&mut self) {
+        self.empty_inbox();
+        if self.ready.len() > 2 * self.watches.len() + SPARE_CANDIDATES {
+            self.ready.retain(|&key| self.watches.contains_key(key));
+        }
+    }
+
+    fn empty_inbox(&mut self) {
         if !self.inbox.is_empty() {
             let mut keys = core::mem::take(&mut self.scratch);
             self.inbox.take(&mut keys);
@@ -132,6 +144,11 @@ impl Poller {
             }
             self.scratch = keys;
         }
+    }
+
+    /// Moves what inbox and backend tell of to the ready list. No system call unless the backend has news.
+    fn refill(&mut self) {
+        self.empty_inbox();
         if self.backend.has_news() {
             let backend = self.backend.clone();
             if !backend.take(&mut |cookie| self.hint(cookie)) {
@@ -166,8 +183,19 @@ impl Poller {
                 continue;
             };
             watch.queued = false;
-            watch.source.arm(watch.subscription, watch.interest.events);
-            let (events, edges) = watch.look();
+            if watch.disarmed {
+                continue; // not armed again either: its source need not signal until MOD
+            }
+            // What stays in the ready list is looked at again before anybody sleeps: only what leaves it needs a signal.
+            let stays = !watch.interest.mode.edge && !watch.interest.mode.one_shot;
+            let (mut events, mut edges) = (Events::empty(), Edges::default());
+            if stays {
+                (events, edges) = watch.look();
+            }
+            if events.is_empty() {
+                watch.source.arm(watch.subscription, watch.interest.events);
+                (events, edges) = watch.look();
+            }
             watch.seen = edges;
             if events.is_empty() {
                 continue;
@@ -238,6 +266,11 @@ impl Poller {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn candidates(&self) -> usize {
+        self.ready.len()
+    }
+
     // As a source: every leaf below gets a subscription for whoever watches this poller, so that a signal
     // wakes the outer one directly, whatever backend it waits in.
 
@@ -267,6 +300,11 @@ impl Poller {
 
     pub(crate) fn arm_outer(&mut self, number: usize) {
         for watch in self.watches.values() {
+            if watch.disarmed {
+                continue;
+            }
+            // Our own too: each hint that comes in is an edge of this poller.
+            watch.source.arm(watch.subscription, watch.interest.events);
             for &(outer, forward) in &watch.forwards {
                 if outer == number {
                     watch.source.arm(forward, watch.interest.events);

@@ -63,7 +63,8 @@ impl Subscriptions {
     /// Asks for a signal at the next event. Call it *before* looking at the level.
     pub fn arm(&self, index: usize) {
         if let Some(cell) = self.cells.get(index) {
-            cell.armed.store(1, Ordering::Relaxed);
+            // Release: whoever clears it must see the slot, or it would be cleared with nobody told.
+            cell.armed.store(1, Ordering::Release);
             fence(Ordering::SeqCst);
         }
     }

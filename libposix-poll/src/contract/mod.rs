@@ -3,6 +3,7 @@
 //! sources in the same process, which need no backend.
 
 mod random;
+mod regressions;
 mod suite;
 mod traps;
 

@@ -8,7 +8,8 @@ use crate::frontend::FileId;
 use crate::poller::Poller;
 use crate::watch::{Interest, Mode, Report, WatchKey};
 use alloc::collections::BTreeMap;
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
+use alloc::vec::Vec;
 use core::cell::RefCell;
 use vfs_hooks::Events;
 use vfs_hooks::source::{Readiness, Source, Watcher};
@@ -31,7 +32,7 @@ const EXCLUSIVE_OK: u32 = EXCLUSIVE
     | Events::ERR.bits()
     | Events::HUP.bits();
 
-/// Longest chain of epoll instances below one that is added to.
+/// Most epoll instances in a chain, counted in both directions from the new link (Linux 6.18; older ones look down only).
 const MAX_DEPTH: usize = 5;
 
 /// An operation of epoll_ctl: `events` and `data` as in struct epoll_event.
@@ -79,6 +80,8 @@ pub struct Epoll {
     poller: RefCell<Poller>,
     /// By open file first, so that closing one finds all of its entries.
     entries: RefCell<BTreeMap<(FileId, i32), Entry>>,
+    /// Instances that watch this one, once for each registration.
+    above: RefCell<Vec<Weak<Epoll>>>,
 }
 
 impl Epoll {
@@ -87,6 +90,7 @@ impl Epoll {
         Epoll {
             poller: RefCell::new(Poller::new(backend)),
             entries: RefCell::default(),
+            above: RefCell::default(),
         }
     }
 
@@ -104,7 +108,7 @@ impl Epoll {
                     return Err(Errno::INVAL);
                 }
                 if let Some(inner) = &target.epoll
-                    && (inner.reaches(self) || inner.depth() > MAX_DEPTH)
+                    && (inner.reaches(self) || self.height() + inner.depth() > MAX_DEPTH)
                 {
                     return Err(Errno::LOOP);
                 }
@@ -120,6 +124,9 @@ impl Epoll {
                     exclusive,
                     inner: target.epoll.clone(),
                 };
+                if let Some(inner) = &target.epoll {
+                    inner.above.borrow_mut().push(Rc::downgrade(self));
+                }
                 self.entries.borrow_mut().insert(key, entry);
             }
             Operation::Modify { events, data } => {
@@ -139,7 +146,7 @@ impl Epoll {
             Operation::Delete => {
                 let entry = self.entries.borrow_mut().remove(&key);
                 let entry = entry.ok_or(Errno::NOENT)?;
-                self.poller.borrow_mut().delete(entry.key);
+                self.drop_entry(&entry);
             }
         }
         Ok(())
@@ -166,8 +173,19 @@ impl Epoll {
         let mut entries = self.entries.borrow_mut();
         while let Some((&key, _)) = entries.range((file, i32::MIN)..=(file, i32::MAX)).next() {
             if let Some(entry) = entries.remove(&key) {
-                self.poller.borrow_mut().delete(entry.key);
+                self.drop_entry(&entry);
             }
+        }
+    }
+
+    fn drop_entry(&self, entry: &Entry) {
+        self.poller.borrow_mut().delete(entry.key);
+        if let Some(inner) = &entry.inner {
+            let mut above = inner.above.borrow_mut();
+            // Those that ended without deleting their entries go as well.
+            above.retain(|epoll| epoll.strong_count() != 0);
+            let this = above.iter().position(|e| core::ptr::eq(e.as_ptr(), self));
+            this.map(|index| above.swap_remove(index));
         }
     }
 
@@ -181,6 +199,12 @@ impl Epoll {
         self.len() == 0
     }
 
+    /// Candidates that the ready list holds.
+    #[cfg(test)]
+    pub(crate) fn candidates(&self) -> usize {
+        self.poller.borrow().candidates()
+    }
+
     /// Whether `other` is this instance or below it.
     fn reaches(&self, other: &Epoll) -> bool {
         core::ptr::eq(self, other)
@@ -189,6 +213,13 @@ impl Epoll {
                 .borrow()
                 .values()
                 .any(|e| e.inner.as_ref().is_some_and(|i| i.reaches(other)))
+    }
+
+    /// Epoll instances on the longest chain from here up.
+    fn height(&self) -> usize {
+        let above = self.above.borrow();
+        let heights = above.iter().filter_map(|e| Some(e.upgrade()?.height()));
+        1 + heights.max().unwrap_or(0)
     }
 
     /// Epoll instances on the longest chain from here down.

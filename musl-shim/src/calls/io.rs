@@ -12,7 +12,7 @@ use crate::clock::monotonic;
 use crate::dispatch::{Args, Call};
 use crate::files::eventfd::EventFile;
 use crate::files::{self, Mappable, OpenFile, get};
-use crate::signal::{SIGPIPE, raise};
+use crate::net::socket::signal_broken_pipe;
 use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, iovec};
 use crate::wait;
 
@@ -86,11 +86,8 @@ pub fn write_all(file: &OpenFile, bytes: &[u8], dont_wait: bool) -> Result<usize
 }
 
 /// EPIPE comes with SIGPIPE.
-fn signal_broken_pipe(errno: Errno) -> Errno {
-    if errno == Errno::EPIPE {
-        raise(SIGPIPE);
-    }
-    errno
+fn loudly(errno: Errno) -> Errno {
+    signal_broken_pipe(errno, false)
 }
 
 fn read(args: &Args) -> Result<usize, Errno> {
@@ -104,7 +101,7 @@ fn write(args: &Args) -> Result<usize, Errno> {
     let file = get(args[0])?;
     file.for_writing()?;
     let data = bytes(args[1], args[2].min(MAX_TRANSFER))?;
-    write_all(&file, data, false).map_err(signal_broken_pipe)
+    write_all(&file, data, false).map_err(loudly)
 }
 
 fn readv(args: &Args) -> Result<usize, Errno> {
@@ -150,7 +147,7 @@ pub fn read_vector(
 fn writev(args: &Args) -> Result<usize, Errno> {
     let file = get(args[0])?;
     file.for_writing()?;
-    write_vector(&file, args[1], args[2] as u32 as usize, false).map_err(signal_broken_pipe)
+    write_vector(&file, args[1], args[2] as u32 as usize, false).map_err(loudly)
 }
 
 /// Writes the iovecs until one does not go whole.
@@ -260,7 +257,7 @@ fn sendfile(args: &Args) -> Result<usize, Errno> {
     let n = if data.is_empty() {
         0
     } else {
-        write_all(&to, data, false).map_err(signal_broken_pipe)?
+        write_all(&to, data, false).map_err(loudly)?
     };
     let end = start as i64 + n as i64;
     if offset == 0 {

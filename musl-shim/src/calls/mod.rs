@@ -12,15 +12,17 @@ mod poll;
 mod process;
 mod signal;
 mod socket;
+mod sockopt;
 mod time;
 
 /// The tables of all areas.
-pub const AREAS: [&[Call]; 10] = [
+pub const AREAS: [&[Call]; 11] = [
     io::CALLS,
     file::CALLS,
     epoll::CALLS,
     poll::CALLS,
     socket::CALLS,
+    sockopt::CALLS,
     memory::CALLS,
     time::CALLS,
     process::CALLS,

@@ -1,6 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Sockets.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `socket` | the socket as a file, in all of its states |
+//! | `connect` | bind, listen, connect, accept |
+//! | `bind`, `ports` | who holds which port |
+//! | `listener` | connections that nobody has accepted yet |
+//! | `remote` | connections at the net server |
+//! | `switch` | one source over a socket's changes |
+//! | `options`, `address` | their values |
 
 pub mod address;
+pub mod bind;
+pub mod connect;
+pub mod listener;
 pub mod options;
 pub mod ports;
+pub mod remote;
+pub mod socket;
+pub mod switch;

@@ -99,7 +99,7 @@ pub fn run(info: BootInfo) -> ! {
             "stock"
         },
         total >> 20,
-        system.clock.tsc_khz() / 1000
+        (system.clock.tsc_khz() + 500) / 1000
     );
     let mut boot = Boot {
         system,

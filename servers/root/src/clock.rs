@@ -36,6 +36,8 @@ pub struct Clock {
     pub tsc_scale: u64,
     /// Nanoseconds since 1970 at time 0.
     pub realtime_base: u64,
+    /// Deadline of the interrupt that is to come.
+    armed: Option<u64>,
 }
 
 impl Clock {
@@ -47,6 +49,7 @@ impl Clock {
             tsc_base: 0,
             tsc_scale: 0,
             realtime_base: 0,
+            armed: None,
         };
         clock.period = clock.read(CAPABILITIES) >> 32;
         // The specification's limit; nonsense means that there is no HPET.
@@ -55,7 +58,7 @@ impl Clock {
         }
         clock.write(CONFIGURATION, 0);
         clock.write(COUNTER, 0);
-        clock.disarm();
+        clock.write(TIMER_CONFIGURATION, TIMER_ROUTE);
         clock.write(CONFIGURATION, ENABLE);
         clock.calibrate();
         clock.realtime_base = date();
@@ -93,27 +96,32 @@ impl Clock {
     /// CLOCK_MONOTONIC in nanoseconds.
     pub fn now(&self) -> u64 {
         let ticks = rdtsc().wrapping_sub(self.tsc_base);
-        (ticks as u128 * self.tsc_scale as u128 >> 32) as u64
+        ((ticks as u128 * self.tsc_scale as u128) >> 32) as u64
     }
 
-    /// Asks for an interrupt when `now` has reached `deadline`. It may come early: the caller looks at the clock. `false`: it
-    /// has been reached already, no interrupt comes.
+    /// Asks for an interrupt when `now` has reached `deadline`. It may come early, or for an earlier deadline that was asked for
+    /// before: the caller looks at the clock. `false`: the deadline has been reached already, no interrupt comes.
     #[must_use]
-    pub fn arm(&self, deadline: u64) -> bool {
-        self.disarm();
+    pub fn arm(&mut self, deadline: u64) -> bool {
+        if self.armed.is_some_and(|armed| armed <= deadline) {
+            return true;
+        }
         let Some(ahead @ 1..) = deadline.checked_sub(self.now()) else {
             return false;
         };
         // One hour at most: far deadlines are armed again on the way.
-        let ticks = self.ticks(ahead.min(3_600_000_000_000)) + 1;
-        self.write(TIMER_COMPARATOR, self.read(COUNTER) + ticks);
+        let ahead = ahead.min(3_600_000_000_000);
+        self.write(TIMER_CONFIGURATION, TIMER_ROUTE);
+        self.write(TIMER_COMPARATOR, self.read(COUNTER) + self.ticks(ahead) + 1);
         self.write(TIMER_CONFIGURATION, TIMER_ROUTE | TIMER_ENABLE);
+        self.armed = Some(deadline);
         true
     }
 
-    /// No interrupt.
-    pub fn disarm(&self) {
+    /// The interrupt has come.
+    pub fn rang(&mut self) {
         self.write(TIMER_CONFIGURATION, TIMER_ROUTE);
+        self.armed = None;
     }
 
     fn ticks(&self, ns: u64) -> u64 {

@@ -139,6 +139,7 @@ impl System {
     fn notice(&mut self, bits: u64) {
         if bits & CLOCK != 0 {
             let _ = irq_handler_ack(self.interrupts.clock);
+            self.clock.rang();
             self.run_timers();
         }
         if bits & CONSOLE != 0 {
@@ -161,14 +162,14 @@ impl System {
         }
     }
 
-    /// Signals the deadlines that have come, and arms the clock for the next.
+    /// Signals the deadlines that have come, and sees to it that the clock rings for the next. What rings for nobody is harmless.
     pub fn run_timers(&mut self) {
         loop {
             let now = self.clock.now();
             let processes = self.processes.iter_mut().flatten();
             let next = processes.filter_map(|p| p.expire(now)).min();
             match next {
-                None => return self.clock.disarm(),
+                None => return,
                 Some(deadline) if self.clock.arm(deadline) => return,
                 Some(_) => {}
             }

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A socket: AF_INET SOCK_STREAM, or one end of an AF_UNIX pair. What it is connected to is here or at the net server; nobody can
+//! tell by the calls.
+
+use alloc::rc::Rc;
+use core::cell::{Cell, RefCell};
+
+use vfs_hooks::Events;
+use vfs_hooks::net::State as RemoteState;
+use vfs_hooks::notifier::{Local, Notifier, READABLE, WRITABLE};
+use vfs_hooks::source::{Readiness, Source};
+use vfs_hooks::stream::{Kind, Shutdown, Stream, StreamError};
+
+use crate::abi::*;
+use crate::errno::Errno;
+use crate::files::{File, OpenFile, empty_stat};
+use crate::net::address::Address;
+use crate::net::bind::Binding;
+use crate::net::listener::Listener;
+use crate::net::options::Options;
+use crate::net::remote::Remote;
+use crate::net::switch::Switch;
+use crate::signal::{SIGPIPE, raise};
+
+/// Bytes that wait in one direction of a loopback TCP connection.
+const TCP_BUFFER: usize = 128 << 10;
+/// Bytes that wait in one direction of a pair (net.core.wmem_default).
+const UNIX_BUFFER: usize = 212_992;
+
+/// How far a socket has come.
+pub enum State {
+    /// Not connected: new, bound, or after a connection that failed.
+    Idle,
+    /// Listening.
+    Listening(Rc<Listener>),
+    /// Connected in this process once `connected` says so: until then it waits for room in a backlog.
+    Local {
+        /// This end.
+        stream: Rc<Stream>,
+        /// Whether it got into the backlog.
+        connected: Rc<Cell<bool>>,
+    },
+    /// A connection at the net server, which may still be on its way.
+    Remote(Rc<Remote>),
+}
+
+/// What is behind a socket that is not connected: writable and hung up, as Linux has it; after a failed connection also readable.
+#[derive(Debug, Default)]
+pub struct Unconnected {
+    failed: Cell<bool>,
+    error: Cell<Option<Errno>>,
+    notifier: Notifier,
+}
+
+impl Local for Unconnected {
+    fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
+    fn level(&self) -> Events {
+        let mut events = WRITABLE | Events::HUP;
+        if self.failed.get() {
+            events |= READABLE | Events::RDHUP;
+        }
+        events.set(Events::ERR, self.error.get().is_some());
+        events
+    }
+}
+
+/// See the module.
+pub struct Socket {
+    /// AF_INET or AF_UNIX.
+    pub family: u32,
+    /// How far it has come.
+    pub state: RefCell<State>,
+    /// What setsockopt(2) keeps.
+    pub options: RefCell<Options>,
+    /// Its source for all its life.
+    pub source: Rc<Switch>,
+    /// The port it holds.
+    pub binding: RefCell<Option<Binding>>,
+    /// Own address, unless the net server knows better.
+    pub local: Cell<Address>,
+    /// The peer's.
+    pub peer: Cell<Address>,
+    /// A connect(2) is under way whose success no call has told yet.
+    pub connecting: Cell<bool>,
+    unconnected: Rc<Unconnected>,
+}
+
+fn errno(error: StreamError) -> Errno {
+    match error {
+        StreamError::Again => Errno::EAGAIN,
+        StreamError::Broken => Errno::EPIPE,
+        StreamError::Reset => Errno::ECONNRESET,
+        StreamError::NotConnected => Errno::ENOTCONN,
+        StreamError::NoMemory => Errno::ENOMEM,
+    }
+}
+
+/// Two connected ends of a loopback TCP connection.
+pub fn tcp_pair() -> (Rc<Stream>, Rc<Stream>) {
+    Stream::pair(Kind::Tcp, TCP_BUFFER)
+}
+
+impl Socket {
+    fn with(family: u32, state: State, source: Rc<dyn Source>, options: Options) -> Socket {
+        Socket {
+            family,
+            state: RefCell::new(state),
+            options: RefCell::new(options),
+            source: Rc::new(Switch::new(source)),
+            binding: RefCell::new(None),
+            local: Cell::default(),
+            peer: Cell::default(),
+            connecting: Cell::new(false),
+            unconnected: Rc::default(),
+        }
+    }
+
+    /// An unconnected TCP socket.
+    pub fn tcp() -> Socket {
+        let unconnected: Rc<Unconnected> = Rc::default();
+        let options = Options::new(16_384, 131_072);
+        let mut socket = Socket::with(AF_INET, State::Idle, unconnected.clone(), options);
+        socket.unconnected = unconnected;
+        socket
+    }
+
+    /// Two ends of a socketpair(2).
+    pub fn unix_pair() -> [Socket; 2] {
+        let (a, b) = Stream::pair(Kind::Unix, UNIX_BUFFER);
+        let options = Options::new(UNIX_BUFFER as i32, UNIX_BUFFER as i32);
+        [a, b].map(|stream| Socket::of_stream(AF_UNIX, stream, options))
+    }
+
+    /// One end of a connection in this process.
+    pub fn of_stream(family: u32, stream: Rc<Stream>, options: Options) -> Socket {
+        let state = State::Local {
+            stream: stream.clone(),
+            connected: Rc::new(Cell::new(true)),
+        };
+        Socket::with(family, state, stream, options)
+    }
+
+    /// A connection that the net server accepted.
+    pub fn of_remote(remote: Remote, options: Options) -> Socket {
+        if options.no_delay || options.keep_alive {
+            remote.set_options(options.no_delay, options.keep_alive);
+        }
+        let remote = Rc::new(remote);
+        Socket::with(AF_INET, State::Remote(remote.clone()), remote, options)
+    }
+
+    /// Opens it as a file. `flags`: O_NONBLOCK.
+    pub fn into_file(self, flags: u32) -> Rc<OpenFile> {
+        OpenFile::new(self, O_RDWR | flags & O_NONBLOCK)
+    }
+
+    /// Nanoseconds after which a blocking call for `events` gives up; 0 for never.
+    pub fn timeout(&self, events: Events) -> u64 {
+        let options = self.options.borrow();
+        if events.contains(Events::IN) {
+            options.receive_timeout
+        } else {
+            options.send_timeout
+        }
+    }
+
+    /// Whether reading and writing can be meant: ENOTCONN otherwise (getpeername, shutdown).
+    pub fn require_connected(&self) -> Result<(), Errno> {
+        let connected = match &*self.state.borrow() {
+            State::Local { stream, connected } => connected.get() && stream.is_connected(),
+            State::Remote(remote) => {
+                let state = remote.header().state();
+                state.contains(RemoteState::CONNECTED) && !state.contains(RemoteState::BROKEN)
+            }
+            _ => false,
+        };
+        if connected { Ok(()) } else { Err(Errno::ENOTCONN) }
+    }
+
+    /// Own address.
+    pub fn name(&self) -> Address {
+        match &*self.state.borrow() {
+            State::Remote(remote) => remote.local(),
+            _ => self.local.get(),
+        }
+    }
+
+    /// The peer's address; ENOTCONN without one.
+    pub fn peer_name(&self) -> Result<Address, Errno> {
+        self.require_connected()?;
+        Ok(self.peer_name_or_any())
+    }
+
+    /// The peer's address, also of a connection that has ended in the backlog.
+    pub fn peer_name_or_any(&self) -> Address {
+        match &*self.state.borrow() {
+            State::Remote(remote) => remote.peer(),
+            _ => self.peer.get(),
+        }
+    }
+
+    /// SO_ERROR: takes the pending error.
+    pub fn take_error(&self) -> Option<Errno> {
+        match &*self.state.borrow() {
+            State::Local { stream, .. } => stream.take_error().map(errno),
+            State::Remote(remote) => remote.take_error(),
+            _ => self.unconnected.error.take(),
+        }
+    }
+
+    /// Back to unconnected, after a connection failed with `error`; that is kept for SO_ERROR if nobody was told.
+    pub fn fail(&self, error: Option<Errno>) {
+        self.unconnected.failed.set(true);
+        self.unconnected.error.set(error);
+        *self.state.borrow_mut() = State::Idle;
+        // It has room for any number of watchers.
+        let _ = self.source.replace(self.unconnected.clone());
+    }
+
+    /// Takes bytes, or looks at them. 0 is end of file.
+    #[inline]
+    pub fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<usize, Errno> {
+        match &*self.state.borrow() {
+            State::Local { connected, .. } if !connected.get() => Err(Errno::EAGAIN),
+            State::Local { stream, .. } => {
+                let result = if peek {
+                    stream.peek(buffer)
+                } else {
+                    stream.read(buffer)
+                };
+                result.map_err(errno)
+            }
+            State::Remote(remote) => remote.receive(buffer, peek),
+            State::Listening(_) => Err(Errno::ENOTCONN),
+            State::Idle => match self.unconnected.error.take() {
+                Some(error) => Err(error),
+                None if self.unconnected.failed.get() => Ok(0),
+                None => Err(Errno::ENOTCONN),
+            },
+        }
+    }
+
+    /// Puts bytes.
+    #[inline]
+    pub fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match &*self.state.borrow() {
+            State::Local { connected, .. } if !connected.get() => Err(Errno::EAGAIN),
+            State::Local { stream, .. } => stream.write(bytes).map_err(errno),
+            State::Remote(remote) => remote.send(bytes),
+            _ => Err(self.unconnected.error.take().unwrap_or(Errno::EPIPE)),
+        }
+    }
+
+    /// shutdown(2).
+    pub fn shut_down(&self, how: Shutdown) -> Result<(), Errno> {
+        let listening = match &*self.state.borrow() {
+            State::Listening(listener) if how != Shutdown::Write => Some(listener.clone()),
+            State::Listening(_) => return Err(Errno::ENOTCONN),
+            _ => None,
+        };
+        if let Some(listener) = listening {
+            listener.close();
+            *self.state.borrow_mut() = State::Idle;
+            return self.source.replace(self.unconnected.clone());
+        }
+        self.require_connected()?;
+        match &*self.state.borrow() {
+            State::Local { stream, .. } => stream.shutdown(how).map_err(errno),
+            State::Remote(remote) => {
+                if how != Shutdown::Write {
+                    remote.shut_read();
+                }
+                if how != Shutdown::Read {
+                    remote.shut_write();
+                }
+                // The net server does not tell of what this end did.
+                self.source.touch();
+                Ok(())
+            }
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    /// Applies options to a connection at the net server.
+    pub fn apply_options(&self) {
+        if let State::Remote(remote) = &*self.state.borrow() {
+            let options = self.options.borrow();
+            remote.set_options(options.no_delay, options.keep_alive);
+        }
+    }
+
+    /// Bytes written that have not left (SIOCOUTQ).
+    fn unsent(&self) -> usize {
+        match &*self.state.borrow() {
+            State::Remote(remote) => remote.unsent(),
+            _ => 0,
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let abort = self.options.borrow().aborts();
+        match &*self.state.borrow() {
+            State::Idle => {}
+            State::Listening(listener) => listener.close(),
+            State::Local { stream, .. } if abort => stream.abort(),
+            State::Local { stream, .. } => stream.close(),
+            State::Remote(remote) => remote.close(abort),
+        }
+        if let Some(binding) = self.binding.take() {
+            binding.release();
+        }
+    }
+}
+
+impl File for Socket {
+    fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        self.receive(buffer, false)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        self.send(bytes)
+    }
+
+    fn stat(&self) -> Stat {
+        Stat {
+            st_mode: S_IFSOCK | 0o777,
+            ..empty_stat()
+        }
+    }
+
+    fn ioctl(&self, request: u32, argument: usize) -> Result<usize, Errno> {
+        const SIOCOUTQ: u32 = 0x5411;
+        match request {
+            SIOCOUTQ => {
+                crate::user::write(argument, self.unsent() as i32)?;
+                Ok(0)
+            }
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+
+    fn bytes_to_read(&self) -> Option<usize> {
+        match &*self.state.borrow() {
+            State::Local { stream, .. } => Some(stream.available()),
+            State::Remote(remote) => Some(remote.readable()),
+            State::Idle => Some(0),
+            State::Listening(_) => None,
+        }
+    }
+
+    fn socket(&self) -> Option<&Socket> {
+        Some(self)
+    }
+
+    fn source(&self) -> Option<Rc<dyn Source>> {
+        Some(self.source.clone())
+    }
+
+    fn readiness(&self) -> Option<Readiness> {
+        Some(self.source.readiness())
+    }
+}
+
+/// EPIPE comes with SIGPIPE unless `quietly`.
+pub fn signal_broken_pipe(error: Errno, quietly: bool) -> Errno {
+    if error == Errno::EPIPE && !quietly {
+        raise(SIGPIPE);
+    }
+    error
+}
