@@ -127,7 +127,6 @@ pub const O_APPEND: u32 = 0o2000;
 pub const O_NONBLOCK: u32 = 0o4000;
 pub const O_DIRECTORY: u32 = 0o200000;
 pub const O_CLOEXEC: u32 = 0o2000000;
-pub const O_PATH: u32 = 0o10000000;
 pub const O_TMPFILE: u32 = 0o20200000;
 pub const AT_FDCWD: i32 = -100;
 pub const AT_EMPTY_PATH: u32 = 0x1000;
@@ -202,7 +201,6 @@ pub const TCP_USER_TIMEOUT: u32 = 18;
 pub const TCP_FASTOPEN: u32 = 23;
 pub const MSG_OOB: u32 = 1;
 pub const MSG_PEEK: u32 = 2;
-pub const MSG_TRUNC: u32 = 0x20;
 pub const MSG_DONTWAIT: u32 = 0x40;
 pub const MSG_WAITALL: u32 = 0x100;
 pub const MSG_NOSIGNAL: u32 = 0x4000;
@@ -213,7 +211,6 @@ pub const SHUT_RDWR: u32 = 2;
 // sys/mman.h
 pub const PROT_READ: u32 = 1;
 pub const PROT_WRITE: u32 = 2;
-pub const PROT_EXEC: u32 = 4;
 pub const MAP_SHARED: u32 = 1;
 pub const MAP_PRIVATE: u32 = 2;
 pub const MAP_SHARED_VALIDATE: u32 = 3;
@@ -222,7 +219,6 @@ pub const MAP_FIXED: u32 = 0x10;
 pub const MAP_ANONYMOUS: u32 = 0x20;
 pub const MAP_FIXED_NOREPLACE: u32 = 0x100000;
 pub const MREMAP_MAYMOVE: u32 = 1;
-pub const MREMAP_FIXED: u32 = 2;
 
 // time.h
 pub const CLOCK_REALTIME: u32 = 0;

@@ -110,10 +110,7 @@ impl Archive {
     }
 
     /// Name and entry of what lies directly in directory `path`, in order.
-    pub fn list<'a>(
-        &'a self,
-        path: &'a [u8],
-    ) -> impl Iterator<Item = (&'static [u8], Entry)> + 'a {
+    pub fn list<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = (&'static [u8], Entry)> + 'a {
         let skip = if path.is_empty() { 0 } else { path.len() + 1 };
         self.entries
             .range::<[u8], _>((Bound::Excluded(path), Bound::Unbounded))

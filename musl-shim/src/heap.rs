@@ -29,7 +29,10 @@ struct Grow {
 unsafe impl Source for Grow {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         let start = talc.source.next;
-        let wanted = layout.size().saturating_add(layout.align()).saturating_add(PAGE);
+        let wanted = layout
+            .size()
+            .saturating_add(layout.align())
+            .saturating_add(PAGE);
         let len = wanted.checked_next_multiple_of(LARGE_PAGE).ok_or(())?;
         if len > GROWTH.end - start {
             return Err(());
@@ -38,16 +41,16 @@ unsafe impl Source for Grow {
         ask_root(root::MAP, [start as u64, len as u64, protection]).map_err(|_| ())?;
         talc.source.next += len;
         // SAFETY: the range has just been mapped for this and is never unmapped.
-        unsafe { talc.claim(start as *mut u8, len) }.map(|_| ()).ok_or(())
+        unsafe { talc.claim(start as *mut u8, len) }
+            .map(|_| ())
+            .ok_or(())
     }
 }
 
 struct Allocator(Shared<Talc<Grow, DefaultBinning>>);
 
 #[cfg_attr(not(test), global_allocator)]
-static ALLOCATOR: Allocator = Allocator(Shared::new(Talc::new(Grow {
-    next: GROWTH.start,
-})));
+static ALLOCATOR: Allocator = Allocator(Shared::new(Talc::new(Grow { next: GROWTH.start })));
 
 // SAFETY: hands over to talc, whose contract is GlobalAlloc's.
 unsafe impl GlobalAlloc for Allocator {
@@ -65,6 +68,11 @@ unsafe impl GlobalAlloc for Allocator {
 /// Gives the heap its first piece.
 pub fn start() {
     // SAFETY: the root server mapped these bytes for this use, for the life of the process, and this runs once.
-    let claimed = unsafe { ALLOCATOR.0.lock().claim(HEAP as *mut u8, info().heap_len as usize) };
+    let claimed = unsafe {
+        ALLOCATOR
+            .0
+            .lock()
+            .claim(HEAP as *mut u8, info().heap_len as usize)
+    };
     assert!(claimed.is_some(), "the root server gave no heap");
 }

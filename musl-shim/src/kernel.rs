@@ -11,16 +11,12 @@ use core::cell::Cell;
 use core::ptr::read_volatile;
 use core::sync::atomic::{Ordering::Relaxed, fence};
 
-use libposix_poll::backend::{
-    AttachError, BufferSize, Collected, Kernel, QueueId, QueueWoken,
-};
+use libposix_poll::backend::{AttachError, BufferSize, Collected, Kernel, QueueId, QueueWoken};
 use libposix_poll::{Deadline, Errno};
 use sel4_bindings::{
-    CPtr, Error, Message, notification_queue_attach, notification_queue_detach, nb_recv, recv,
+    CPtr, Error, Message, nb_recv, notification_queue_attach, notification_queue_detach, recv,
 };
-use vfs_hooks::process::{
-    LARGE_PAGE, OWN, WATCHES, cptr, notice, queue_buffer, slot as own_slot,
-};
+use vfs_hooks::process::{LARGE_PAGE, OWN, WATCHES, cptr, notice, queue_buffer, slot as own_slot};
 use vfs_hooks::wire::{NEVER, root};
 
 use crate::info::stats;

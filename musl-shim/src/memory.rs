@@ -90,10 +90,7 @@ impl Memory {
         if !self.space.is_free(start, len) {
             return Err(Errno::ENOMEM);
         }
-        ask_root(
-            root::MAP,
-            [start as u64, len as u64, u64::from(protection)],
-        )?;
+        ask_root(root::MAP, [start as u64, len as u64, u64::from(protection)])?;
         self.space.take(start, len, protection);
         Ok(())
     }

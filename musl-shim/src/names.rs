@@ -82,7 +82,13 @@ mod tests {
 
     #[test]
     fn known_numbers() {
-        for (number, expected) in [(0, "read"), (202, "futex"), (232, "epoll_wait"), (334, "rseq"), (441, "epoll_pwait2")] {
+        for (number, expected) in [
+            (0, "read"),
+            (202, "futex"),
+            (232, "epoll_wait"),
+            (334, "rseq"),
+            (441, "epoll_pwait2"),
+        ] {
             assert_eq!(name(number), Some(expected));
         }
         for number in [335, 423, 451, usize::MAX] {

@@ -96,7 +96,10 @@ pub fn action(signal: usize, new: Option<Sigaction>) -> Result<Sigaction, Errno>
 
 /// Whether a signal with this handler is thrown away.
 fn ignores(signal: usize, handler: u64) -> bool {
-    let by_default = matches!(signal, SIGCHLD | SIGCONT | SIGSTOP..=SIGTTOU | SIGURG | SIGWINCH);
+    let by_default = matches!(
+        signal,
+        SIGCHLD | SIGCONT | SIGSTOP..=SIGTTOU | SIGURG | SIGWINCH
+    );
     handler == SIG_IGN || (handler == SIG_DFL && by_default)
 }
 
@@ -161,7 +164,14 @@ struct Ucontext([u8; 968]);
 fn run(signal: usize, action: &Sigaction) {
     let mut info = Siginfo([0; 32]);
     let pid = crate::process::pid() as i32;
-    info.0[..6].copy_from_slice(&[signal as i32, 0, SI_TKILL, 0, pid, crate::process::UID as i32]);
+    info.0[..6].copy_from_slice(&[
+        signal as i32,
+        0,
+        SI_TKILL,
+        0,
+        pid,
+        crate::process::UID as i32,
+    ]);
     let mut context = Ucontext([0; 968]);
     let (info, context) = (&raw mut info, &raw mut context);
     if action.flags & SA_SIGINFO != 0 {

@@ -96,7 +96,10 @@ impl Space {
 
     /// Bytes in use that are not PROT_NONE.
     pub fn committed(&self) -> usize {
-        let mapped = self.used.iter().filter(|(_, region)| region.protection != 0);
+        let mapped = self
+            .used
+            .iter()
+            .filter(|(_, region)| region.protection != 0);
         mapped.map(|(start, region)| region.end - start).sum()
     }
 

@@ -67,7 +67,11 @@ pub fn run(now: u64) {
             let Some(id) = state.order.due(now) else {
                 return;
             };
-            state.timers.get(&id).and_then(Weak::upgrade).map(|timer| (id, timer))
+            state
+                .timers
+                .get(&id)
+                .and_then(Weak::upgrade)
+                .map(|timer| (id, timer))
         };
         if let Some((id, timer)) = timer {
             timer.expire(now);

@@ -24,10 +24,11 @@ CHECK(console, vectors, "writev to standard output takes every byte")
 CHECK(console, long_write, "a long write to standard output takes every byte")
 {
     enum { LINES = 10, WIDTH = 500 };
+    static const char start[] = "# console: one of ten long lines by one write ";
     char text[LINES * WIDTH];
     memset(text, '.', sizeof text);
     for (int i = 0; i < LINES; i++) {
-        memcpy(text + i * WIDTH, "# console: one of ten long lines by one write ", 47);
+        memcpy(text + i * WIDTH, start, sizeof start - 1);
         text[i * WIDTH + WIDTH - 1] = '\n';
     }
     size_t done = 0;

@@ -17,6 +17,8 @@ CHECK(fd, lowest_number, "a new descriptor has the lowest free number")
     EXPECT_EQ(new_eventfd(0), fds[0]);
     EXPECT_EQ(new_eventfd(0), fds[2]);
     EXPECT_EQ(new_eventfd(0), fds[3] + 1);
+    OK(close(fds[1]));
+    EXPECT_EQ(dup(fds[3]), fds[1]);
 }
 
 CHECK(fd, closed, "calls on a closed descriptor are EBADF, a second close too")

@@ -173,7 +173,7 @@ CHECK(memory, reserve, "a reservation without access becomes memory by mprotect"
     OK(munmap(p, 64 * MIB));
 }
 
-CHECK(memory, protect_unmapped, "mprotect: ENOMEM for what is not mapped, EINVAL for an odd address")
+CHECK(memory, protect_unmapped, "mprotect: ENOMEM where nothing is mapped, EINVAL off a page")
 {
     unsigned char *p = map(2 * PAGE, PROT_READ);
     OK(munmap(p + PAGE, PAGE));

@@ -59,7 +59,11 @@ pub fn blocking<R>(
 
 /// When a blocking call gives up: SO_RCVTIMEO and SO_SNDTIMEO of sockets.
 fn timeout_of(file: &OpenFile, events: Events) -> Deadline {
-    match file.file.socket().map_or(0, |socket| socket.timeout(events)) {
+    match file
+        .file
+        .socket()
+        .map_or(0, |socket| socket.timeout(events))
+    {
         0 => Deadline::NEVER,
         timeout => Deadline::after(monotonic(), timeout),
     }

@@ -159,9 +159,7 @@ fn madvise(args: &Args) -> Result<usize, Errno> {
     let (address, len) = range(args)?;
     if args[2] == MADV_DONTNEED && len != 0 {
         memory::with(|memory| {
-            let protection = memory
-                .protection(address, len)
-                .map_err(|_| Errno::ENOMEM)?;
+            let protection = memory.protection(address, len).map_err(|_| Errno::ENOMEM)?;
             memory.unmap(address, len)?;
             memory.map(address, len, protection)
         })?;

@@ -69,8 +69,7 @@ fn rt_sigpending(args: &Args) -> Result<usize, Errno> {
     if args[1] > SET_SIZE {
         return Err(Errno::EINVAL);
     }
-    user::bytes_mut(args[0], args[1])?
-        .copy_from_slice(&signal::pending().to_le_bytes()[..args[1]]);
+    user::bytes_mut(args[0], args[1])?.copy_from_slice(&signal::pending().to_le_bytes()[..args[1]]);
     Ok(0)
 }
 

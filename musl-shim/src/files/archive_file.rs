@@ -194,8 +194,7 @@ impl File for Directory {
         let buffer = user::bytes_mut(address, len)?;
         let mut at = 0;
         let start = self.position.get();
-        for (i, (name, inode, kind)) in self.names().into_iter().enumerate().skip(start as usize)
-        {
+        for (i, (name, inode, kind)) in self.names().into_iter().enumerate().skip(start as usize) {
             let size = (NAME + name.len() + 1).next_multiple_of(8);
             let Some(record) = buffer.get_mut(at..at + size) else {
                 if at == 0 {

@@ -34,9 +34,9 @@ impl TimerFile {
             (0, _) => 0,
             (first, false) => now.saturating_add(first),
             // In the past is now, but not 0, which means never.
-            (first, true) if self.real => now
-                .saturating_add(first.saturating_sub(realtime()))
-                .max(1),
+            (first, true) if self.real => {
+                now.saturating_add(first.saturating_sub(realtime())).max(1)
+            }
             (first, true) => first,
         };
         let old = self.timer.set(now, first, interval);

@@ -42,7 +42,7 @@ pub enum Accepted {
     /// From this process.
     Local(Incoming),
     /// From the network.
-    Remote(Remote),
+    Remote(Rc<Remote>),
 }
 
 /// See the module.
@@ -52,9 +52,11 @@ pub struct Listener {
     queue: Rc<AcceptQueue<Incoming>>,
     pending: RefCell<VecDeque<Pending>>,
     remote: Option<Remote>,
-    /// Subscriptions at the queue and at the slot.
-    watchers: RefCell<Vec<Option<(usize, Option<usize>)>>>,
+    watchers: RefCell<Vec<Option<Pair>>>,
 }
+
+/// Subscriptions at the queue and, if there is one, at the slot.
+type Pair = (usize, Option<usize>);
 
 /// Listeners by port, for connections from this process.
 static LISTENERS: Shared<BTreeMap<u16, Vec<Weak<Listener>>>> = Shared::new(BTreeMap::new());
@@ -143,7 +145,7 @@ impl Listener {
             return Ok(Accepted::Local(incoming));
         }
         match &self.remote {
-            Some(remote) => remote.accept().map(Accepted::Remote),
+            Some(remote) => remote.accept().map(|new| Accepted::Remote(Rc::new(new))),
             None => Err(Errno::EAGAIN),
         }
     }

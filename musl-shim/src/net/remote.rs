@@ -201,7 +201,9 @@ impl Remote {
     /// Sets switches that the net server reads.
     pub fn set_options(&self, no_delay: bool, keep_alive: bool) {
         let header = self.header();
-        header.no_delay.store(u32::from(no_delay), Ordering::Relaxed);
+        header
+            .no_delay
+            .store(u32::from(no_delay), Ordering::Relaxed);
         header
             .keep_alive
             .store(u32::from(keep_alive), Ordering::Relaxed);

@@ -144,11 +144,10 @@ impl Socket {
     }
 
     /// A connection that the net server accepted.
-    pub fn of_remote(remote: Remote, options: Options) -> Socket {
+    pub fn of_remote(remote: Rc<Remote>, options: Options) -> Socket {
         if options.no_delay || options.keep_alive {
             remote.set_options(options.no_delay, options.keep_alive);
         }
-        let remote = Rc::new(remote);
         Socket::with(AF_INET, State::Remote(remote.clone()), remote, options)
     }
 
@@ -177,7 +176,11 @@ impl Socket {
             }
             _ => false,
         };
-        if connected { Ok(()) } else { Err(Errno::ENOTCONN) }
+        if connected {
+            Ok(())
+        } else {
+            Err(Errno::ENOTCONN)
+        }
     }
 
     /// Own address.

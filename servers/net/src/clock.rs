@@ -14,7 +14,7 @@ const GRAIN: i64 = 4000;
 /// CLOCK_MONOTONIC.
 pub fn now(info: &ProcessInfo) -> Instant {
     let ticks = rdtsc().wrapping_sub(info.tsc_base);
-    let nanoseconds = (u128::from(ticks) * u128::from(info.tsc_scale) >> 32) as u64;
+    let nanoseconds = ((u128::from(ticks) * u128::from(info.tsc_scale)) >> 32) as u64;
     Instant::from_micros((nanoseconds / 1000) as i64)
 }
 

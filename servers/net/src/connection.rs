@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A connection: smoltcp's socket on one side, a slot of shared memory on the other, and what happened to it.
 
-use alloc::boxed::Box;
-
 use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::time::{Duration, Instant};
 
@@ -37,7 +35,7 @@ const KEEP_ALIVE_PROBES: u32 = 9;
 #[derive(Debug)]
 pub struct Connection {
     /// Its socket.
-    pub wire: Box<Wire>,
+    pub wire: Wire,
     /// The two ends.
     pub tuple: Tuple,
     /// Whose it is.
@@ -80,7 +78,7 @@ pub struct Connection {
 
 impl Connection {
     /// A connection whose handshake begins.
-    pub fn new(wire: Box<Wire>, tuple: Tuple, client: usize, slot: u32, now: Instant) -> Self {
+    pub fn new(wire: Wire, tuple: Tuple, client: usize, slot: u32, now: Instant) -> Self {
         Connection {
             wire,
             tuple,

@@ -226,10 +226,7 @@ pub struct Ends {
 /// Writes a bare ACK that repeats `sent` into `frame`, which has [`BARE_SEGMENT`] bytes.
 pub fn write_ack(frame: &mut [u8], ends: &Ends, tuple: &Tuple, sent: &Sent) {
     let checksums = ChecksumCapabilities::default();
-    let (source, destination) = (
-        Ipv4Address::from(ends.own.1),
-        Ipv4Address::from(tuple.peer),
-    );
+    let (source, destination) = (Ipv4Address::from(ends.own.1), Ipv4Address::from(tuple.peer));
     let mut ethernet = EthernetFrame::new_unchecked(frame);
     ethernet.set_src_addr(ends.own.0);
     ethernet.set_dst_addr(ends.peer_mac);
@@ -258,10 +255,5 @@ pub fn write_ack(frame: &mut [u8], ends: &Ends, tuple: &Tuple, sent: &Sent) {
     let mut ip = Ipv4Packet::new_unchecked(ethernet.payload_mut());
     packet.emit(&mut ip, &checksums);
     let mut tcp = TcpPacket::new_unchecked(ip.payload_mut());
-    segment.emit(
-        &mut tcp,
-        &source.into(),
-        &destination.into(),
-        &checksums,
-    );
+    segment.emit(&mut tcp, &source.into(), &destination.into(), &checksums);
 }

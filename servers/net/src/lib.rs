@@ -8,6 +8,10 @@
 //! * Nothing that a peer or a client writes is believed: a bad frame is dropped, a bad ring ends its connection.
 //! * Time is an argument, the card and the system are traits ([`Card`], [`Platform`]): tests need neither.
 //!
+//! What it costs, measured under QEMU's `-icount` as all instructions of the net server from wake-up to sleep, the kernel's and
+//! the root server's on its behalf included: 19,500 for a connection that carries one HTTP/1.0 request of 5 frames in
+//! and 3 out (queue kernel; 18,600 on stock), with three wake-ups. Most of it is smoltcp's.
+//!
 //! | module | what it holds |
 //! |---|---|
 //! | `server` | the state, and its turn |

@@ -110,13 +110,7 @@ impl<C: Card> Link<C> {
     }
 
     /// Sends a bare ACK that repeats `sent`. Dropped if the card has no room: the peer will ask again.
-    pub fn repeat_ack(
-        &mut self,
-        own: u32,
-        peer_mac: EthernetAddress,
-        tuple: &Tuple,
-        sent: &Sent,
-    ) {
+    pub fn repeat_ack(&mut self, own: u32, peer_mac: EthernetAddress, tuple: &Tuple, sent: &Sent) {
         if self.card.can_transmit() {
             let ends = Ends {
                 own: (EthernetAddress(self.card.mac()), own),

@@ -18,7 +18,7 @@ use core::panic::PanicInfo;
 
 use net_server::{Config, Errno, Server, WIRE_SIZE};
 use sel4_bindings::{CPtr, MessageInfo, reply, reply_recv};
-use vfs_hooks::process::{notice, slot};
+use vfs_hooks::process::{HEAP, notice, slot};
 
 use clock::Alarm;
 use nic::Nic;
@@ -26,7 +26,7 @@ use root::System;
 
 guest_rt::server!(main);
 
-/// Heap that is not for connections: tables, lists, TIME-WAIT.
+/// Heap that is not for connections, but for tables, lists and TIME-WAIT: a quarter, and at most this.
 const TABLES: usize = 6 << 20;
 
 /// Notification badges and endpoint badges are both small numbers. What tells them apart is the message info: a
@@ -36,8 +36,9 @@ const NO_MESSAGE: MessageInfo = MessageInfo::new(0, 0, 0);
 fn main() -> ! {
     guest_rt::set_panic_hook(panicked);
     let info = root::info();
+    let len = info.heap_len as usize;
     // SAFETY: the root server mapped these bytes for our heap, and nothing else uses them.
-    let heap = unsafe { guest_rt::heap::init(vfs_hooks::process::HEAP, info.heap_len as usize) };
+    let heap = unsafe { guest_rt::heap::init(HEAP, len) };
     assert!(heap, "the root server gave no heap");
     let nic = match Nic::new(info) {
         Ok(nic) => nic,
@@ -48,7 +49,7 @@ fn main() -> ! {
         prefix: info.prefix as u8,
         gateway: info.gateway,
         seed: [info.random[0], info.random[1], info.random[2]],
-        connections: (info.heap_len as usize).saturating_sub(TABLES) / WIRE_SIZE,
+        connections: (len - TABLES.min(len / 4)) / WIRE_SIZE,
     };
     serve(Server::new(nic, System, config, clock::now(info)))
 }

@@ -115,7 +115,9 @@ impl Nic {
     /// Sets up the card that the root server found.
     pub fn new(info: &ProcessInfo) -> Result<Nic, &'static str> {
         if info.nic == u32::MAX {
-            return Err("the machine has none; the system must be started with one or without network");
+            return Err(
+                "the machine has none; the system must be started with one or without network",
+            );
         }
         let card = DeviceFunction {
             bus: (info.nic >> 16) as u8,

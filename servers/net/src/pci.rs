@@ -3,9 +3,7 @@
 
 use sel4_bindings::{CPtr, x86_io_port_in32, x86_io_port_out32};
 use vfs_hooks::process::{ProcessInfo, slot};
-use virtio_drivers::transport::pci::bus::{
-    BarInfo, ConfigurationAccess, DeviceFunction, PciRoot,
-};
+use virtio_drivers::transport::pci::bus::{BarInfo, ConfigurationAccess, DeviceFunction, PciRoot};
 
 const ADDRESS: u16 = 0xcf8;
 const DATA: u16 = 0xcfc;
@@ -34,7 +32,7 @@ fn select(function: DeviceFunction, register: u8) {
 impl ConfigurationAccess for Ports {
     fn read_word(&self, function: DeviceFunction, register: u8) -> u32 {
         select(function, register);
-        x86_io_port_in32(CPtr(slot::PCI_PORTS), DATA.into()).unwrap_or(u32::MAX)
+        x86_io_port_in32(CPtr(slot::PCI_PORTS), DATA).unwrap_or(u32::MAX)
     }
 
     fn write_word(&mut self, function: DeviceFunction, register: u8, word: u32) {

@@ -135,9 +135,10 @@ impl Ports {
     /// Whether a listener with this bind would get in another's way.
     pub fn may_listen(&self, port: u16, bind: &Bind) -> bool {
         self.ports.get(&port).is_some_and(|held| {
-            !held.holders.iter().any(|other| {
-                other.listener.is_some() && overlap(other.bind.address, bind.address)
-            })
+            !held
+                .holders
+                .iter()
+                .any(|other| other.listener.is_some() && overlap(other.bind.address, bind.address))
         })
     }
 

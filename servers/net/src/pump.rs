@@ -173,10 +173,7 @@ fn ended(connection: &mut Connection, shared: &Shared) -> Events {
         events |= Events::IN | Events::RDNORM | Events::OUT | Events::WRNORM;
         events |= Events::RDHUP | Events::ERR | Events::HUP;
     }
-    if connection.peer_done
-        && !rest
-        && publish(connection, shared, channel::State::PEER_SHUT)
-    {
+    if connection.peer_done && !rest && publish(connection, shared, channel::State::PEER_SHUT) {
         events |= Events::IN | Events::RDNORM | Events::RDHUP;
         if shared.header.shut_write.load(Ordering::Acquire) != 0 {
             events |= Events::HUP;

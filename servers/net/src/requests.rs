@@ -73,13 +73,7 @@ impl<C: Card, P: Platform> Server<C, P> {
         }
     }
 
-    fn bind(
-        &mut self,
-        client: usize,
-        address: u32,
-        port: u16,
-        reuse: bool,
-    ) -> Result<u64, Errno> {
+    fn bind(&mut self, client: usize, address: u32, port: u16, reuse: bool) -> Result<u64, Errno> {
         if address != 0 && address != self.config.address && !is_loopback(address) {
             return Err(Errno::ADDRNOTAVAIL);
         }

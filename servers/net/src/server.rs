@@ -134,7 +134,8 @@ impl<C: Card, P: Platform> Server<C, P> {
     }
 
     /// Connections, and those in TIME-WAIT.
-    pub fn counts(&self) -> (usize, usize) {
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> (usize, usize) {
         (self.connections.len(), self.tuples.ended())
     }
 

@@ -184,6 +184,7 @@ impl Tuples {
     }
 
     /// How many are in TIME-WAIT.
+    #[cfg(test)]
     pub fn ended(&self) -> usize {
         self.ended.iter().filter(|ended| ended.live).count()
     }

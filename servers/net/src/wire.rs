@@ -2,7 +2,6 @@
 //! smoltcp's end of a connection: one socket alone in a set, so that smoltcp finds it at once; and a pool of them, because
 //! making one costs more than a request (most of it goes into clearing its buffers).
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
@@ -32,13 +31,13 @@ fn buffer(len: usize) -> Option<SocketBuffer<'static>> {
 }
 
 impl Wire {
-    fn new() -> Option<Box<Wire>> {
+    fn new() -> Option<Wire> {
         let socket = Socket::new(buffer(RX_BUFFER)?, buffer(TX_BUFFER)?);
         let mut storage: Vec<SocketStorage<'static>> = Vec::new();
         storage.try_reserve_exact(1).ok()?;
         let mut set = SocketSet::new(storage);
         let handle = set.add(socket);
-        Some(Box::new(Wire { set, handle }))
+        Some(Wire { set, handle })
     }
 
     /// The socket.
@@ -55,7 +54,7 @@ impl Wire {
 /// Wires, used before or not.
 #[derive(Debug)]
 pub struct Pool {
-    idle: Vec<Box<Wire>>,
+    idle: Vec<Wire>,
     /// How many more may be made.
     left: usize,
 }
@@ -73,7 +72,7 @@ impl Pool {
     }
 
     /// A wire whose socket is closed. `None`: the limit is reached, or there is no memory.
-    pub fn take(&mut self) -> Option<Box<Wire>> {
+    pub fn take(&mut self) -> Option<Wire> {
         if let Some(wire) = self.idle.pop() {
             return Some(wire);
         }
@@ -86,15 +85,13 @@ impl Pool {
     }
 
     /// Takes a wire back. What its socket was told is undone here; the rest is reset by `listen` and `connect`.
-    pub fn give(&mut self, mut wire: Box<Wire>) {
+    pub fn give(&mut self, mut wire: Wire) {
         if self.idle.len() >= KEEP {
             self.left += 1;
             return;
         }
         // Drops a remembered neighbour, which is kept beside the socket.
-        let mut socket = match wire.set.remove(wire.handle) {
-            smoltcp::socket::Socket::Tcp(socket) => socket,
-        };
+        let smoltcp::socket::Socket::Tcp(mut socket) = wire.set.remove(wire.handle);
         socket.abort();
         socket.set_keep_alive(None);
         socket.set_nagle_enabled(true);

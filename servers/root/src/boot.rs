@@ -75,7 +75,10 @@ pub fn run(info: BootInfo) -> ! {
     if config.queue_kernel != (kernel() == Some(Kernel::Queue)) {
         give_up(
             BROKEN,
-            format_args!("boot.cfg names another kernel than {:?}", kernel()),
+            format_args!(
+                "boot.cfg is for the other kernel: it says {}",
+                name(config.queue_kernel)
+            ),
         );
     }
     must(
@@ -110,6 +113,13 @@ pub fn run(info: BootInfo) -> ! {
     boot.start_all();
     let mut system = boot.system;
     system.serve()
+}
+
+fn name(queue_kernel: bool) -> &'static str {
+    match queue_kernel {
+        true => "queue",
+        false => "stock",
+    }
 }
 
 /// Everything after this may use invocations whose numbers depend on the kernel.

@@ -62,6 +62,22 @@ fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
     for (name, result) in http::check(SocketAddr::V4(host), &served(port)?) {
         report.add(&name, result.map_err(anyhow::Error::msg));
     }
+    // Whatever the system said meanwhile explains a failure.
+    loop {
+        match guest.next(Some(Instant::now()))? {
+            Event::Late => break,
+            Event::Log(line) => log.push(line),
+            Event::Exit(status) => bail!("the server ended, status {status}: {}", log.join("; ")),
+            Event::Stopped(code) => {
+                bail!(
+                    "the machine stopped ({code:?}): {} {}",
+                    guest.complaints(),
+                    log.join("; ")
+                )
+            }
+            _ => {}
+        }
+    }
     guest.command("stats")?;
     let stats = wait(
         &mut guest,

@@ -29,14 +29,22 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     };
     check(
         "cargo fmt",
-        cargo(paths).args(["fmt", "--all", "--check", "--", "--color", "never"]),
+        cargo(paths).args(["fmt", "--all", "--check", "--", "-l", "--color", "never"]),
     );
     check(
         "clippy for the host",
-        cargo(paths).args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
+        cargo(paths).args([
+            "clippy",
+            "--quiet",
+            "--message-format=short",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
     );
     let mut clippy = guest::cargo_for_guest(paths, "clippy", &paths.guest());
-    clippy.arg("--quiet");
+    clippy.args(["--quiet", "--message-format=short"]);
     for package in GUEST {
         clippy.args(["-p", package]);
     }

@@ -24,7 +24,10 @@ fn connect_talk_close() {
     rig.peer.socket(peer).send_slice(b"hello").unwrap();
     rig.run();
     assert_eq!(program.read(slot, 9), b"hello");
-    let port = program.header(slot).local_port.load(super::super::server::ACQUIRE);
+    let port = program
+        .header(slot)
+        .local_port
+        .load(super::super::server::ACQUIRE);
     assert!(port >= 49152);
     program.close(slot);
     rig.run();

@@ -28,7 +28,8 @@ fn accept_tells_who_came() {
     let slot = program.accept(listener).unwrap();
     assert!(program.accept(listener).is_none());
     let header = program.header(slot);
-    let load = |word: &std::sync::atomic::AtomicU32| word.load(std::sync::atomic::Ordering::Relaxed);
+    let load =
+        |word: &std::sync::atomic::AtomicU32| word.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(load(&header.kind), kind::STREAM);
     assert_eq!(load(&header.local_address), OWN);
     assert_eq!(load(&header.local_port), 8080);
@@ -59,10 +60,7 @@ fn ports_conflict_as_on_linux() {
     assert_eq!(a.bind(rig, 80, true), Ok(80));
     assert_eq!(b.bind(rig, 80, true), Ok(80), "both reuse, nobody listens");
     assert!(a.call(rig, net::LISTEN, [80, 1, 0]).is_ok());
-    assert_eq!(
-        b.call(rig, net::LISTEN, [80, 1, 0]),
-        Err(Errno::ADDRINUSE)
-    );
+    assert_eq!(b.call(rig, net::LISTEN, [80, 1, 0]), Err(Errno::ADDRINUSE));
     assert_eq!(b.bind(rig, 80, true), Err(Errno::ADDRINUSE));
     assert_eq!(b.call(rig, net::LISTEN, [81, 1, 0]), Err(Errno::INVAL));
     let chosen = b.bind(rig, 0, false).unwrap();

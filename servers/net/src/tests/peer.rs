@@ -87,7 +87,10 @@ impl Peer {
     }
 
     fn lost(&mut self) -> bool {
-        self.chance = self.chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.chance = self
+            .chance
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
         self.lose != 0 && (self.chance >> 16).is_multiple_of(self.lose)
     }
 

@@ -70,8 +70,7 @@ impl Raw {
         tcp[14..16].copy_from_slice(&self.window.to_be_bytes());
         tcp.extend(&self.payload);
         let (source, destination) = (Ipv4Address::from(GATEWAY), Ipv4Address::from(OWN));
-        TcpPacket::new_unchecked(&mut tcp[..])
-            .fill_checksum(&source.into(), &destination.into());
+        TcpPacket::new_unchecked(&mut tcp[..]).fill_checksum(&source.into(), &destination.into());
         packet(IpProtocol::Tcp, &tcp)
     }
 
