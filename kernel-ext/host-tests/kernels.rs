@@ -228,3 +228,18 @@ fn only_debug_kernels_print() {
         assert!(prints(Build::Debug) && !prints(Build::Release), "{kernel}");
     }
 }
+
+/// See STACK_ALIGNMENT in compile.rs: otherwise two interrupts at one kernel exit overwrite what lies below the stack.
+#[test]
+fn the_kernel_stack_is_aligned_to_its_size() {
+    for kernel in Kernel::ALL {
+        for how in Build::ALL {
+            let symbols = symbols(built(kernel, how));
+            let stack = symbols
+                .iter()
+                .find(|(_, name)| *name == "kernel_stack_alloc");
+            let (address, _) = stack.expect("the kernel has a stack");
+            assert_eq!(address % 4096, 0, "{kernel}: {address:#x}");
+        }
+    }
+}
