@@ -43,6 +43,7 @@ enum Cmd {
     Cc(cmd::cc::Args),
     Test(cmd::test::Args),
     Kernel(cmd::kernel::Args),
+    Figures(cmd::figures::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Cmd::Cc(args) => cmd::cc::run(&paths, args),
         Cmd::Test(args) => cmd::test::run(&paths, args),
         Cmd::Kernel(args) => cmd::kernel::run(&paths, args),
+        Cmd::Figures(args) => cmd::figures::run(&paths, args),
     });
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

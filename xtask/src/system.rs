@@ -43,6 +43,8 @@ pub struct Setup {
     pub memory: u32,
     /// Let the root server print its counters when the program ends.
     pub stats: bool,
+    /// Let it count what is not idling, too.
+    pub meter: bool,
 }
 
 impl Setup {
@@ -57,6 +59,7 @@ impl Setup {
             icount: false,
             memory: MEMORY,
             stats: false,
+            meter: false,
         }
     }
 }
@@ -113,6 +116,9 @@ fn boot_config(setup: &Setup, program: &Ready) -> Result<Vec<u8>> {
     }
     if setup.stats {
         config.set("stats", b"1")?;
+    }
+    if setup.meter {
+        config.set("meter", b"1")?;
     }
     Ok(config.bytes())
 }

@@ -14,6 +14,7 @@ use sel4_bindings::*;
 use vfs_hooks::process::{self, INFO_MAGIC, LARGE_PAGE, PAGE, badge, slot};
 
 use crate::memory::Memory;
+use crate::meter;
 use crate::network::{self, Client};
 use crate::objects::{Objects, Result};
 use crate::pci::Function;
@@ -94,6 +95,9 @@ pub fn run(info: BootInfo) -> ! {
         "starting clock and serial lines",
     );
     system.console.take(early);
+    if config.meter {
+        must(meter::start(&mut system.memory), "starting the meter");
+    }
     log!(
         "root server: {} kernel, {} MiB, {} MHz",
         if config.queue_kernel {

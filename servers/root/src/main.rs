@@ -14,6 +14,7 @@
 //! | `queues` | notification queues and watch slots |
 //! | `network`, `pci` | the network card, channels between the net server and its clients |
 //! | `clock`, `serial`, `console` | devices |
+//! | `meter` | counts what is not idling |
 //! | `boot` | starts the processes |
 //! | `system`, `requests`, `faults` | serves them |
 //!
@@ -28,6 +29,7 @@ mod clock;
 mod console;
 mod faults;
 mod memory;
+mod meter;
 mod network;
 mod objects;
 mod pci;

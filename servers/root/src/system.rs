@@ -12,6 +12,7 @@ use crate::console::{Command, Console};
 use crate::faults;
 use crate::log;
 use crate::memory::Memory;
+use crate::meter;
 use crate::network::Client;
 use crate::objects::Result;
 use crate::process::Process;
@@ -229,7 +230,7 @@ impl System {
         };
         log!(
             "@stats calls={} server_calls={} waits={} collects={} entries={} handoffs={} badge_wakes={} doorbells={} \
-             doorbells_saved={} kernel={kernel} queues={} kernel_entries={} watches={} free={}",
+             doorbells_saved={} kernel={kernel} queues={} kernel_entries={} watches={} free={} busy={}",
             get(&stats.calls),
             get(&stats.server_calls),
             get(&stats.waits),
@@ -243,6 +244,7 @@ impl System {
             program.queues.entries(),
             program.watches,
             self.memory.available(),
+            meter::busy().unwrap_or(0),
         );
     }
 }

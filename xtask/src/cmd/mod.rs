@@ -2,6 +2,7 @@
 //! One module per subcommand.
 
 pub mod cc;
+pub mod figures;
 pub mod kernel;
 pub mod run;
 pub mod test;

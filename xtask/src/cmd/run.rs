@@ -104,6 +104,7 @@ fn run_inner(paths: &Paths, args: &Args) -> Result<u8> {
         icount: args.icount,
         memory: args.mem,
         stats: args.stats,
+        meter: false,
     };
     if let Chosen::Port(port) = &chosen {
         setup.files.extend(port.files());

@@ -10,7 +10,7 @@ use crate::paths::Paths;
 mod cc;
 mod demo;
 mod driver;
-mod guest;
+pub mod guest;
 mod host;
 mod http;
 mod lint;
