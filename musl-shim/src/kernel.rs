@@ -151,6 +151,8 @@ impl Kernel for System {
     fn detach(&self, queue: QueueId, slot: u32) {
         // Refused only if it is not attached, which is what is wanted.
         let _ = notification_queue_detach(queue_cap(queue), watch_cap(slot));
+        // It is still active from its last signal, and would tell its next watch at once, of nothing.
+        let _ = nb_recv(watch_cap(slot));
     }
 
     #[inline]

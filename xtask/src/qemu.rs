@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -77,14 +77,26 @@ impl Guest {
         machine: &Machine,
         console_out: impl Write + Send + 'static,
     ) -> Result<Self> {
+        Self::boot_wired(paths, machine, None, console_out)
+    }
+
+    /// The same with a cable instead of QEMU's user network and its forwards: a socket that
+    /// carries a frame in each datagram.
+    pub fn boot_wired(
+        paths: &Paths,
+        machine: &Machine,
+        wire: Option<OwnedFd>,
+        console_out: impl Write + Send + 'static,
+    ) -> Result<Self> {
         let image = unnamed_file(paths, &machine.image)?;
         let (console, console_qemu) = UnixStream::pair().context("cannot make a socket pair")?;
         let (control, control_qemu) = UnixStream::pair().context("cannot make a socket pair")?;
-        let inherited = [
+        let mut inherited = vec![
             image.as_raw_fd(),
             console_qemu.as_raw_fd(),
             control_qemu.as_raw_fd(),
         ];
+        inherited.extend(wire.as_ref().map(|wire| wire.as_raw_fd()));
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args([
             "-nodefaults",
@@ -118,15 +130,19 @@ impl Guest {
         .arg(&machine.kernel)
         .args(["-initrd", &format!("/proc/self/fd/{}", inherited[0])]);
         if machine.network {
-            let mut user = "user,id=net,ipv6=off".to_owned();
+            let mut network = "user,id=net,ipv6=off".to_owned();
             for forward in &machine.forwards {
                 let (address, port) = (forward.host.ip(), forward.host.port());
-                user.push_str(&format!(",hostfwd=tcp:{address}:{port}-:{}", forward.guest));
+                network.push_str(&format!(",hostfwd=tcp:{address}:{port}-:{}", forward.guest));
+            }
+            if let Some(wire) = &wire {
+                let number = wire.as_raw_fd();
+                network = format!("dgram,id=net,local.type=fd,local.str={number}");
             }
             // Without its boot ROM, or the BIOS would try to boot from the network first.
             qemu.args([
                 "-netdev",
-                &user,
+                &network,
                 "-device",
                 "virtio-net-pci,netdev=net,romfile=",
             ]);
@@ -148,7 +164,7 @@ impl Guest {
         unsafe { qemu.pre_exec(move || die_with(parent).and_then(|()| inherit(&inherited))) };
         let mut child = qemu.spawn().context("cannot start qemu-system-x86_64")?;
         // QEMU's ends must be QEMU's alone, or its death would not end our reading.
-        drop((image, console_qemu, control_qemu));
+        drop((image, console_qemu, control_qemu, wire));
 
         let (send, events) = mpsc::channel();
         let errors = child.stderr.take().map(|mut stderr| {

@@ -108,6 +108,7 @@ fn print(title: &str, rows: &Rows, columns: &[&str]) {
     );
     for (name, figures) in rows {
         let cells = columns.iter().map(|column| match figures.get(column) {
+            Some(figure) if *figure < 50.0 => format!("{figure:.2}"),
             Some(figure) => format!("{figure:.0}"),
             None => "–".to_owned(),
         });
@@ -163,8 +164,8 @@ fn event_loop(paths: &Paths, kernel: Kernel) -> Result<Vec<(String, f64)>> {
     Ok(rows)
 }
 
-/// The demo, asked from outside, one request after the other. The meter counts all that is not idling; what an idle
-/// machine does in the same time (timer ticks) is taken off.
+/// The demo, asked from outside, one request after the other: what one costs, and what the program's counters say of it. The
+/// meter counts all that is not idling; what an idle machine does in the same time (timer ticks) is taken off.
 fn http(paths: &Paths, kernel: Kernel) -> Result<Vec<(String, f64)>> {
     let chosen = program::choose(paths, DEMO)?;
     let program::Chosen::Port(port) = &chosen else {
@@ -186,35 +187,60 @@ fn http(paths: &Paths, kernel: Kernel) -> Result<Vec<(String, f64)>> {
     wait(&mut guest, |event| {
         matches!(event, Event::Listening(HTTP)).then_some(())
     })?;
-    let mut rows = Vec::new();
     one_by_one(host, 20)?;
-    let (start, idle) = (Instant::now(), busy(&mut guest)?);
+    let (start, idle) = (Instant::now(), counters(&mut guest)?["busy"]);
     std::thread::sleep(Duration::from_secs(2));
-    let idle_rate = (busy(&mut guest)? - idle) as f64 / start.elapsed().as_secs_f64();
+    let idle_rate = (counters(&mut guest)?["busy"] - idle) / start.elapsed().as_secs_f64();
     type Client = fn(SocketAddrV4, u64) -> Result<()>;
     let ways: [(&str, Client); 2] = [
         ("a connection for each request", one_by_one),
         ("one connection for all", keep_alive),
     ];
-    for (name, client) in ways {
-        let (start, before) = (Instant::now(), busy(&mut guest)?);
+    let mut rows = Vec::new();
+    for (way, client) in ways {
+        let (start, before) = (Instant::now(), counters(&mut guest)?);
         client(host, REQUESTS)?;
-        let spent = (busy(&mut guest)? - before) as f64;
+        let after = counters(&mut guest)?;
         let idle = idle_rate * start.elapsed().as_secs_f64();
-        rows.push((name.to_owned(), (spent - idle) / REQUESTS as f64));
+        for (name, label) in COUNTERS {
+            let mut spent = after[name] - before[name];
+            if name == "busy" {
+                spent -= idle;
+            }
+            rows.push((format!("{way}: {label}"), spent / REQUESTS as f64));
+        }
     }
     Ok(rows)
 }
 
-/// Asks the root server for what the meter shows.
-fn busy(guest: &mut Guest) -> Result<u64> {
+/// Counters of the root server's that a request moves.
+const COUNTERS: [(&str, &str); 9] = [
+    ("busy", "instructions"),
+    ("calls", "calls into the shim"),
+    ("waits", "times that the program blocked"),
+    ("server_calls", "calls to a server"),
+    ("doorbells", "doorbells rung"),
+    ("collects", "collections"),
+    ("entries", "entries collected"),
+    ("handoffs", "cookies handed over"),
+    ("badge_wakes", "wake-ups by badge"),
+];
+
+/// Asks the root server.
+fn counters(guest: &mut Guest) -> Result<BTreeMap<String, f64>> {
     guest.command("stats")?;
     let stats = wait(guest, |event| match event {
         Event::Stats(stats) => Some(stats),
         _ => None,
     })?;
-    let busy = stats.get("busy").context("no busy= in @stats")?;
-    busy.parse().context("busy= is no number")
+    let numbers = stats
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.parse().ok()?)));
+    let numbers: BTreeMap<String, f64> = numbers.collect();
+    for (name, _) in COUNTERS {
+        ensure!(numbers.contains_key(name), "no {name}= in @stats");
+    }
+    Ok(numbers)
 }
 
 fn wait<T>(guest: &mut Guest, wanted: impl Fn(Event) -> Option<T>) -> Result<T> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `cargo test` of the crates that run on the host, its results counted one by one.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -21,13 +21,30 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         let name = format!("cargo test -p {package} --lib");
         cargo_test(paths, &name, &["-p", package, "--lib"], report)?;
     }
-    Ok(())
+    loom(paths, report)
+}
+
+/// The readiness protocol's steps in every interleaving. A build of its own: `--cfg loom` swaps the atomics.
+fn loom(paths: &Paths, report: &mut Report) -> Result<()> {
+    let mut cargo = cargo(paths);
+    cargo
+        .args(["test", "--quiet", "-p", "vfs-hooks", "--test", "loom"])
+        .arg("--target-dir")
+        .arg(paths.target.join("loom"))
+        .env("RUSTFLAGS", "--cfg loom");
+    count(&mut cargo, "loom", report)
 }
 
 fn cargo_test(paths: &Paths, name: &str, which: &[&str], report: &mut Report) -> Result<()> {
-    let output = cargo(paths)
+    let mut cargo = cargo(paths);
+    cargo
         .args(["test", "--no-fail-fast", "--quiet"])
-        .args(which)
+        .args(which);
+    count(&mut cargo, name, report)
+}
+
+fn count(cargo: &mut Command, name: &str, report: &mut Report) -> Result<()> {
+    let output = cargo
         .args(["--", "--format=pretty"])
         .env("CARGO_TERM_COLOR", "never")
         .stderr(Stdio::inherit())
