@@ -3,7 +3,7 @@
 //! received.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use sel4_bindings::{
     CPtr, CapData, Message, ObjectType, PrioProps, UserContext, Word, poll, tcb_bind_notification,
@@ -29,6 +29,7 @@ static STACKS: [Stack; CHILDREN] = [const { Stack(UnsafeCell::new([0; STACK])) }
 /// What each child waits for, how often, and which thread it is.
 static SOURCES: [AtomicUsize; CHILDREN] = [const { AtomicUsize::new(0) }; CHILDREN];
 static TURNS: [AtomicUsize; CHILDREN] = [const { AtomicUsize::new(0) }; CHILDREN];
+static PARKED: [AtomicBool; CHILDREN] = [const { AtomicBool::new(false) }; CHILDREN];
 static THREADS: [AtomicUsize; CHILDREN] = [const { AtomicUsize::new(0) }; CHILDREN];
 
 /// One message that a child received.
@@ -99,18 +100,27 @@ pub extern "C" fn receive(index: usize) -> ! {
         let message = wait(source(index));
         note(index, &message);
     }
-    stop(index)
+    park(index)
 }
 
 /// Code of a child: polls its source, once.
 pub extern "C" fn collect(index: usize) -> ! {
     let message = poll(source(index));
     note(index, &message);
-    stop(index)
+    park(index)
 }
 
-fn stop(index: usize) -> ! {
+/// Code of a child: waits for its source, once.
+pub extern "C" fn receive_once(index: usize) -> ! {
+    let message = wait(source(index));
+    note(index, &message);
+    park(index)
+}
+
+/// The end of a child's code.
+pub fn park(index: usize) -> ! {
     loop {
+        PARKED[index].store(true, ORDER);
         // It goes on here only if somebody resumes it.
         let _ = tcb_suspend(CPtr(THREADS[index].load(ORDER)));
     }
@@ -182,6 +192,7 @@ impl Child {
     /// Starts it with any code, which gets the child's index.
     pub fn run(&self, code: extern "C" fn(usize) -> !, source: CPtr) {
         SOURCES[self.index].store(source.0, ORDER);
+        PARKED[self.index].store(false, ORDER);
         THREADS[self.index].store(self.tcb.0, ORDER);
         let stack = STACKS[self.index].0.get() as usize + STACK;
         let context = UserContext {
@@ -194,6 +205,11 @@ impl Child {
         };
         tcb_write_registers(self.tcb, true, 0, UserContext::COUNT, &context)
             .expect("cannot start a thread");
+    }
+
+    /// Whether it has come to the end of its code.
+    pub fn is_parked(&self) -> bool {
+        PARKED[self.index].load(ORDER)
     }
 
     /// Stops it.

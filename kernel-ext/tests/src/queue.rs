@@ -73,6 +73,14 @@ impl Buffer {
         self.word(HEADER_WORDS + (n % self.slots) as usize)
     }
 
+    /// A number that any change of a small buffer, or of a large one's first page,
+    /// changes.
+    pub fn sum(&self) -> Word {
+        (0..HEADER_WORDS + SMALL_SLOTS as usize).fold(0, |sum: Word, i| {
+            (sum.rotate_left(5) ^ self.word(i)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        })
+    }
+
     /// Whether entries `first`, `first` + 1, … are `cookies`.
     pub fn has(&self, first: Word, cookies: impl IntoIterator<Item = Word>) -> bool {
         let mut numbers = first..;

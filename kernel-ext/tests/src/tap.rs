@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Counts results and prints them in TAP.
 
-use core::fmt::Debug;
+use core::fmt::{Debug, Display};
 use core::panic::Location;
 
 use crate::line;
@@ -9,32 +9,44 @@ use crate::line;
 /// The results so far.
 #[derive(Default)]
 pub struct Tap {
+    number: u16,
     group: &'static str,
+    condition: usize,
     done: usize,
     failed: usize,
 }
 
 impl Tap {
-    /// Names the tests that follow.
-    pub fn group(&mut self, name: &'static str) {
+    /// Numbers and names the test whose conditions follow.
+    pub fn group(&mut self, number: u16, name: &'static str) {
+        self.number = number;
         self.group = name;
+        self.condition = 0;
     }
 
-    /// One test: `condition` holds.
-    #[track_caller]
-    pub fn check(&mut self, condition: bool, name: &str) {
+    fn result(&mut self, not: &str, name: impl Display) {
         self.done += 1;
-        let not = if condition { "" } else { "not " };
-        line!("{not}ok {} - {}: {name}", self.done, self.group);
+        self.condition += 1;
+        let (number, k, group) = (self.number, self.condition, self.group);
+        line!("{not}ok {} - NQ{number:04}.{k} {group}{name}", self.done);
+    }
+
+    /// One result: `condition` holds.
+    #[track_caller]
+    pub fn check(&mut self, condition: bool, name: impl Display) {
+        self.result(
+            if condition { "" } else { "not " },
+            format_args!(": {name}"),
+        );
         if !condition {
             self.failed += 1;
             line!("# at {}", Location::caller());
         }
     }
 
-    /// One test: `found` is `expected`.
+    /// One result: `found` is `expected`.
     #[track_caller]
-    pub fn equal<T: PartialEq + Debug>(&mut self, found: T, expected: T, name: &str) {
+    pub fn equal<T: PartialEq + Debug>(&mut self, found: T, expected: T, name: impl Display) {
         let same = found == expected;
         self.check(same, name);
         if !same {
@@ -43,10 +55,9 @@ impl Tap {
         }
     }
 
-    /// The tests of this group cannot be run.
+    /// This test cannot be run.
     pub fn skip(&mut self, reason: &str) {
-        self.done += 1;
-        line!("ok {} - {} # SKIP {reason}", self.done, self.group);
+        self.result("", format_args!(" # SKIP {reason}"));
     }
 
     /// Prints the plan; the exit status of the run.

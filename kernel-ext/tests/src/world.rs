@@ -110,10 +110,23 @@ impl World {
     /// A frame that is no memory of this machine.
     pub fn device_frame(&mut self) -> CPtr {
         let slot = self.slots(1);
-        let mut devices = self.info.untyped().filter(|u| u.device && u.bits >= 12);
-        let device = devices.next().expect("no device memory");
-        retype(CPtr(device.slot), ObjectType::Frame, 0, slot, 1).expect("device memory is in use");
+        let memory = self.device_memory();
+        retype(memory, ObjectType::Frame, 0, slot, 1).expect("device memory is in use");
         slot
+    }
+
+    /// Untyped memory that is no memory of this machine.
+    pub fn device_memory(&self) -> CPtr {
+        let mut devices = self.info.untyped().filter(|u| u.device && u.bits >= 14);
+        CPtr(devices.next().expect("no device memory").slot)
+    }
+
+    /// Whether there is a capability in a slot.
+    pub fn is_occupied(&self, slot: CPtr) -> bool {
+        // A destination is looked at before the source: slot 0 is always empty.
+        let (root, to) = (CPtr::INIT_CNODE, slot.index());
+        let copied = cnode_copy(root, to, DEPTH, root, 0, DEPTH, CapRights::ALL);
+        copied == Err(Error::DeleteFirst)
     }
 
     /// A copy of a capability with a badge and at most these rights.

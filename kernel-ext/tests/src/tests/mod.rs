@@ -1,14 +1,29 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The tests. Each makes its own objects, so that none depends on another.
+//!
+//! A test is named NQppnn: pp is the promise that it is mainly about (0: seL4 as
+//! it is, with and without the queue; 14: several at once), nn counts. Each of
+//! its conditions is a line of TAP of its own, NQppnn.k. Numbers stay: a new test
+//! goes behind the last of its promise, a new condition behind the last of its
+//! test. `README.md` has the table of promises and tests; a test on the host
+//! compares it with this list.
 
 mod attach;
+mod calls;
 mod capacity;
 mod caveats;
 mod deletion;
+mod fixture;
 mod interrupts;
+mod kinds;
+mod matrix;
+mod messages;
+mod minting;
 mod notification;
 mod refusals;
 mod stock;
+#[cfg(test)]
+mod table;
 mod waiters;
 
 use sel4_bindings::Kernel;
@@ -16,8 +31,6 @@ use sel4_bindings::Kernel;
 use crate::line;
 use crate::tap::Tap;
 use crate::world::World;
-
-type Test = fn(&mut World, &mut Tap);
 
 /// On which kernels a test can run.
 #[derive(Clone, Copy, PartialEq)]
@@ -27,74 +40,105 @@ enum On {
     Stock,
 }
 
-const TESTS: &[(&str, On, Test)] = &[
-    ("signal", On::Both, notification::signals),
-    ("wait for a notification", On::Both, notification::waiters),
-    ("bound notification", On::Both, notification::bound),
-    ("stop a waiter", On::Both, notification::stop),
-    ("size of a notification", On::Both, notification::size),
-    (
-        "frame capability (5.0.0's trap)",
-        On::Both,
-        caveats::late_unmap,
-    ),
-    ("woken, then suspended", On::Both, caveats::lost_wake),
-    ("stock kernel", On::Stock, stock::no_queue),
-    ("object", On::Queue, refusals::object),
-    ("badge", On::Queue, refusals::badge),
-    ("rights", On::Queue, refusals::rights),
-    ("wrong capability", On::Queue, refusals::wrong_capability),
-    ("wrong message", On::Queue, refusals::wrong_message),
-    ("SetBuffer", On::Queue, refusals::wrong_buffer),
-    ("wrong state", On::Queue, refusals::wrong_state),
-    ("Send to a queue", On::Queue, refusals::send),
-    ("entry", On::Queue, attach::entry),
-    ("coalescing", On::Queue, attach::coalescing),
-    ("badges beside entries", On::Queue, attach::badges),
-    ("attach an active notification", On::Queue, attach::active),
-    ("detach", On::Queue, attach::detach),
-    ("one queue per notification", On::Queue, attach::one_queue),
-    ("capacity", On::Queue, capacity::limit),
-    ("ring", On::Queue, capacity::ring),
-    ("resize", On::Queue, capacity::resize),
-    ("shared buffer", On::Queue, capacity::shared_buffer),
-    ("hand-off", On::Queue, waiters::hand_off),
-    ("bound notification of a waiter", On::Queue, waiters::bound),
-    ("bound queue", On::Queue, waiters::bound_queue),
-    ("stop a queue's waiter", On::Queue, waiters::stop),
-    ("faults", On::Queue, waiters::faults),
-    (
-        "woken by a queue, then suspended",
-        On::Queue,
-        caveats::lost_hand_off,
-    ),
-    ("delete a notification", On::Queue, deletion::notification),
-    (
-        "delete the queue's capabilities",
-        On::Queue,
-        deletion::queue,
-    ),
-    ("revoke a queue", On::Queue, deletion::revoke_queue),
-    ("revoke a copy", On::Queue, deletion::revoke_copy),
-    ("take the buffer away", On::Queue, deletion::buffer),
-    ("retype again", On::Queue, deletion::reuse),
-    ("delete a CNode", On::Queue, deletion::cnode),
-    ("interrupt", On::Queue, interrupts::delivered),
-    (
-        "revoke, interrupted",
-        On::Queue,
-        interrupts::revoke_interrupted,
-    ),
+struct Test {
+    /// NQppnn without the letters.
+    number: u16,
+    name: &'static str,
+    on: On,
+    /// Numbers of the promises that it checks, the main one first; 0 is none.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the README's table, made on the host")
+    )]
+    promises: &'static [u8],
+    run: fn(&mut World, &mut Tap),
+}
+
+const fn test(
+    number: u16,
+    name: &'static str,
+    on: On,
+    promises: &'static [u8],
+    run: fn(&mut World, &mut Tap),
+) -> Test {
+    Test {
+        number,
+        name,
+        on,
+        promises,
+        run,
+    }
+}
+
+#[rustfmt::skip]
+const TESTS: &[Test] = &[
+    test(1, "signal", On::Both, &[13], notification::signals),
+    test(2, "wait for a notification", On::Both, &[13], notification::waiters),
+    test(3, "bound notification", On::Both, &[13], notification::bound),
+    test(4, "stop a waiter", On::Both, &[13], notification::stop),
+    test(5, "size of a notification", On::Both, &[2], notification::size),
+    test(6, "frame capability (5.0.0's trap)", On::Both, &[0], caveats::late_unmap),
+    test(7, "woken, then suspended", On::Both, &[0], caveats::lost_wake),
+    test(8, "stock kernel", On::Stock, &[0], stock::no_queue),
+
+    test(101, "object", On::Queue, &[1, 6], refusals::object),
+    test(102, "Mint, Mutate, Copy, Move", On::Queue, &[1], minting::badges),
+    test(103, "rights", On::Queue, &[1, 2], matrix::rights),
+    test(104, "rights to receive and send", On::Queue, &[1, 4], matrix::receive_rights),
+    test(105, "Send to a queue", On::Queue, &[1], refusals::send),
+    test(106, "Retype", On::Queue, &[1], minting::retype_sizes),
+    test(107, "a queue for another capability", On::Queue, &[1], matrix::as_argument),
+    test(108, "every label", On::Queue, &[1], matrix::labels),
+    test(109, "a queue's methods of other objects", On::Queue, &[1], matrix::invoked),
+
+    test(201, "entry", On::Queue, &[2, 4, 7], attach::entry),
+    test(202, "attach an active notification", On::Queue, &[2, 4], attach::active),
+    test(203, "interrupt", On::Queue, &[2, 4], interrupts::delivered),
+    test(204, "Attach of every kind of capability", On::Queue, &[2], matrix::attach),
+    test(205, "truncated messages", On::Queue, &[2, 7, 9], messages::truncated),
+
+    test(301, "coalescing", On::Queue, &[3, 6], attach::coalescing),
+    test(302, "badges beside entries", On::Queue, &[3], attach::badges),
+
+    test(401, "hand-off", On::Queue, &[4], waiters::hand_off),
+    test(402, "bound queue", On::Queue, &[4], waiters::bound_queue),
+    test(403, "stop a queue's waiter", On::Queue, &[4], waiters::stop),
+    test(404, "faults", On::Queue, &[4, 9], waiters::faults),
+    test(405, "woken by a queue, then suspended", On::Queue, &[4], caveats::lost_hand_off),
+    test(406, "bind every kind of capability", On::Queue, &[4], matrix::bind),
+
+    test(501, "bound notification of a waiter", On::Queue, &[5], waiters::bound),
+
+    test(701, "capacity", On::Queue, &[7], capacity::limit),
+    test(702, "ring", On::Queue, &[7, 6], capacity::ring),
+    test(703, "shared buffer", On::Queue, &[7], capacity::shared_buffer),
+    test(704, "SetBuffer of every kind of capability", On::Queue, &[7], matrix::set_buffer_kinds),
+    test(705, "take the buffer away", On::Queue, &[7, 8], deletion::buffer),
+
+    test(801, "resize", On::Queue, &[8, 7], capacity::resize),
+
+    test(901, "one queue per notification", On::Queue, &[9], attach::one_queue),
+    test(902, "wrong state", On::Queue, &[9, 7], refusals::wrong_state),
+    test(903, "detach", On::Queue, &[9, 7], attach::detach),
+    test(904, "Detach of every kind of capability", On::Queue, &[9], matrix::detach),
+
+    test(1201, "delete a notification", On::Queue, &[12, 7], deletion::notification),
+    test(1202, "delete the queue's capabilities", On::Queue, &[12], deletion::queue),
+    test(1203, "revoke a queue", On::Queue, &[12], deletion::revoke_queue),
+    test(1204, "revoke a copy", On::Queue, &[12], deletion::revoke_copy),
+    test(1205, "retype again", On::Queue, &[12], deletion::reuse),
+    test(1206, "delete a CNode", On::Queue, &[12], deletion::cnode),
+    test(1207, "revoke, interrupted", On::Queue, &[12, 7], interrupts::revoke_interrupted),
 ];
 
 /// Runs all tests.
 pub fn run(kernel: Kernel, world: &mut World, tap: &mut Tap) {
-    for (name, on, test) in TESTS {
-        tap.group(name);
-        match (kernel, on) {
+    for test in TESTS {
+        tap.group(test.number, test.name);
+        match (kernel, test.on) {
             (_, On::Both) | (Kernel::Queue, On::Queue) | (Kernel::Stock, On::Stock) => {
-                line!("# {name}");
-                test(world, tap);
+                line!("# NQ{:04} {}", test.number, test.name);
+                (test.run)(world, tap);
             }
             (Kernel::Stock, On::Queue) => tap.skip("the stock kernel has no queue"),
             (Kernel::Queue, On::Stock) => tap.skip("this is the queue kernel"),
