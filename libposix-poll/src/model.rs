@@ -185,6 +185,10 @@ impl Kernel for Model {
         }
     }
 
+    fn kick(&self, _thread: usize) {
+        self.kicked.set(true);
+    }
+
     fn queue_enlarge(&self, queue: QueueId) -> Result<Collected, Errno> {
         self.call();
         Ok(self.with(queue, |q| {

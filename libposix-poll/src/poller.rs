@@ -40,7 +40,7 @@ impl Poller {
         Poller {
             watches: SlotMap::with_key(),
             ready: VecDeque::new(),
-            inbox: Rc::default(),
+            inbox: Rc::new(Inbox::new(backend.clone())),
             scratch: Vec::new(),
             backend,
             outers: Vec::new(),
@@ -92,6 +92,7 @@ impl Poller {
             outer.watcher.inbox.put(outer.watcher.key);
         }
         self.ready.push_back(key);
+        self.inbox.wake_one();
         Ok(key)
     }
 
@@ -114,6 +115,7 @@ impl Poller {
         if !core::mem::replace(&mut watch.queued, true) {
             self.ready.push_back(key);
         }
+        self.inbox.wake_one();
     }
 
     /// Stops watching. Its key means nothing from now on.
@@ -212,6 +214,10 @@ impl Poller {
                 self.ready.push_back(key);
             }
         }
+        // Whoever leaves the ready list non-empty wakes one more.
+        if taken > 0 && (!self.ready.is_empty() || !self.inbox.is_empty()) {
+            self.inbox.wake_one();
+        }
         taken
     }
 
@@ -231,22 +237,12 @@ impl Poller {
         false
     }
 
-    /// Blocks until there may be something to take, somebody interrupts, or the deadline passes.
-    pub fn wait(&self, deadline: Deadline) -> Woken {
-        if !self.inbox.is_empty() {
-            return Woken::Events;
+    /// What a thread needs to block: taken first, so that the poller is not held meanwhile.
+    pub fn waiting(&self) -> Waiting {
+        Waiting {
+            inbox: self.inbox.clone(),
+            backend: self.backend.clone(),
         }
-        self.backend.wait(deadline)
-    }
-
-    /// The backend, to wait without holding the poller.
-    pub fn backend(&self) -> Rc<dyn Backend> {
-        self.backend.clone()
-    }
-
-    /// Whether in-process sources have told something since the last look.
-    pub fn told(&self) -> bool {
-        !self.inbox.is_empty()
     }
 
     /// Arms a watch without queueing it (for `poll`, which looks at all of its fds itself).
@@ -332,6 +328,30 @@ impl Poller {
                 }
                 outer != number
             });
+        }
+    }
+}
+
+/// A poller as a blocking thread sees it.
+pub struct Waiting {
+    inbox: Rc<Inbox>,
+    backend: Rc<dyn Backend>,
+}
+
+impl Waiting {
+    /// Blocks until there may be something to take, somebody interrupts, or the deadline passes. Any number of threads may.
+    pub fn wait(&self, deadline: Deadline) -> Woken {
+        if !self.inbox.is_empty() {
+            return Woken::Events;
+        }
+        let thread = self.backend.current_thread();
+        self.inbox.enter(thread);
+        let woken = self.backend.wait(deadline);
+        self.inbox.leave(thread);
+        if self.inbox.is_empty() {
+            woken
+        } else {
+            Woken::Events
         }
     }
 }

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use crate::errno::Errno;
 
 use crate::calls::AREAS;
-use crate::shared::Shared;
+use crate::shared::{Shared, locked};
 use crate::{console, info, names, signal};
 
 /// Arguments of a call, as C code passed them.
@@ -81,10 +81,11 @@ pub fn complain(number: usize) {
 pub fn dispatch(number: usize, args: &Args) -> isize {
     info::stats().calls.fetch_add(1, Ordering::Relaxed);
     let Some(&Some(handler)) = TABLE.get(number) else {
-        complain(number);
+        locked(|| complain(number));
         return -(Errno::ENOSYS.raw() as isize);
     };
-    let result = match handler(args) {
+    // One lock for all calls: see `shared`.
+    let result = match locked(|| handler(args)) {
         Ok(value) => value as isize,
         Err(errno) => -(errno.raw() as isize),
     };

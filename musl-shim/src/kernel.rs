@@ -16,11 +16,14 @@ use libposix_poll::{Deadline, Errno};
 use sel4_bindings::{
     CPtr, Error, Message, nb_recv, notification_queue_attach, notification_queue_detach, recv,
 };
+use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::process::{LARGE_PAGE, OWN, WATCHES, cptr, notice, queue_buffer, slot as own_slot};
 use vfs_hooks::wire::{NEVER, root};
 
 use crate::info::stats;
 use crate::server::ask_root;
+use crate::shared::unlocked;
+use crate::threads;
 
 /// Badge of what comes from a queue rather than from the own notification.
 const QUEUE: u64 = 1 << 63;
@@ -28,8 +31,6 @@ const QUEUE: u64 = 1 << 63;
 const OVERRUN: u64 = 1 << 62;
 /// Words of a buffer before the first entry.
 const HEADER: u64 = 8;
-
-const NOTIFICATION: CPtr = CPtr(cptr(OWN, own_slot::NOTIFICATION));
 
 fn queue_cap(queue: QueueId) -> CPtr {
     CPtr(cptr(OWN, own_slot::QUEUES + queue.0 as usize))
@@ -52,34 +53,35 @@ fn buffer_word(queue: QueueId, size: BufferSize, index: u64) -> u64 {
     unsafe { read_volatile(address as *const u64) }
 }
 
-/// The system calls of the only thread.
+/// The system calls, by whichever thread makes them.
 #[derive(Debug)]
 pub struct System {
-    /// What the root server will signal next, or [`NEVER`].
-    armed: Cell<u64>,
+    /// What the root server will signal next to each thread, or [`NEVER`].
+    armed: [Cell<u64>; MAX_THREADS],
 }
 
 impl System {
     /// Nothing is armed.
     pub const fn new() -> System {
         System {
-            armed: Cell::new(NEVER),
+            armed: [const { Cell::new(NEVER) }; MAX_THREADS],
         }
     }
 
     /// Sees to it that the thread is woken at the deadline at the latest.
     fn arm(&self, deadline: Deadline) {
-        if deadline.ns() < self.armed.get() {
+        let armed = &self.armed[threads::current()];
+        if deadline.ns() < armed.get() {
             // Refused only if the message is malformed.
             let _ = ask_root(root::SET_TIMER, [deadline.ns(), 0, 0]);
-            self.armed.set(deadline.ns());
+            armed.set(deadline.ns());
         }
     }
 
     /// Remembers what the own notification brought; returns the watch bits.
     fn noticed(&self, badge: u64) -> u64 {
         if badge & notice::TIMER != 0 {
-            self.armed.set(NEVER);
+            self.armed[threads::current()].set(NEVER);
         }
         let watches = badge >> notice::FIRST_WATCH;
         if watches != 0 {
@@ -90,8 +92,9 @@ impl System {
 
     fn block(&self, on: CPtr, deadline: Deadline) -> Message {
         self.arm(deadline);
+        // Whoever wakes this thread from here on signals its notification, which keeps it until `recv`.
         stats().waits.fetch_add(1, Relaxed);
-        recv(on)
+        unlocked(|| recv(on))
     }
 }
 
@@ -172,7 +175,20 @@ impl Kernel for System {
         collected(message.badge, message.mrs[0])
     }
 
+    fn current_thread(&self) -> usize {
+        threads::current()
+    }
+
+    fn kick(&self, thread: usize) {
+        threads::kick(thread);
+    }
+
     fn wait_queue(&self, queue: QueueId, deadline: Deadline) -> QueueWoken {
+        let kept = threads::take_notices();
+        if kept != 0 {
+            self.noticed(kept);
+            return QueueWoken::Bound;
+        }
         let message = self.block(queue_cap(queue), deadline);
         if message.badge & QUEUE == 0 {
             self.noticed(message.badge);
@@ -186,11 +202,16 @@ impl Kernel for System {
     }
 
     fn wait_own(&self, deadline: Deadline) -> u64 {
-        let message = self.block(NOTIFICATION, deadline);
+        let kept = threads::take_notices();
+        if kept != 0 {
+            return self.noticed(kept);
+        }
+        let message = self.block(threads::notification(threads::current()), deadline);
         self.noticed(message.badge)
     }
 
     fn poll_own(&self) -> u64 {
-        self.noticed(nb_recv(NOTIFICATION).badge)
+        let own = nb_recv(threads::notification(threads::current())).badge;
+        self.noticed(own | threads::take_notices())
     }
 }

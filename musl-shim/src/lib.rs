@@ -48,6 +48,7 @@ mod space;
 mod start;
 #[cfg(not(test))]
 mod thread;
+mod threads;
 mod timers;
 mod user;
 mod wait;

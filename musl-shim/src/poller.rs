@@ -15,6 +15,7 @@ use libposix_poll::frontend::poll::PollSet;
 use crate::info::info;
 use crate::kernel::System;
 use crate::shared::Shared;
+use crate::threads;
 
 /// How news of other processes' sources comes.
 enum Transport {
@@ -30,7 +31,8 @@ enum Transport {
 struct State {
     transport: Transport,
     epolls: Vec<Weak<Epoll>>,
-    kept: Rc<PollSet>,
+    /// By thread.
+    kept: Vec<Option<Rc<PollSet>>>,
 }
 
 static STATE: Shared<Option<State>> = Shared::new(None);
@@ -58,11 +60,10 @@ pub fn start() {
         0 => Transport::Badge(Rc::new(BadgeHub::new(kernel, slots))),
         _ => Transport::Queue { kernel, slots },
     };
-    let kept = Rc::new(PollSet::new(transport.backend()));
     *STATE.lock() = Some(State {
         transport,
         epolls: Vec::new(),
-        kept,
+        kept: Vec::new(),
     });
 }
 
@@ -76,17 +77,37 @@ pub fn new_epoll() -> Rc<Epoll> {
     })
 }
 
-/// The watches that the thread keeps.
+/// The watches that the calling thread keeps.
 pub fn kept() -> Rc<PollSet> {
-    with(|state| state.kept.clone())
+    with(|state| {
+        let thread = threads::current();
+        if state.kept.len() <= thread {
+            state.kept.resize(thread + 1, None);
+        }
+        let set = &mut state.kept[thread];
+        set.get_or_insert_with(|| Rc::new(PollSet::new(state.transport.backend())))
+            .clone()
+    })
+}
+
+/// The thread has ended: what it kept goes.
+#[allow(
+    dead_code,
+    reason = "for the end of a thread that is not the process's"
+)]
+pub fn thread_ended(thread: usize) {
+    // Dropped when nothing is borrowed.
+    drop(with(|state| {
+        state.kept.get_mut(thread).and_then(Option::take)
+    }));
 }
 
 /// An open file was closed for good: nobody watches it any longer.
 pub fn forget(file: FileId) {
-    let mut epolls = with(|state| {
-        state.kept.forget(file);
-        core::mem::take(&mut state.epolls)
-    });
+    let (mut epolls, kept) = with(|state| (core::mem::take(&mut state.epolls), state.kept.clone()));
+    for set in kept.iter().flatten() {
+        set.forget(file);
+    }
     // Outside of the borrow: what is dropped with a watch may close files in turn.
     for epoll in epolls.iter().filter_map(Weak::upgrade) {
         epoll.forget(file);

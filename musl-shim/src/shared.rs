@@ -1,20 +1,49 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! State of the whole process, in statics.
+//! State of the whole process, in statics, and the one lock over it: the core lock.
 //!
-//! There is one thread so far, so the lock is a flag that catches a second borrow, which would be a bug of ours: calls nest only
-//! when a signal handler runs, and none runs while anything is borrowed. A lock of threads can take its place behind the same face.
+//! The rule: **whatever is in a [`Shared`], or is reachable from it (open files, sources, watches), is touched only with the core lock held.**
+//! [`dispatch`](crate::dispatch) takes the lock for every call; [`unlocked`] releases it around what blocks or runs the program's code (signal
+//! handlers). So a handler written for one thread is right for many, as long as it keeps no [`Guard`] and no `RefCell` borrow
+//! across a call that can block; counted references it may keep. What it knew before blocking may have changed after.
 
 use core::cell::{Cell, UnsafeCell};
 use core::ops::{Deref, DerefMut};
 
-/// A value of the process.
+use vfs_hooks::lock::CoreLock;
+
+use crate::threads::SystemThreads;
+
+static LOCK: CoreLock = CoreLock::new();
+
+/// Runs `work` with the core lock held.
+#[inline]
+pub fn locked<R>(work: impl FnOnce() -> R) -> R {
+    LOCK.lock(&SystemThreads);
+    let result = work();
+    LOCK.unlock(&SystemThreads);
+    result
+}
+
+/// Runs `work` without the core lock, which the caller holds, and takes it again: for what blocks, and for the program's code.
+#[inline]
+pub fn unlocked<R>(work: impl FnOnce() -> R) -> R {
+    debug_assert!(LOCK.is_held(), "the core lock is not held");
+    LOCK.unlock(&SystemThreads);
+    let result = work();
+    LOCK.lock(&SystemThreads);
+    result
+}
+
+/// A value of the process, for whoever holds the core lock.
 #[derive(Debug)]
 pub struct Shared<T> {
     borrowed: Cell<bool>,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: one thread runs in a process (clone(2) is refused), so nothing is ever accessed by two at a time.
+// SAFETY: by the module's rule the core lock is held whenever a value is borrowed, and it is given up only by `unlocked`, across which no guard
+// is kept, so no two threads are ever in the value at a time; the lock's exchanges order what they do. `lock` checks that somebody holds the core
+// lock, and the flag that no guard was left.
 unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
@@ -29,6 +58,8 @@ impl<T> Shared<T> {
     /// Borrows the value until the guard is dropped. Panics if it is borrowed already.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
+        // The tests of pure parts run without the lock, each static in one test.
+        debug_assert!(cfg!(test) || LOCK.is_held(), "the core lock is not held");
         assert!(!self.borrowed.replace(true), "borrowed twice");
         Guard(self)
     }

@@ -10,7 +10,7 @@ use crate::errno::Errno;
 
 use crate::abi::Sigaction;
 use crate::server;
-use crate::shared::Shared;
+use crate::shared::{Shared, locked, unlocked};
 
 /// Highest signal.
 pub const LAST: usize = 64;
@@ -116,14 +116,15 @@ pub fn is_due() -> bool {
     pending() & !mask() != 0
 }
 
-/// Delivers what is pending and not blocked. Nothing may be borrowed.
+/// Delivers what is pending and not blocked: at the end of a call, when the core lock is free.
 #[inline]
 pub fn deliver() {
     if is_due() {
-        deliver_all();
+        locked(deliver_all);
     }
 }
 
+/// Runs the handlers, each with the core lock released. Nothing may be borrowed.
 #[cold]
 fn deliver_all() {
     while let Some(signal) = take(!mask()) {
@@ -148,7 +149,7 @@ fn deliver_all() {
             0
         };
         set_mask(before | action.mask | own);
-        run(signal, &action);
+        unlocked(|| run(signal, &action));
         set_mask(before);
     }
 }

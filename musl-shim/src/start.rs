@@ -35,5 +35,5 @@ global_asm!(
 );
 
 extern "C" fn start() {
-    crate::process::start();
+    crate::shared::locked(crate::process::start);
 }

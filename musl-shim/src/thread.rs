@@ -3,6 +3,7 @@
 
 use crate::errno::Errno;
 
+use crate::shared::locked;
 use crate::{dispatch, server};
 
 /// Number of clone(2).
@@ -18,14 +19,14 @@ unsafe extern "C" {
 /// musl's `__clone`: a negated errno. pthread_create makes EAGAIN of it.
 #[unsafe(no_mangle)]
 extern "C" fn __sys_clone() -> i32 {
-    dispatch::complain(CLONE);
+    locked(|| dispatch::complain(CLONE));
     -Errno::ENOSYS.raw()
 }
 
 /// musl's `vfork`: -1 and errno.
 #[unsafe(no_mangle)]
 extern "C" fn __sys_vfork() -> i32 {
-    dispatch::complain(VFORK);
+    locked(|| dispatch::complain(VFORK));
     // SAFETY: musl returns a pointer to the thread's errno, which is valid while the thread lives.
     unsafe { *__errno_location() = Errno::ENOSYS.raw() };
     -1

@@ -34,7 +34,7 @@ pub fn bytes<'a>(address: usize, len: usize) -> Result<&'a [u8], Errno> {
         return Ok(&[]);
     }
     // SAFETY: the caller of the C function promises that the range is readable and stays so for the call; if it lies, the fault
-    // hits its own process. The program does not run meanwhile (one thread), so nothing changes under the slice.
+    // hits its own process. Another of its threads may change the bytes meanwhile: a race of the program's own making, as on any Unix, in which we only copy.
     Ok(unsafe { core::slice::from_raw_parts(address as *const u8, len) })
 }
 

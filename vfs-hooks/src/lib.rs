@@ -30,6 +30,7 @@ pub mod bytes;
 pub mod eventfd;
 pub mod events;
 pub mod local;
+pub mod lock;
 pub mod net;
 pub mod notifier;
 pub mod pipe;

@@ -99,6 +99,7 @@ pub(crate) mod probe {
             None
         }
         fn detach(&self, _slot: u32, _key: u64) {}
+        fn kick(&self, _thread: usize) {}
     }
 
     /// A watcher of one source, armed again at each look.

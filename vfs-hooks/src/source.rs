@@ -41,6 +41,8 @@ pub trait Slots {
     fn attach(&self, key: u64) -> Option<u32>;
     /// Gives it back.
     fn detach(&self, slot: u32, key: u64);
+    /// Ends the wait of a thread that is in one, or its next.
+    fn kick(&self, thread: usize);
 }
 
 /// How a source reaches a watcher: in the same process by an inbox, from another one by a signal to a watch slot.

@@ -77,6 +77,10 @@ impl Slots for BadgeBackend {
         Some(slot)
     }
 
+    fn kick(&self, thread: usize) {
+        self.hub.kernel.kick(thread);
+    }
+
     fn detach(&self, slot: u32, key: u64) {
         let mut keys = self.groups.keys.borrow_mut();
         let group = &mut keys[slot as usize % BITS];
@@ -107,6 +111,10 @@ impl Backend for BadgeBackend {
             bits &= bits - 1;
         }
         true
+    }
+
+    fn current_thread(&self) -> usize {
+        self.hub.kernel.current_thread()
     }
 
     fn wait(&self, deadline: Deadline) -> Woken {

@@ -93,6 +93,10 @@ impl Slots for HostBackend {
         Some(slot as u32)
     }
 
+    fn kick(&self, _thread: usize) {
+        self.signals().kick();
+    }
+
     fn detach(&self, slot: u32, _key: u64) {
         if let Some(key) = self.0.lock().keys.get_mut(slot as usize) {
             *key = None;
@@ -109,6 +113,10 @@ impl Backend for HostBackend {
         let news = std::mem::take(&mut self.0.lock().news);
         news.into_iter().for_each(hint);
         true
+    }
+
+    fn current_thread(&self) -> usize {
+        0
     }
 
     fn wait(&self, deadline: Deadline) -> Woken {

@@ -33,6 +33,8 @@ pub trait Backend: Slots {
     fn take(&self, hint: &mut dyn FnMut(u64)) -> bool;
     /// Blocks until there is news, somebody kicks the thread, or the deadline passes. May return early for no reason.
     fn wait(&self, deadline: Deadline) -> Woken;
+    /// Number of the calling thread.
+    fn current_thread(&self) -> usize;
 }
 
 /// Number of a kernel queue object.
@@ -110,9 +112,15 @@ pub trait Kernel {
     fn entry(&self, queue: QueueId, size: BufferSize, number: u64) -> u64;
     /// Collects.
     fn collect(&self, queue: QueueId) -> Collected;
-    /// Waits on the queue.
+    /// Number of the calling thread.
+    fn current_thread(&self) -> usize {
+        0
+    }
+    /// Ends the wait of a thread that is in one, or its next.
+    fn kick(&self, thread: usize);
+    /// Waits on the queue. The lock over the core is released meanwhile.
     fn wait_queue(&self, queue: QueueId, deadline: Deadline) -> QueueWoken;
-    /// Waits on the thread's own notification; returns the watch bits, from bit 0 on.
+    /// Waits on the thread's own notification, the lock released; returns the watch bits, from bit 0 on.
     fn wait_own(&self, deadline: Deadline) -> u64;
     /// Takes the watch bits of the thread's own notification without waiting.
     fn poll_own(&self) -> u64;

@@ -105,6 +105,10 @@ impl Slots for QueueBackend {
         }
     }
 
+    fn kick(&self, thread: usize) {
+        self.kernel.kick(thread);
+    }
+
     fn detach(&self, slot: u32, _key: u64) {
         if let Some((id, _)) = self.queue.get() {
             self.kernel.detach(id, slot);
@@ -134,6 +138,10 @@ impl Backend for QueueBackend {
             self.copy_out(self.kernel.collect(id), size, hint);
         }
         !self.overrun.replace(false)
+    }
+
+    fn current_thread(&self) -> usize {
+        self.kernel.current_thread()
     }
 
     fn wait(&self, deadline: Deadline) -> Woken {

@@ -71,6 +71,10 @@ impl Slots for NumberedHost {
         Some(self.number * HOST_SLOTS + self.backend.attach(key)?)
     }
 
+    fn kick(&self, thread: usize) {
+        self.backend.kick(thread);
+    }
+
     fn detach(&self, slot: u32, key: u64) {
         self.backend.detach(slot % HOST_SLOTS, key);
     }
@@ -83,6 +87,10 @@ impl Backend for NumberedHost {
 
     fn take(&self, hint: &mut dyn FnMut(u64)) -> bool {
         self.backend.take(hint)
+    }
+
+    fn current_thread(&self) -> usize {
+        0
     }
 
     fn wait(&self, deadline: Deadline) -> Woken {

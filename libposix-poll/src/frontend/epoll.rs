@@ -157,15 +157,10 @@ impl Epoll {
         self.poller.borrow_mut().take(out)
     }
 
-    /// Blocks; see [`Poller::wait`].
+    /// Blocks; see [`crate::poller::Waiting::wait`].
     pub fn wait(&self, deadline: Deadline) -> Woken {
-        let poller = self.poller.borrow();
-        if poller.told() {
-            return Woken::Events;
-        }
-        let backend = poller.backend();
-        drop(poller);
-        backend.wait(deadline)
+        let waiting = self.poller.borrow().waiting();
+        waiting.wait(deadline)
     }
 
     /// The open file was closed for good: its watches go, under whatever numbers.

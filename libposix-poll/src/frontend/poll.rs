@@ -161,13 +161,8 @@ impl PollSet {
 
     /// Blocks until an armed source may have something, somebody interrupts, or the deadline passes. Arm again before the next wait.
     pub fn wait(&self, deadline: Deadline) -> Woken {
-        let poller = self.poller.borrow();
-        if poller.told() {
-            return Woken::Events;
-        }
-        let backend = poller.backend();
-        drop(poller);
-        backend.wait(deadline)
+        let waiting = self.poller.borrow().waiting();
+        waiting.wait(deadline)
     }
 
     /// The open file was closed for good.

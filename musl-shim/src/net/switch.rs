@@ -140,6 +140,7 @@ mod tests {
             None
         }
         fn detach(&self, _: u32, _: u64) {}
+        fn kick(&self, _thread: usize) {}
     }
 
     #[derive(Default)]

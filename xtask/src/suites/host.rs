@@ -28,7 +28,17 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
 fn loom(paths: &Paths, report: &mut Report) -> Result<()> {
     let mut cargo = cargo(paths);
     cargo
-        .args(["test", "--quiet", "-p", "vfs-hooks", "--test", "loom"])
+        .args([
+            "test",
+            "--quiet",
+            "--release",
+            "-p",
+            "vfs-hooks",
+            "--test",
+            "loom",
+            "--test",
+            "loom_lock",
+        ])
         .arg("--target-dir")
         .arg(paths.target.join("loom"))
         .env("RUSTFLAGS", "--cfg loom");
