@@ -5,7 +5,7 @@ use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::time::{Duration, Instant};
 
 use crate::errno::Errno;
-use crate::frame::Sent;
+use crate::frame::{Segment, Sent};
 use crate::listener::{HANDSHAKE, ListenerKey};
 use crate::timers::Armed;
 use crate::tuple::Tuple;
@@ -126,6 +126,20 @@ impl Connection {
         if self.wire.peek().keep_alive().is_some() {
             self.socket().set_keep_alive(None);
         }
+    }
+
+    /// Whether a segment says no more than that our FIN, with all before it acknowledged, has not come. It must not go to smoltcp 0.14:
+    /// the third of them stops its retransmission timer, and its fast retransmission sends data only, so the FIN would never go out again.
+    pub fn only_fin_is_due(&self, segment: &Segment) -> bool {
+        let Some(sent) = self.sent else { return false };
+        matches!(
+            self.state,
+            State::FinWait1 | State::Closing | State::LastAck
+        ) && self.wire.peek().send_queue() == 0
+            && segment.length() == 0
+            && !segment.is_reset()
+            && segment.acknowledged == sent.next.wrapping_sub(1)
+            && segment.sequence == sent.acknowledged
     }
 
     /// After it; `reset`: it carried RST. Derives from the former state what a reset means, as tcp_reset of Linux does.

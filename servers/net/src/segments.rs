@@ -186,6 +186,10 @@ impl<C: Card, P: Platform> Server<C, P> {
             return;
         };
         connection.before_segment(now);
+        if connection.only_fin_is_due(segment) {
+            self.link.drop_frame();
+            return;
+        }
         self.link.watch();
         self.interface
             .poll_ingress_single(now, &mut self.link, &mut connection.wire.set);

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use kernel_ext::Kernel;
 
-use super::{HUNG, Report, http};
+use super::{HUNG, Report, frames, http};
 use crate::forward::Forward;
 use crate::paths::Paths;
 use crate::program::{self, Chosen, DEMO};
@@ -31,81 +32,151 @@ pub fn on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
     run(paths, Kernel::Stock, report)
 }
 
+/// Behind a cable whose frames we make, woken by the notification queue.
+pub fn frames_on_queue(paths: &Paths, report: &mut Report) -> Result<()> {
+    run_wired(paths, Kernel::Queue, report)
+}
+
+/// The same, woken by badge bits.
+pub fn frames_on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
+    run_wired(paths, Kernel::Stock, report)
+}
+
 fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
-    let chosen = program::choose(paths, DEMO)?;
-    let Chosen::Port(port) = &chosen else {
-        bail!("{DEMO} is no port")
-    };
     let host = SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port()?);
-    let setup = Setup {
-        args: port.args(),
-        files: port.files(),
-        forwards: vec![Forward {
-            host,
-            guest: GUEST_PORT,
-        }],
-        ..Setup::new(kernel)
-    };
-    let machine = system::prepare(paths, &setup, &chosen.make(paths)?)?;
-    let mut guest = Guest::boot(paths, &machine, std::io::sink())?;
-    let mut log = Vec::new();
-    wait(
-        &mut guest,
-        HUNG,
-        &mut log,
-        "the server does not listen",
-        |event| match event {
-            Event::Listening(GUEST_PORT) => Some(()),
-            _ => None,
-        },
-    )?;
-    for (name, result) in http::check(SocketAddr::V4(host), &served(port)?) {
+    let forwards = vec![Forward {
+        host,
+        guest: GUEST_PORT,
+    }];
+    let demo = Demo::boot(paths, kernel, forwards, None)?;
+    for (name, result) in http::check(SocketAddr::V4(host), &demo.files) {
         report.add(&name, result.map_err(anyhow::Error::msg));
     }
-    // Whatever the system said meanwhile explains a failure.
-    loop {
-        match guest.next(Some(Instant::now()))? {
-            Event::Late => break,
-            Event::Log(line) => log.push(line),
-            Event::Exit(status) => bail!("the server ended, status {status}: {}", log.join("; ")),
-            Event::Stopped(code) => {
-                bail!(
+    demo.end(kernel, report)
+}
+
+fn run_wired(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
+    let (wire, qemu) = frames::Wire::pair()?;
+    let demo = Demo::boot(paths, kernel, Vec::new(), Some(qemu))?;
+    let mut peer = frames::Peer::new(wire);
+    for (name, result) in frames::check(&mut peer, &demo.files) {
+        report.add(name, result);
+    }
+    demo.end(kernel, report)
+}
+
+/// The demo, listening.
+struct Demo {
+    guest: Guest,
+    log: Vec<String>,
+    /// What it has to answer: URL path, bytes.
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Demo {
+    fn boot(
+        paths: &Paths,
+        kernel: Kernel,
+        forwards: Vec<Forward>,
+        wire: Option<OwnedFd>,
+    ) -> Result<Self> {
+        let chosen = program::choose(paths, DEMO)?;
+        let Chosen::Port(port) = &chosen else {
+            bail!("{DEMO} is no port")
+        };
+        let setup = Setup {
+            args: port.args(),
+            files: port.files(),
+            forwards,
+            ..Setup::new(kernel)
+        };
+        let machine = system::prepare(paths, &setup, &chosen.make(paths)?)?;
+        let mut demo = Self {
+            guest: Guest::boot_wired(paths, &machine, wire, std::io::sink())?,
+            log: Vec::new(),
+            files: served(port)?,
+        };
+        let listening = |event| match event {
+            Event::Listening(GUEST_PORT) => Some(()),
+            _ => None,
+        };
+        demo.wait(HUNG, "the server does not listen", listening)?;
+        Ok(demo)
+    }
+
+    /// Whether all of it is well, and stops it.
+    fn end(mut self, kernel: Kernel, report: &mut Report) -> Result<()> {
+        // Whatever the system said meanwhile explains a failure.
+        loop {
+            match self.guest.next(Some(Instant::now()))? {
+                Event::Late => break,
+                Event::Log(line) => self.log.push(line),
+                Event::Exit(status) => {
+                    bail!("the server ended, status {status}: {}", self.log.join("; "))
+                }
+                Event::Stopped(code) => bail!(
                     "the machine stopped ({code:?}): {} {}",
-                    guest.complaints(),
-                    log.join("; ")
-                )
+                    self.guest.complaints(),
+                    self.log.join("; ")
+                ),
+                _ => {}
             }
-            _ => {}
+        }
+        self.guest.command("stats")?;
+        let stats = self.wait(
+            ANSWER,
+            "the root server does not answer",
+            |event| match event {
+                Event::Stats(stats) => Some(stats),
+                _ => None,
+            },
+        )?;
+        report.add(
+            "the events came the way that this kernel has",
+            counters(kernel, &stats),
+        );
+        self.guest.command("exit 0")?;
+        let status = self.wait(
+            ANSWER,
+            "the root server does not exit",
+            |event| match event {
+                Event::Exit(status) => Some(status),
+                _ => None,
+            },
+        );
+        report.add("the system stops when told", status.map(|_| ()));
+        Ok(())
+    }
+
+    /// Waits for one kind of event; everything else that happens goes to the log.
+    fn wait<T>(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        mut wanted: impl FnMut(Event) -> Option<T>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.guest.next(Some(deadline))? {
+                Event::Log(line) => self.log.push(line),
+                Event::Late => bail!(
+                    "{what} within {} s: {}",
+                    limit.as_secs(),
+                    self.log.join("; ")
+                ),
+                Event::Stopped(code) => bail!(
+                    "{what}: the machine stopped ({code:?}): {} {}",
+                    self.guest.complaints(),
+                    self.log.join("; ")
+                ),
+                event => {
+                    if let Some(found) = wanted(event) {
+                        return Ok(found);
+                    }
+                }
+            }
         }
     }
-    guest.command("stats")?;
-    let stats = wait(
-        &mut guest,
-        ANSWER,
-        &mut log,
-        "the root server does not answer",
-        |event| match event {
-            Event::Stats(stats) => Some(stats),
-            _ => None,
-        },
-    )?;
-    report.add(
-        "the events came the way that this kernel has",
-        counters(kernel, &stats),
-    );
-    guest.command("exit 0")?;
-    let status = wait(
-        &mut guest,
-        ANSWER,
-        &mut log,
-        "the root server does not exit",
-        |event| match event {
-            Event::Exit(status) => Some(status),
-            _ => None,
-        },
-    );
-    report.add("the system stops when told", status.map(|_| ()));
-    Ok(())
 }
 
 /// What the server has to answer: URL path, bytes.
@@ -152,35 +223,6 @@ fn counters(kernel: Kernel, stats: &BTreeMap<String, String>) -> Result<()> {
         ),
     }
     Ok(())
-}
-
-/// Waits for one kind of event; everything else that happens goes to `log`.
-fn wait<T>(
-    guest: &mut Guest,
-    limit: Duration,
-    log: &mut Vec<String>,
-    what: &str,
-    mut wanted: impl FnMut(Event) -> Option<T>,
-) -> Result<T> {
-    let deadline = Instant::now() + limit;
-    loop {
-        match guest.next(Some(deadline))? {
-            Event::Log(line) => log.push(line),
-            Event::Late => bail!("{what} within {} s: {}", limit.as_secs(), log.join("; ")),
-            Event::Stopped(code) => {
-                bail!(
-                    "{what}: the machine stopped ({code:?}): {} {}",
-                    guest.complaints(),
-                    log.join("; ")
-                )
-            }
-            event => {
-                if let Some(found) = wanted(event) {
-                    return Ok(found);
-                }
-            }
-        }
-    }
 }
 
 /// A port that nobody uses now.

@@ -10,6 +10,7 @@ use crate::paths::Paths;
 mod cc;
 mod demo;
 mod driver;
+mod frames;
 pub mod guest;
 mod host;
 mod http;
@@ -93,6 +94,16 @@ pub const ALL: &[Suite] = &[
         name: "demo-stock",
         about: "the demo server over real TCP, unmodified kernel",
         run: demo::on_stock,
+    },
+    Suite {
+        name: "frames-queue",
+        about: "the demo server behind a cable of ours: bursts, loss, hostile peers",
+        run: demo::frames_on_queue,
+    },
+    Suite {
+        name: "frames-stock",
+        about: "the same on the unmodified kernel",
+        run: demo::frames_on_stock,
     },
 ];
 

@@ -7,6 +7,7 @@ use std::vec::Vec;
 
 use super::Rig;
 use super::client::Program;
+use super::segment::{Raw, flags};
 use smoltcp::iface::SocketHandle;
 use vfs_hooks::Events;
 use vfs_hooks::net::{RX_SIZE, TX_SIZE};
@@ -221,6 +222,46 @@ fn close_sends_what_was_written() {
     assert_eq!(rig.peer.state(peer), State::CloseWait);
     rig.peer.socket(peer).close();
     rig.run();
+    assert_eq!(rig.server.counts(), (0, 1));
+}
+
+/// smoltcp would stop its timer for a fast retransmission, in which it then finds nothing but the FIN and sends nothing.
+#[test]
+fn a_lost_fin_is_sent_again_whatever_is_acknowledged_meanwhile() {
+    let mut rig = Rig::new();
+    let program = rig.program(0);
+    let listener = program.listen(&mut rig, 80, 5);
+    let syn = Raw::new(1000, 80).flags(flags::SYN).sequence(1).frame();
+    let first = Raw::sequence_of(&rig.exchange(syn)[0]) + 1;
+    let acknowledge = |number| {
+        let ack = Raw::new(1000, 80).flags(flags::ACK).sequence(2);
+        ack.acknowledge(number).frame()
+    };
+    rig.exchange(acknowledge(first));
+    let slot = program.accept(listener).expect("a connection");
+    program.write(slot, b"bye");
+    program.close(slot);
+    let mut sent = rig.exchange(acknowledge(first));
+    sent.retain(|frame| Raw::flags_of(frame) & flags::FIN != 0);
+    assert_eq!(sent.len(), 1, "the FIN");
+    for _ in 0..5 {
+        assert!(rig.exchange(acknowledge(first + 3)).is_empty());
+    }
+    let mut again = 0;
+    for _ in 0..30 {
+        rig.now += Duration::from_millis(100);
+        while rig.server.turn(rig.now) {}
+        let frames = rig.server.card().from_server.drain(..);
+        again += frames
+            .filter(|frame| Raw::flags_of(frame) & flags::FIN != 0)
+            .count();
+    }
+    assert!(again > 0, "the FIN never comes again");
+    rig.exchange(acknowledge(first + 4));
+    let end = Raw::new(1000, 80)
+        .flags(flags::FIN | flags::ACK)
+        .sequence(2);
+    rig.exchange(end.acknowledge(first + 4).frame());
     assert_eq!(rig.server.counts(), (0, 1));
 }
 

@@ -166,9 +166,13 @@ pub fn all(peer: &mut Peer, mut fetches: Vec<Fetch<'_>>, limit: Duration) -> Res
         }
         Ok((left == 0).then_some(()))
     });
-    // A connection that failed must not go on in the next test.
-    for handle in fetches.iter().filter_map(|fetch| fetch.handle) {
+    let mut stuck = String::new();
+    for fetch in &fetches {
+        let Some(handle) = fetch.handle else { continue };
+        let (state, got) = (peer.socket(handle).state(), fetch.answer.len());
+        stuck.push_str(&format!("; {} in {state} after {got} bytes", fetch.path));
+        // A connection that failed must not go on in the next test.
         peer.remove(handle);
     }
-    result.with_context(|| format!("{left} of {count} connections are left"))
+    result.with_context(|| format!("{left} of {count} connections are left{stuck}"))
 }

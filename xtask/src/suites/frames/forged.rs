@@ -131,11 +131,9 @@ impl Forged {
         // What is under way may lie before it.
         let segment = self.segment(flags | flag::ACK, payload);
         peer.forge(&segment);
-        let reset = self.expect(
-            peer,
-            "no RST told that the connection is gone",
-            |segment| segment.has(flag::RST),
-        )?;
+        let reset = self.expect(peer, "no RST told that the connection is gone", |segment| {
+            segment.has(flag::RST)
+        })?;
         ensure!(
             reset.sequence == segment.acknowledged,
             "the RST has another sequence number: {reset:?}"

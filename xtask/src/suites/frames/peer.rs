@@ -199,16 +199,28 @@ impl Peer {
         &mut self,
         limit: Duration,
         what: &str,
-        mut done: impl FnMut(&mut Self) -> Result<Option<T>>,
+        done: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<T> {
+        match self.at_most(limit, done)? {
+            Some(result) => Ok(result),
+            None => bail!("{what} within {} s", limit.as_secs()),
+        }
+    }
+
+    /// Goes on until `done` says what came of it or the time is over.
+    pub fn at_most<T>(
+        &mut self,
+        limit: Duration,
+        mut done: impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         let deadline = Instant::now() + limit;
         loop {
             let busy = self.turn()?;
             if let Some(result) = done(self)? {
-                return Ok(result);
+                return Ok(Some(result));
             }
             if Instant::now() >= deadline {
-                bail!("{what} within {} s", limit.as_secs());
+                return Ok(None);
             }
             // `done` may have given smoltcp something to send.
             if !busy && !self.turn()? {
@@ -227,9 +239,7 @@ impl Peer {
             return Err(error.context("the guest sent a broken frame"));
         }
         let now = self.now();
-        let polled = self
-            .interface
-            .poll(now, &mut self.boxes, &mut self.sockets);
+        let polled = self.interface.poll(now, &mut self.boxes, &mut self.sockets);
         busy |= polled == PollResult::SocketStateChanged;
         while let Some(frame) = self.boxes.outbox.pop_front() {
             self.wire.send(frame);

@@ -81,7 +81,8 @@ impl Path {
         while let Some((due, _)) = self.held.front()
             && *due <= now
         {
-            self.frames.extend(self.held.pop_front().map(|(_, frame)| frame));
+            self.frames
+                .extend(self.held.pop_front().map(|(_, frame)| frame));
         }
     }
 
