@@ -81,7 +81,7 @@ impl Segment {
         tcp.extend(self.to.port.to_be_bytes());
         tcp.extend(self.sequence.to_be_bytes());
         tcp.extend(self.acknowledged.to_be_bytes());
-        tcp.push(((20 + self.options.len()) / 4 << 4) as u8);
+        tcp.push((((20 + self.options.len()) / 4) << 4) as u8);
         tcp.push(self.flags);
         tcp.extend(self.window.to_be_bytes());
         tcp.extend([0; 4]);

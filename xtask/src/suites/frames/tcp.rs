@@ -33,7 +33,7 @@ pub fn syn_flood(peer: &mut Peer, files: &Files) -> Result<()> {
     })?;
     let mut quiet = false;
     while !quiet {
-        quiet = quietly(peer, |peer, segment| refuse(peer, segment))?;
+        quiet = quietly(peer, refuse)?;
     }
     fetch::all(peer, files.iter().map(Fetch::new).collect(), PATIENCE).context("after the flood")
 }
