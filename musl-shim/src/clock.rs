@@ -1,27 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Clocks: the time-stamp counter, scaled as the root server found it.
+//! Times as C has them, and the clocks.
 
 use crate::errno::Errno;
 
 use crate::abi::Timespec;
-use crate::info::info;
+pub use crate::platform::clock::{monotonic, realtime};
 use crate::shared::Shared;
 
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
-
-/// CLOCK_MONOTONIC in nanoseconds.
-#[inline]
-pub fn monotonic() -> u64 {
-    let info = info();
-    let ticks = sel4_bindings::rdtsc().saturating_sub(info.tsc_base);
-    scale(ticks, info.tsc_scale)
-}
-
-/// CLOCK_REALTIME in nanoseconds.
-pub fn realtime() -> u64 {
-    monotonic() + info().realtime_base
-}
 
 /// CLOCK_MONOTONIC when the program started.
 static START: Shared<u64> = Shared::new(0);
@@ -58,22 +45,9 @@ pub fn timespec(nanoseconds: u64) -> Timespec {
     }
 }
 
-/// `ticks * scale / 2³²`.
-#[inline]
-fn scale(ticks: u64, scale: u64) -> u64 {
-    ((u128::from(ticks) * u128::from(scale)) >> 32) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn scales_without_overflow() {
-        assert_eq!(scale(3, 1 << 32), 3);
-        assert_eq!(scale(1 << 62, 1 << 31), 1 << 61);
-        assert_eq!(scale(10, (1 << 32) / 4), 2);
-    }
 
     #[test]
     fn checks_times() {

@@ -3,9 +3,8 @@
 
 use core::fmt::{self, Write};
 
-use vfs_hooks::wire::root;
-
-use crate::server;
+use crate::errno::Errno;
+use crate::platform::console;
 
 /// Gathers text up to a message's size.
 struct Line {
@@ -26,22 +25,23 @@ impl Write for Line {
     }
 }
 
-fn send(label: u64, text: fmt::Arguments) {
+fn send(to: fn(&[u8]) -> Result<(), Errno>, text: fmt::Arguments) {
     let mut line = Line {
         text: [0; Line::SIZE],
         len: 0,
     };
     // Nothing better can be done about text that does not fit, or that nobody takes.
     let _ = line.write_fmt(text);
-    let _ = server::send_bytes(label, &line.text[..line.len]);
+    let _ = to(&line.text[..line.len]);
 }
 
 /// Says something on the console.
 pub fn message(text: fmt::Arguments) {
-    send(root::CONSOLE_WRITE, text);
+    send(console::write, text);
 }
 
 /// Says something in the system's log.
+#[cfg(not(any(test, feature = "library")))]
 pub fn log(text: fmt::Arguments) {
-    send(root::LOG, text);
+    send(console::log, text);
 }

@@ -7,7 +7,7 @@ use crate::errno::Errno;
 
 use crate::calls::AREAS;
 use crate::shared::{Shared, locked};
-use crate::{console, info, names, signal};
+use crate::{console, names, platform, signal};
 
 /// Arguments of a call, as C code passed them.
 pub type Args = [usize; 6];
@@ -79,7 +79,7 @@ pub fn complain(number: usize) {
 
 /// Linux's convention: the result, or a negated errno.
 pub fn dispatch(number: usize, args: &Args) -> isize {
-    info::stats().calls.fetch_add(1, Ordering::Relaxed);
+    platform::stats().calls.fetch_add(1, Ordering::Relaxed);
     let Some(&Some(handler)) = TABLE.get(number) else {
         locked(|| complain(number));
         return -(Errno::ENOSYS.raw() as isize);

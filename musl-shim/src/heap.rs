@@ -1,25 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The shim's own heap, apart from the program's: the root server's first piece, then more from the top of mmap's range.
+//! The shim's own heap, apart from the program's: the platform's first piece, then more from the top of mmap's range.
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::ops::Range;
 use core::ptr::null_mut;
 
 use talc::DefaultBinning;
 use talc::base::{Talc, binning::Binning};
 use talc::source::Source;
-use vfs_hooks::process::{HEAP, LARGE_PAGE, MMAP, PAGE};
-use vfs_hooks::wire::root;
+use vfs_hooks::process::{LARGE_PAGE, PAGE};
 
 use crate::abi::{PROT_READ, PROT_WRITE};
-use crate::info::info;
-use crate::server::ask_root;
+use crate::memory::GROWTH;
+use crate::platform;
 use crate::shared::Shared;
 
-/// Where the heap grows; not given to mmap.
-pub const GROWTH: Range<usize> = MMAP.end - (8 << 30)..MMAP.end;
-
-/// Asks the root server for more.
+/// Maps more.
 #[derive(Debug)]
 struct Grow {
     next: usize,
@@ -37,8 +32,7 @@ unsafe impl Source for Grow {
         if len > GROWTH.end - start {
             return Err(());
         }
-        let protection = u64::from(PROT_READ | PROT_WRITE);
-        ask_root(root::MAP, [start as u64, len as u64, protection]).map_err(|_| ())?;
+        platform::memory::map(start, len, PROT_READ | PROT_WRITE).map_err(|_| ())?;
         talc.source.next += len;
         // SAFETY: the range has just been mapped for this and is never unmapped.
         unsafe { talc.claim(start as *mut u8, len) }
@@ -49,7 +43,7 @@ unsafe impl Source for Grow {
 
 struct Allocator(Shared<Talc<Grow, DefaultBinning>>);
 
-#[cfg_attr(not(test), global_allocator)]
+#[global_allocator]
 static ALLOCATOR: Allocator = Allocator(Shared::new(Talc::new(Grow { next: GROWTH.start })));
 
 // SAFETY: hands over to talc, whose contract is GlobalAlloc's.
@@ -67,12 +61,8 @@ unsafe impl GlobalAlloc for Allocator {
 
 /// Gives the heap its first piece.
 pub fn start() {
-    // SAFETY: the root server mapped these bytes for this use, for the life of the process, and this runs once.
-    let claimed = unsafe {
-        ALLOCATOR
-            .0
-            .lock()
-            .claim(HEAP as *mut u8, info().heap_len as usize)
-    };
-    assert!(claimed.is_some(), "the root server gave no heap");
+    let (start, len) = platform::memory::heap_start();
+    // SAFETY: these bytes are mapped for this use, for the life of the process, and this runs once.
+    let claimed = unsafe { ALLOCATOR.0.lock().claim(start as *mut u8, len) };
+    assert!(claimed.is_some(), "the platform gave no heap");
 }

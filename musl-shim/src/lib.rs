@@ -12,11 +12,14 @@
 //! |---|---|
 //! | `start`, `dispatch`, `calls` | entry, the table, the calls by area |
 //! | `files`, `fd_table`, `net` | kinds of open files, their numbers, sockets |
-//! | `kernel`, `poller`, `wait`, `timers` | seL4 beneath the event core, its state, blocking |
+//! | `poller`, `wait`, `timers` | the event core's state, blocking |
+//! | `platform` | what lies beneath: seL4 and our servers, or (feature `host`) a Linux process |
 //! | `archive`, `path`, `space` | pure bookkeeping, tested on the host |
 //! | `memory`, `heap`, `clock`, `signal`, `process`, `random` | what else a process has |
-//! | `info`, `server`, `user`, `abi` | the root server's facts, requests, the program's pointers, C's layouts |
-#![cfg_attr(not(test), no_std)]
+//! | `user`, `abi` | the program's pointers, C's layouts |
+//!
+//! Feature `library` (with `host`): for a Rust program that has an allocator and an entry of its own, and makes calls by `call`.
+#![cfg_attr(not(any(test, feature = "library")), no_std)]
 
 extern crate alloc;
 
@@ -29,26 +32,42 @@ mod dispatch;
 mod errno;
 mod fd_table;
 mod files;
+#[cfg(not(any(test, feature = "library")))]
 mod heap;
-mod info;
-mod kernel;
 mod memory;
 mod names;
 mod net;
+#[cfg(not(any(test, feature = "library")))]
 mod panic;
 mod path;
+mod platform;
 mod poller;
 mod process;
 mod random;
-mod server;
 mod shared;
 mod signal;
 mod space;
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "library")))]
 mod start;
-#[cfg(not(test))]
-mod thread;
-mod threads;
 mod timers;
 mod user;
 mod wait;
+
+#[cfg(feature = "library")]
+pub use library::{call, start};
+
+#[cfg(feature = "library")]
+mod library {
+    /// Makes the shim ready; once, before the first [`call`].
+    pub fn start() {
+        crate::shared::locked(crate::process::start);
+    }
+
+    /// What C code's system call does. The result, or a negated errno.
+    ///
+    /// # Safety
+    /// As for the system call of that number: pointers among the arguments must be what it says.
+    pub unsafe fn call(number: usize, args: &[usize; 6]) -> isize {
+        crate::dispatch::dispatch(number, args)
+    }
+}

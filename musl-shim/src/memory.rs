@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The program's memory above its ELF image: the break, and what mmap(2) gave. This module chooses addresses and keeps
-//! protections, the root server maps.
+//! protections, the platform maps.
+
+use core::ops::Range;
 
 use crate::errno::Errno;
-use vfs_hooks::process::{BRK, MMAP, PAGE};
-use vfs_hooks::wire::root;
+use vfs_hooks::process::{MMAP, PAGE};
 
 use crate::abi::{PROT_READ, PROT_WRITE};
-use crate::heap::GROWTH;
-use crate::info::info;
-use crate::server::ask_root;
+use crate::platform;
 use crate::shared::Shared;
 use crate::space::Space;
+
+/// Where the shim's heap grows; not given to mmap.
+pub const GROWTH: Range<usize> = MMAP.end - (8 << 30)..MMAP.end;
 
 /// The break moves in steps of this many bytes, so that small steps of the program cost no request.
 const BRK_STEP: usize = 16 * PAGE;
@@ -30,7 +32,7 @@ static MEMORY: Shared<Option<Memory>> = Shared::new(None);
 
 /// Makes the bookkeeping ready.
 pub fn start() {
-    let brk_start = BRK.max((info().image_end as usize).next_multiple_of(PAGE));
+    let brk_start = platform::memory::brk_start();
     *MEMORY.lock() = Some(Memory {
         space: Space::new(brk_start..GROWTH.start),
         brk_start,
@@ -90,7 +92,7 @@ impl Memory {
         if !self.space.is_free(start, len) {
             return Err(Errno::ENOMEM);
         }
-        ask_root(root::MAP, [start as u64, len as u64, u64::from(protection)])?;
+        platform::memory::map(start, len, protection)?;
         self.space.take(start, len, protection);
         Ok(())
     }
@@ -117,7 +119,7 @@ impl Memory {
     pub fn unmap(&mut self, start: usize, len: usize) -> Result<(), Errno> {
         let mut result = Ok(());
         self.space.release(start, len, |at, len| {
-            let answer = ask_root(root::UNMAP, [at as u64, len as u64, 0]);
+            let answer = platform::memory::unmap(at, len);
             if let (Ok(()), Err(errno)) = (result, answer) {
                 result = Err(errno);
             }
@@ -130,10 +132,7 @@ impl Memory {
         if !self.space.contains(start, len) || !self.space.is_used(start, len) {
             return Err(Errno::ENOMEM);
         }
-        ask_root(
-            root::PROTECT,
-            [start as u64, len as u64, u64::from(protection)],
-        )?;
+        platform::memory::protect(start, len, protection)?;
         self.space.protect(start, len, protection);
         Ok(())
     }

@@ -3,20 +3,18 @@
 
 use core::panic::PanicInfo;
 
-use crate::{console, server};
+use crate::{console, platform};
 
 /// 128 + SIGABRT.
 const STATUS: u8 = 134;
 
-#[cfg_attr(not(test), panic_handler)]
-#[cfg_attr(test, allow(dead_code))]
+#[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     console::log(format_args!("musl-shim: {info}"));
-    server::exit(STATUS)
+    platform::process::exit(STATUS)
 }
 
 // The prebuilt core library names these. Nothing unwinds: panics abort. Weak, so that a program that links an unwinder of its own keeps it.
-#[cfg(not(test))]
 core::arch::global_asm!(
     ".weak rust_eh_personality",
     ".weak _Unwind_Resume",

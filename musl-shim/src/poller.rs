@@ -1,32 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The process's part of the event core: the kernel beneath it, its watch slots, its epoll instances, and the watches that the thread
+//! The process's part of the event core: what lies beneath it, its epoll instances, and the watches that the thread
 //! keeps for poll, select and blocking calls.
 
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 
-use libposix_poll::backend::badge::{BadgeBackend, BadgeHub};
-use libposix_poll::backend::queue::QueueBackend;
-use libposix_poll::backend::{Backend, Kernel, WatchSlots};
 use libposix_poll::frontend::FileId;
 use libposix_poll::frontend::epoll::Epoll;
 use libposix_poll::frontend::poll::PollSet;
 
-use crate::info::info;
-use crate::kernel::System;
+use crate::platform::threads;
+use crate::platform::transport::Transport;
 use crate::shared::Shared;
-use crate::threads;
-
-/// How news of other processes' sources comes.
-enum Transport {
-    /// A notification queue for each poller.
-    Queue {
-        kernel: Rc<dyn Kernel>,
-        slots: Rc<WatchSlots>,
-    },
-    /// Badge bits of the own notification.
-    Badge(Rc<BadgeHub>),
-}
 
 struct State {
     transport: Transport,
@@ -41,25 +26,9 @@ fn with<R>(work: impl FnOnce(&mut State) -> R) -> R {
     work(STATE.lock().as_mut().expect("start() ran"))
 }
 
-impl Transport {
-    fn backend(&self) -> Rc<dyn Backend> {
-        match self {
-            Transport::Queue { kernel, slots } => {
-                Rc::new(QueueBackend::new(kernel.clone(), slots.clone()))
-            }
-            Transport::Badge(hub) => Rc::new(BadgeBackend::new(hub.clone())),
-        }
-    }
-}
-
-/// Chooses the backend that this kernel can carry.
+/// Sets up what lies beneath.
 pub fn start() {
-    let kernel: Rc<dyn Kernel> = Rc::new(System::new());
-    let slots = Rc::new(WatchSlots::default());
-    let transport = match info().queue_kernel {
-        0 => Transport::Badge(Rc::new(BadgeHub::new(kernel, slots))),
-        _ => Transport::Queue { kernel, slots },
-    };
+    let transport = Transport::new();
     *STATE.lock() = Some(State {
         transport,
         epolls: Vec::new(),

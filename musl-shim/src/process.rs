@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The process itself: how it starts, who it is, its limits.
 
-use vfs_hooks::process::INFO_MAGIC;
-
 use crate::abi::Rlimit;
-use crate::info::info;
+pub use crate::platform::process::pid;
 use crate::shared::Shared;
-use crate::{clock, files, heap, memory, poller, random};
+use crate::{clock, files, memory, platform, poller, random};
 
 /// Real, effective and saved user and group id: not root, so that daemons do not try to become somebody else.
 pub const UID: usize = 1000;
@@ -45,26 +43,14 @@ static RLIMITS: Shared<[Rlimit; LIMITS]> = Shared::new({
 
 /// Makes the shim ready; runs once, before any C code.
 pub fn start() {
-    if info().magic != INFO_MAGIC {
-        // Not started by our root server: there is nobody to tell.
-        // SAFETY: stops the program at once; nothing after it runs.
-        unsafe { core::arch::asm!("ud2", options(noreturn)) };
-    }
-    sel4_bindings::set_kernel(match info().queue_kernel {
-        0 => sel4_bindings::Kernel::Stock,
-        _ => sel4_bindings::Kernel::Queue,
-    });
+    platform::process::start();
     clock::start();
-    heap::start();
+    #[cfg(not(any(test, feature = "library")))]
+    crate::heap::start();
     memory::start();
     random::start();
     poller::start();
     files::start();
-}
-
-/// Process id, and thread id of the only thread.
-pub fn pid() -> usize {
-    info().process as usize
 }
 
 /// A limit; the caller checks the number.

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Random bytes for getrandom(2) and /dev/urandom: xoshiro256** over the root server's entropy. Not cryptographic: see CAVEATS.
+//! Random bytes for getrandom(2) and /dev/urandom: xoshiro256** over the platform's entropy. Not cryptographic: see CAVEATS.
 
-use crate::info::info;
+use crate::platform;
 use crate::shared::Shared;
 
 static STATE: Shared<[u64; 4]> = Shared::new([1, 2, 3, 4]);
 
 /// Seeds the generator.
 pub fn start() {
-    let mut seed = info().random;
+    let mut seed = platform::process::seed();
     // All zero is the one state that stays.
-    seed[0] ^= sel4_bindings::rdtsc() | 1;
+    seed[0] |= 1;
     *STATE.lock() = seed;
 }
 

@@ -11,7 +11,7 @@ use core::ops::{Deref, DerefMut};
 
 use vfs_hooks::lock::CoreLock;
 
-use crate::threads::SystemThreads;
+use crate::platform::threads::SystemThreads;
 
 static LOCK: CoreLock = CoreLock::new();
 

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::errno::Errno;
 
 use crate::abi::Sigaction;
-use crate::server;
+use crate::platform;
 use crate::shared::{Shared, locked, unlocked};
 
 /// Highest signal.
@@ -140,7 +140,7 @@ fn deliver_all() {
             continue;
         }
         if action.handler == SIG_DFL {
-            server::exit(128 + signal as u8);
+            platform::process::exit(128 + signal as u8);
         }
         let before = mask();
         let own = if action.flags & SA_NODEFER == 0 {

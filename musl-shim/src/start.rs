@@ -6,6 +6,7 @@
 use core::arch::global_asm;
 
 /// Version of what the shim expects of the root server, in the note that marks a program as ours.
+#[cfg(not(feature = "host"))]
 const ABI_VERSION: u32 = 1;
 
 // The start stack (argc, argv, envp, auxv) is crt1's: it must find rsp as it was.
@@ -23,6 +24,12 @@ global_asm!(
     "    jmp _start",
     ".size __posix_start, . - __posix_start",
     ".popsection",
+    start = sym start,
+);
+
+// The mark by which `cargo xtask run` knows programs for seL4.
+#[cfg(not(feature = "host"))]
+global_asm!(
     ".pushsection .note.posix-poll, \"a\", @note",
     ".balign 4",
     ".long 11, 4, 1",
@@ -30,7 +37,6 @@ global_asm!(
     ".balign 4",
     ".long {version}",
     ".popsection",
-    start = sym start,
     version = const ABI_VERSION,
 );
 

@@ -6,8 +6,7 @@ use crate::errno::Errno;
 use crate::abi::{Sysinfo, Timespec, Utsname};
 use crate::clock::{self, SECOND};
 use crate::dispatch::{Args, Call};
-use crate::info::info;
-use crate::{memory, random, user, wait};
+use crate::{memory, platform, random, user, wait};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -25,15 +24,11 @@ fn field(text: &str) -> [u8; 65] {
 
 /// `Linux`, since that is the interface that programs find; the kernel is told apart in `version`.
 fn uname(args: &Args) -> Result<usize, Errno> {
-    let version = match info().queue_kernel {
-        0 => "seL4 5.0.0",
-        _ => "seL4 5.0.0 with notification queues",
-    };
     let name = Utsname {
         sysname: field("Linux"),
         nodename: field("sel4"),
         release: field("6.1.0-posix-poll"),
-        version: field(version),
+        version: field(platform::process::version()),
         machine: field("x86_64"),
         domainname: field("(none)"),
     };
@@ -47,8 +42,8 @@ fn sysinfo(args: &Args) -> Result<usize, Errno> {
     let answer = Sysinfo {
         uptime: (clock::monotonic() / SECOND) as i64,
         loads: [0; 3],
-        totalram: info().memory,
-        freeram: info().memory.saturating_sub(used),
+        totalram: platform::memory::total(),
+        freeram: platform::memory::total().saturating_sub(used),
         sharedram: 0,
         bufferram: 0,
         totalswap: 0,

@@ -7,7 +7,7 @@ use crate::abi::*;
 use crate::clock::{self, SECOND};
 use crate::dispatch::{Args, Call};
 use crate::process::{self, LIMITS, UID, pid};
-use crate::{server, user};
+use crate::{platform, user};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -44,7 +44,7 @@ pub const CALLS: &[Call] = &[
 ];
 
 fn exit(args: &Args) -> Result<usize, Errno> {
-    server::exit(args[0] as u8)
+    platform::process::exit(args[0] as u8)
 }
 
 fn own_id(_: &Args) -> Result<usize, Errno> {
@@ -107,7 +107,7 @@ fn done(_: &Args) -> Result<usize, Errno> {
 }
 
 fn sched_yield(_: &Args) -> Result<usize, Errno> {
-    sel4_bindings::yield_();
+    platform::process::give_way();
     Ok(0)
 }
 
@@ -144,7 +144,7 @@ fn arch_prctl(args: &Args) -> Result<usize, Errno> {
     match args[0] {
         ARCH_SET_FS => {
             user::check(args[1], 1).map_err(|_| Errno::EPERM)?;
-            server::ask_root(vfs_hooks::wire::root::SET_TLS, [args[1] as u64, 0, 0])?;
+            platform::process::set_tls(args[1])?;
             process::set_tls(args[1]);
             Ok(0)
         }

@@ -16,11 +16,10 @@ use crate::errno::Errno;
 use crate::abi::*;
 use crate::archive::Archive;
 use crate::fd_table::FdTable;
-use crate::info::info;
 use crate::net::socket::Socket;
-use crate::poller;
 use crate::process::{self, UID};
 use crate::shared::Shared;
+use crate::{platform, poller};
 
 pub mod archive_file;
 pub mod device;
@@ -250,14 +249,7 @@ static DIRECTORY: Shared<Option<Rc<[u8]>>> = Shared::new(None);
 
 /// Opens the standard files and reads the archive's index.
 pub fn start() {
-    // SAFETY: the root server maps that many bytes there, read-only, for the life of the process; they never change.
-    let bytes = unsafe {
-        core::slice::from_raw_parts(
-            vfs_hooks::process::ARCHIVE as *const u8,
-            info().archive_len as usize,
-        )
-    };
-    *TREE.lock() = Some(Archive::parse(bytes));
+    *TREE.lock() = Some(Archive::parse(platform::memory::archive()));
     *DIRECTORY.lock() = Some(Rc::from(&b""[..]));
     let terminal = OpenFile::new(terminal::Terminal, O_RDWR);
     for fd in 0..3 {

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The console: the root server's serial line, as a terminal in Linux's sense, but without line editing or job control.
+//! The console: the platform's line, as a terminal in Linux's sense, but without line editing or job control.
 
 use alloc::rc::Rc;
 use core::cell::Cell;
-use core::sync::atomic::Ordering;
 
 use vfs_hooks::Events;
 use vfs_hooks::notifier::{Local, Notifier, READABLE, WRITABLE};
 use vfs_hooks::source::{Readiness, Source};
-use vfs_hooks::wire::root;
 
 use super::{File, character_stat};
 use crate::abi::*;
 use crate::errno::Errno;
-use crate::info::info;
+use crate::platform::console::{self, has_ended, waiting};
 use crate::shared::Shared;
-use crate::{process, server, user};
+use crate::{process, user};
 
 /// fds 0, 1, 2, /dev/console, /dev/tty.
 #[derive(Debug)]
@@ -68,16 +66,6 @@ impl Local for Line {
     }
 }
 
-/// Bytes that wait to be read.
-fn waiting() -> usize {
-    info().console.load(Ordering::Acquire) as usize
-}
-
-/// Whether no more will come.
-fn has_ended() -> bool {
-    info().console_eof.load(Ordering::Acquire) != 0
-}
-
 impl File for Terminal {
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         if buffer.is_empty() {
@@ -86,7 +74,7 @@ impl File for Terminal {
         if waiting() == 0 && !has_ended() {
             return Err(Errno::EAGAIN);
         }
-        let n = server::console_read(buffer)?;
+        let n = console::read(buffer)?;
         if let Some(line) = &*LINE.lock() {
             line.taken.set(line.taken.get() + n);
         }
@@ -102,7 +90,7 @@ impl File for Terminal {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        server::send_bytes(root::CONSOLE_WRITE, bytes)?;
+        console::write(bytes)?;
         Ok(bytes.len())
     }
 

@@ -4,7 +4,7 @@
 use crate::errno::Errno;
 
 use crate::abi::{AF_INET, SockaddrIn};
-use crate::info::info;
+use crate::platform::net::address;
 use crate::user;
 
 /// An address and a port, as numbers.
@@ -63,7 +63,7 @@ impl Address {
 
     /// Whether a connection to it stays in this machine.
     pub fn is_local(&self) -> bool {
-        is_loopback(self.ip) || self.ip == 0 || self.ip == info().address
+        is_loopback(self.ip) || self.ip == 0 || self.ip == address()
     }
 }
 

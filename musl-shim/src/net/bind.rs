@@ -4,10 +4,9 @@
 use vfs_hooks::wire::net;
 
 use crate::errno::Errno;
-use crate::info::info;
 use crate::net::address::{Address, is_loopback};
 use crate::net::ports::{Hold, Ports};
-use crate::server::{ask_net, has_net, unbind};
+use crate::platform::net::{self as server, ask_net, has_net, unbind};
 use crate::shared::Shared;
 
 static PORTS: Shared<Ports> = Shared::new(Ports::new());
@@ -24,7 +23,7 @@ pub struct Binding {
 impl Binding {
     /// bind(2): the address with its port chosen, and the hold on it.
     pub fn new(wanted: Address, reuse: bool) -> Result<(Address, Binding), Errno> {
-        if wanted.ip != 0 && !is_loopback(wanted.ip) && wanted.ip != info().address {
+        if wanted.ip != 0 && !is_loopback(wanted.ip) && wanted.ip != server::address() {
             return Err(Errno::EADDRNOTAVAIL);
         }
         let mut ports = PORTS.lock();

@@ -14,7 +14,7 @@ use crate::net::bind::Binding;
 use crate::net::listener::{Accepted, Incoming, Listener, find};
 use crate::net::remote::Remote;
 use crate::net::socket::{Socket, State, tcp_pair};
-use crate::server::{ask_net, has_net};
+use crate::platform::net::{ask_net, has_net};
 
 /// What is behind a socket while it waits for room in a backlog.
 mod waiting {

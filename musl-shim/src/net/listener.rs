@@ -15,7 +15,7 @@ use crate::errno::Errno;
 use crate::net::address::Address;
 use crate::net::remote::Remote;
 use crate::net::switch::Switch;
-use crate::server;
+use crate::platform::net as server;
 use crate::shared::Shared;
 use vfs_hooks::wire::net;
 

@@ -16,9 +16,8 @@ use vfs_hooks::shared::SharedWatchers;
 use vfs_hooks::source::{Edges, Readiness, Source, Watcher};
 
 use crate::errno::Errno;
-use crate::info::stats;
 use crate::net::address::Address;
-use crate::server;
+use crate::platform::{net as server, stats};
 
 fn channel() -> Channel {
     let base = NonNull::new(NET_CHANNEL as *mut u8).expect("not null");

@@ -21,6 +21,10 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         let name = format!("cargo test -p {package} --lib");
         cargo_test(paths, &name, &["-p", package, "--lib"], report)?;
     }
+    // The calls themselves, over Linux.
+    let name = "cargo test -p musl-shim --features library";
+    let which = ["-p", "musl-shim", "--features", "library"];
+    cargo_test(paths, name, &which, report)?;
     loom(paths, report)
 }
 

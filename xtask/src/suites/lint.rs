@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! rustfmt and clippy, one check each.
+//! rustfmt and clippy, a check each.
 
 use std::process::Command;
 
@@ -20,7 +20,7 @@ const GUEST: &[&str] = &[
     "queue-tests",
 ];
 
-/// Runs the three checks.
+/// Runs the checks.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     let log = paths.log().join("lint.log");
     let mut check = |name: &str, command: &mut Command| {
@@ -37,6 +37,22 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
             "clippy",
             "--quiet",
             "--message-format=short",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    );
+    check(
+        "clippy for the shim over Linux",
+        cargo(paths).args([
+            "clippy",
+            "--quiet",
+            "--message-format=short",
+            "-p",
+            "musl-shim",
+            "--features",
+            "library",
             "--all-targets",
             "--",
             "-D",

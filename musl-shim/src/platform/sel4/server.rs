@@ -8,7 +8,7 @@ use sel4_bindings::{CPtr, Message, MessageInfo, call, get_mr, set_mr};
 use vfs_hooks::process::{OWN, cptr, slot};
 use vfs_hooks::wire::{MAX_BYTES, net, root};
 
-use crate::info::stats;
+use super::info::stats;
 
 const ROOT: CPtr = CPtr(cptr(OWN, slot::ROOT));
 const NET: CPtr = CPtr(cptr(OWN, slot::NET));
@@ -90,7 +90,7 @@ pub fn exit(status: u8) -> ! {
 
 /// Whether there is a net server.
 pub fn has_net() -> bool {
-    crate::info::info().address != 0
+    super::info::info().address != 0
 }
 
 /// Rings the net server's doorbell.

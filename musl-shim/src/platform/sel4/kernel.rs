@@ -20,10 +20,10 @@ use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::process::{LARGE_PAGE, OWN, WATCHES, cptr, notice, queue_buffer, slot as own_slot};
 use vfs_hooks::wire::{NEVER, root};
 
-use crate::info::stats;
-use crate::server::ask_root;
+use super::info::stats;
+use super::server::ask_root;
+use super::threads;
 use crate::shared::unlocked;
-use crate::threads;
 
 /// Badge of what comes from a queue rather than from the own notification.
 const QUEUE: u64 = 1 << 63;

@@ -3,8 +3,9 @@
 
 use crate::errno::Errno;
 
+use super::server;
+use crate::dispatch;
 use crate::shared::locked;
-use crate::{dispatch, server};
 
 /// Number of clone(2).
 const CLONE: usize = 56;

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What musl's assembly of threads, vfork and signal return jumps to: Linux's own.
+
+use core::arch::global_asm;
+
+global_asm!(
+    // int __sys_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *ptid, void *tls, int *ctid)
+    ".globl __sys_clone",
+    ".type __sys_clone, @function",
+    "__sys_clone:",
+    // The new thread finds fn and arg on its stack.
+    "    and rsi, -16",
+    "    sub rsi, 16",
+    "    mov [rsi], rdi",
+    "    mov [rsi + 8], rcx",
+    "    mov edi, edx",
+    "    mov rdx, r8",
+    "    mov r8, r9",
+    "    mov r10, [rsp + 8]",
+    "    mov eax, 56",
+    "    syscall",
+    "    test eax, eax",
+    "    jnz 2f",
+    "    xor ebp, ebp",
+    "    pop rax",
+    "    pop rdi",
+    "    call rax",
+    "    mov edi, eax",
+    "    mov eax, 60",
+    "    syscall",
+    "2:  ret",
+    ".size __sys_clone, . - __sys_clone",
+    // pid_t vfork(void): the child uses this stack, so the return address stays in a register.
+    ".globl __sys_vfork",
+    ".type __sys_vfork, @function",
+    "__sys_vfork:",
+    "    pop rdx",
+    "    mov eax, 58",
+    "    syscall",
+    "    push rdx",
+    "    mov rdi, rax",
+    "    jmp __syscall_ret",
+    ".size __sys_vfork, . - __sys_vfork",
+    ".globl __sys_restore_rt",
+    ".type __sys_restore_rt, @function",
+    "__sys_restore_rt:",
+    "    mov eax, 15",
+    "    syscall",
+    ".size __sys_restore_rt, . - __sys_restore_rt",
+    // void __sys_unmapself(void *base, size_t size): no stack from the first call on.
+    ".globl __sys_unmapself",
+    ".type __sys_unmapself, @function",
+    "__sys_unmapself:",
+    "    mov eax, 11",
+    "    syscall",
+    "    xor edi, edi",
+    "    mov eax, 60",
+    "    syscall",
+    ".size __sys_unmapself, . - __sys_unmapself",
+);

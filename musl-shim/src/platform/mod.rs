@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What lies beneath the calls: seL4 and its servers, or a Linux process. The same names in both, so that nothing above knows which.
+//!
+//! | module | what it answers |
+//! |---|---|
+//! | `clock` | CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds |
+//! | `console` | the terminal's bytes, and the system's log |
+//! | `memory` | mapping pages, the heap's first piece, the archive |
+//! | `net` | the net server, if there is one |
+//! | `process` | start, end, identity, thread pointer, entropy |
+//! | `threads` | numbers of threads; parking and kicking them |
+//! | `transport` | backends for the event core, which also block the thread |
+//! | `stats` | the process's counters |
+
+#[cfg(feature = "host")]
+mod host;
+#[cfg(feature = "host")]
+pub use host::*;
+
+#[cfg(not(feature = "host"))]
+mod sel4;
+#[cfg(not(feature = "host"))]
+pub use sel4::*;

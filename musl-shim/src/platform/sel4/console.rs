@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The root server's serial line, and its log.
+
+use core::sync::atomic::Ordering;
+
+use vfs_hooks::wire::root;
+
+use super::info::info;
+use super::server;
+use crate::errno::Errno;
+
+/// Says something on the console; all of it.
+pub fn write(bytes: &[u8]) -> Result<(), Errno> {
+    server::send_bytes(root::CONSOLE_WRITE, bytes)
+}
+
+/// Says something in the system's log.
+#[cfg(not(any(test, feature = "library")))]
+pub fn log(bytes: &[u8]) -> Result<(), Errno> {
+    server::send_bytes(root::LOG, bytes)
+}
+
+/// Takes input; 0 is its end, EAGAIN none yet.
+pub fn read(buffer: &mut [u8]) -> Result<usize, Errno> {
+    server::console_read(buffer)
+}
+
+/// Bytes of input that wait to be read.
+pub fn waiting() -> usize {
+    info().console.load(Ordering::Acquire) as usize
+}
+
+/// Whether no more input will come.
+pub fn has_ended() -> bool {
+    info().console_eof.load(Ordering::Acquire) != 0
+}
