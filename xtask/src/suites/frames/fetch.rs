@@ -68,6 +68,7 @@ impl<'a> Fetch<'a> {
         let Some(handle) = self.handle else {
             return Ok(true);
         };
+        let lossy = peer.is_lossy();
         let socket = peer.socket(handle);
         if self.sent < self.request.len() && socket.can_send() {
             self.sent += socket.send_slice(&self.request[self.sent..])?;
@@ -88,11 +89,13 @@ impl<'a> Fetch<'a> {
                 socket.close();
             }
             State::TimeWait => self.over = true,
+            // All has come. smoltcp may never send a lost FIN again; the server then waits a minute for it, but we need not.
+            State::LastAck if lossy => {}
             State::Closed if self.over => {}
             State::Closed => bail!("{}: reset after {} bytes", self.path, self.answer.len()),
             _ => return Ok(false),
         }
-        if !matches!(socket.state(), State::Closed | State::TimeWait) {
+        if !matches!(socket.state(), State::Closed | State::TimeWait) && !lossy {
             return Ok(false);
         }
         peer.remove(handle);

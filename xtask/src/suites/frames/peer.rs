@@ -91,6 +91,7 @@ pub struct Peer {
     /// What was wrong with a frame for a forged host.
     broken: Option<anyhow::Error>,
     faulty: bool,
+    lossy: bool,
     begin: Instant,
     next_port: u16,
     next_host: u32,
@@ -117,6 +118,7 @@ impl Peer {
             strays: VecDeque::new(),
             broken: None,
             faulty: false,
+            lossy: false,
             begin: Instant::now(),
             next_port: 20_000,
             next_host: u32::from(Ipv4Addr::new(198, 18, 0, 0)),
@@ -125,9 +127,17 @@ impl Peer {
 
     /// From now on frames meet these faults, decided by `seed`.
     pub fn set_faults(&mut self, faults: Faults, seed: u64) {
-        let Faults { flip, cut, .. } = faults;
+        let Faults {
+            lose, flip, cut, ..
+        } = faults;
         self.faulty = flip | cut != 0;
+        self.lossy = self.faulty || lose != 0;
         self.wire.set_faults(faults, seed);
+    }
+
+    /// Whether frames may not arrive.
+    pub fn is_lossy(&self) -> bool {
+        self.lossy
     }
 
     /// Forgets what was kept for nobody.
