@@ -131,6 +131,45 @@ pub fn source(index: usize) -> CPtr {
     CPtr(SOURCES[index].load(ORDER))
 }
 
+/// Gives a thread this address space and all capabilities. Faults go to
+/// `fault_endpoint`; with `CPtr::NULL` the thread stops.
+pub fn configure(tcb: CPtr, priority: u8, fault_endpoint: CPtr) {
+    let priority = PrioProps {
+        priority,
+        max_controlled: 0,
+    };
+    let configured = tcb_configure(
+        tcb,
+        fault_endpoint.index(),
+        priority,
+        CPtr::INIT_CNODE,
+        CapData::NONE,
+        CPtr::INIT_VSPACE,
+        CapData::NONE,
+        0,
+        // There must be a capability, though address 0 says that none is used.
+        CPtr::INIT_VSPACE,
+    );
+    configured.expect("cannot configure a thread");
+}
+
+/// Starts a thread with any code, which gets the index.
+pub fn start(tcb: CPtr, index: usize, code: extern "C" fn(usize) -> !, source: CPtr) {
+    SOURCES[index].store(source.0, ORDER);
+    PARKED[index].store(false, ORDER);
+    THREADS[index].store(tcb.0, ORDER);
+    let stack = STACKS[index].0.get() as usize + STACK;
+    let context = UserContext {
+        rip: code as *const () as Word,
+        // As after a call: 8 bytes below a multiple of 16.
+        rsp: stack as Word - 8,
+        rdi: index as Word,
+        rflags: 0x202,
+        ..UserContext::default()
+    };
+    tcb_write_registers(tcb, true, 0, UserContext::COUNT, &context).expect("cannot start a thread");
+}
+
 /// A helper thread. It is deleted when this is dropped.
 pub struct Child {
     /// The thread.
@@ -145,23 +184,7 @@ impl Child {
     pub fn new(world: &mut World, index: usize, priority: u8, fault_endpoint: CPtr) -> Child {
         assert!(index < CHILDREN);
         let tcb = world.make(ObjectType::Tcb);
-        let priority = PrioProps {
-            priority,
-            max_controlled: 0,
-        };
-        let configured = tcb_configure(
-            tcb,
-            fault_endpoint.index(),
-            priority,
-            CPtr::INIT_CNODE,
-            CapData::NONE,
-            CPtr::INIT_VSPACE,
-            CapData::NONE,
-            0,
-            // There must be a capability, though address 0 says that none is used.
-            CPtr::INIT_VSPACE,
-        );
-        configured.expect("cannot configure a thread");
+        configure(tcb, priority, fault_endpoint);
         Child {
             tcb,
             index,
@@ -191,20 +214,7 @@ impl Child {
 
     /// Starts it with any code, which gets the child's index.
     pub fn run(&self, code: extern "C" fn(usize) -> !, source: CPtr) {
-        SOURCES[self.index].store(source.0, ORDER);
-        PARKED[self.index].store(false, ORDER);
-        THREADS[self.index].store(self.tcb.0, ORDER);
-        let stack = STACKS[self.index].0.get() as usize + STACK;
-        let context = UserContext {
-            rip: code as *const () as Word,
-            // As after a call: 8 bytes below a multiple of 16.
-            rsp: stack as Word - 8,
-            rdi: self.index as Word,
-            rflags: 0x202,
-            ..UserContext::default()
-        };
-        tcb_write_registers(self.tcb, true, 0, UserContext::COUNT, &context)
-            .expect("cannot start a thread");
+        start(self.tcb, self.index, code, source);
     }
 
     /// Whether it has come to the end of its code.

@@ -16,11 +16,15 @@
 //! | [`tap`] | counts and prints results |
 //! | [`world`] | objects, capabilities, memory |
 //! | [`queue`] | a queue and its buffer |
+//! | [`model`] | what the kernel promises, as a state machine (also on the host) |
+//! | [`parameters`] | what `cargo xtask` says about a run |
 //! | [`child`] | helper threads, and the log of what they received |
 #![cfg_attr(not(test), no_std)]
 
 pub mod child;
 pub mod machine;
+pub mod model;
+pub mod parameters;
 pub mod queue;
 pub mod tap;
 pub mod tests;

@@ -21,7 +21,7 @@ pub const SMALL_CAPACITY: usize = 252;
 pub const LARGE_SLOTS: Word = 262_136;
 
 /// First word of the buffer that is an entry; word 0 is the tail.
-const HEADER_WORDS: usize = 8;
+pub(crate) const HEADER_WORDS: usize = 8;
 
 /// A buffer: a frame that is mapped.
 #[derive(Clone, Copy)]
@@ -55,12 +55,22 @@ impl Buffer {
         }
     }
 
-    fn word(&self, index: usize) -> Word {
+    /// Any of its words.
+    pub fn word(&self, index: usize) -> Word {
         assert!(index < HEADER_WORDS + self.slots as usize);
         let words = self.address as *const Word;
         // SAFETY: the frame is mapped at `address` and has room for the header
         // and all slots. The kernel writes it: hence volatile.
         unsafe { words.add(index).read_volatile() }
+    }
+
+    /// Fills the first `words` words with zeros.
+    pub fn clear(&self, words: usize) {
+        assert!(words <= HEADER_WORDS + self.slots as usize);
+        for index in 0..words {
+            // SAFETY: as in `word`; the test's own mapping can be written.
+            unsafe { (self.address as *mut Word).add(index).write_volatile(0) };
+        }
     }
 
     /// Number of entries ever added, as the kernel wrote it.

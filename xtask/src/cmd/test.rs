@@ -8,12 +8,12 @@ use anyhow::{Result, bail};
 
 use crate::paths::Paths;
 use crate::process::say;
-use crate::suites::{ALL, Report, Suite};
+use crate::suites::{ALL, LONG, Report, Suite};
 
 /// Run the tests, on the host and in QEMU.
 #[derive(clap::Args)]
 #[command(
-    after_help = "The last line is `N passed, M failed, K skipped`; the status is 0 if nothing failed.\n\nExamples:\n  cargo xtask test\n  cargo xtask test posix     # the suites whose names contain `posix`\n  cargo xtask test --list"
+    after_help = "The last line is `N passed, M failed, K skipped`; the status is 0 if nothing failed.\n\nExamples:\n  cargo xtask test\n  cargo xtask test posix     # the suites whose names contain `posix`\n  cargo xtask test --list --long\n  cargo xtask test kernel-random   # a long one, by its full name"
 )]
 pub struct Args {
     /// Only the suites whose names contain this
@@ -21,17 +21,23 @@ pub struct Args {
     /// Name the suites and run none
     #[arg(long)]
     list: bool,
+    /// Also the suites that take many minutes
+    #[arg(long)]
+    long: bool,
 }
 
 /// Runs the suites that the filter leaves.
 pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
     let filter = args.filter.as_deref().unwrap_or_default();
-    let chosen: Vec<&Suite> = ALL
+    let mut chosen: Vec<&Suite> = ALL
         .iter()
         .filter(|suite| suite.name.contains(filter))
         .collect();
+    let wanted =
+        |suite: &&Suite| suite.name == filter || (args.long && suite.name.contains(filter));
+    chosen.extend(LONG.iter().filter(wanted));
     if chosen.is_empty() {
-        let names: Vec<&str> = ALL.iter().map(|suite| suite.name).collect();
+        let names: Vec<&str> = ALL.iter().chain(LONG).map(|suite| suite.name).collect();
         bail!(
             "no suite has {filter:?} in its name; there are {}",
             names.join(", ")

@@ -107,6 +107,13 @@ pub const ALL: &[Suite] = &[
     },
 ];
 
+/// Suites that take many minutes: only by `--long`, or by their full name.
+pub const LONG: &[Suite] = &[Suite {
+    name: "kernel-random",
+    about: "the queue kernel: 5 million random steps against the model",
+    run: queue::random,
+}];
+
 /// What a suite found.
 #[derive(Debug, Default)]
 pub struct Report {

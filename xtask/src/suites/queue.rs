@@ -2,14 +2,21 @@
 //! kernel-ext/tests: a root task of its own, on both builds of a kernel.
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use kernel_ext::{Build, Kernel};
 
 use super::{HUNG, Report, guest::boot, tap};
 use crate::paths::Paths;
 use crate::qemu::Machine;
 use crate::{deb, guest, system};
+
+/// Steps of the long random run.
+const LONG: u64 = 5_000_000;
+/// A seed that the usual run does not have.
+const LONG_SEED: u64 = 2;
 
 /// The kernel with the queue.
 pub fn on_queue(paths: &Paths, report: &mut Report) -> Result<()> {
@@ -21,19 +28,88 @@ pub fn on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
     both_builds(paths, Kernel::Stock, report)
 }
 
+/// The random test alone is long: the release kernel, which is the one that is used.
+pub fn random(paths: &Paths, report: &mut Report) -> Result<()> {
+    let task = RootTask::named("queue-tests").random(LONG_SEED, LONG)?;
+    let kernel = system::kernel(paths, Kernel::Queue, Build::Release)?.elf32;
+    report.absorb("long", task.run(paths, &kernel, Duration::from_secs(3600))?);
+    Ok(())
+}
+
 fn both_builds(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
-    deb::install(paths, deb::QEMU)?;
     for build in Build::ALL {
-        let image = guest::build(paths, &["queue-tests"], &[])?.join("queue-tests");
-        let machine = Machine {
-            kernel: system::kernel(paths, kernel, build)?.elf32,
-            image: fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?,
-            memory: system::MEMORY,
+        // A debug kernel explains each refusal on the serial line, which takes its time.
+        let steps = match build {
+            Build::Release => 100_000,
+            Build::Debug => 30_000,
+        };
+        let task = RootTask::named("queue-tests").random(1, steps)?;
+        let kernel = system::kernel(paths, kernel, build)?.elf32;
+        report.absorb(&build.to_string(), task.run(paths, &kernel, HUNG)?);
+    }
+    Ok(())
+}
+
+/// A number that the user gives in the environment.
+fn chosen(name: &str) -> Result<Option<u64>> {
+    match std::env::var(name) {
+        Err(_) => Ok(None),
+        Ok(text) => {
+            let number = text.parse();
+            number
+                .map(Some)
+                .with_context(|| format!("{name}={text:?} is not a number"))
+        }
+    }
+}
+
+/// A root task of kernel-ext/tests.
+pub struct RootTask {
+    name: &'static str,
+    /// Count guest instructions.
+    icount: bool,
+    /// Seed and steps of the random test, if not its own.
+    random: Option<(u64, u64)>,
+}
+
+impl RootTask {
+    /// One as it is.
+    pub const fn named(name: &'static str) -> Self {
+        Self {
+            name,
             icount: false,
+            random: None,
+        }
+    }
+
+    /// With this seed and so many steps, unless the user says otherwise.
+    fn random(self, seed: u64, steps: u64) -> Result<Self> {
+        let seed = chosen("NQ_SEED")?.unwrap_or(seed);
+        let steps = chosen("NQ_STEPS")?.unwrap_or(steps);
+        Ok(Self {
+            random: Some((seed, steps)),
+            ..self
+        })
+    }
+
+    /// Boots it on a kernel; what it says in TAP.
+    pub fn run(&self, paths: &Paths, kernel: &Path, limit: Duration) -> Result<Report> {
+        deb::install(paths, deb::QEMU)?;
+        let image = guest::build(paths, &["queue-tests"], &[])?.join(self.name);
+        let mut image =
+            fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?;
+        if let Some((seed, steps)) = self.random {
+            set_parameters(&mut image, seed, steps)?;
+        }
+        let machine = Machine {
+            kernel: kernel.to_path_buf(),
+            image,
+            memory: system::MEMORY,
+            icount: self.icount,
             network: false,
             forwards: Vec::new(),
         };
-        let outcome = boot(paths, &machine, HUNG)?;
+        let outcome = boot(paths, &machine, limit)?;
         let mut found = tap::parse(&String::from_utf8_lossy(&outcome.console));
         // isa-debug-exit makes 2n+1 of the n that the root task ends with.
         if outcome.code != Some(1) && found.failed.is_empty() {
@@ -42,7 +118,39 @@ fn both_builds(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()>
                 format!("the root task ended with {:?}", outcome.code),
             ));
         }
-        report.absorb(&build.to_string(), found);
+        Ok(found)
     }
+}
+
+/// The mark before seed and steps in the image: src/parameters.rs there.
+const MARK: &[u8; 16] = b"NQ PARAMETERS 1\n";
+
+fn set_parameters(image: &mut [u8], seed: u64, steps: u64) -> Result<()> {
+    let found: Vec<usize> = (0..image.len().saturating_sub(MARK.len() + 16))
+        .filter(|at| image[*at..].starts_with(MARK))
+        .collect();
+    ensure!(found.len() == 1, "the image has {} marks", found.len());
+    let at = found[0] + MARK.len();
+    image[at..at + 8].copy_from_slice(&seed.to_le_bytes());
+    image[at + 8..at + 16].copy_from_slice(&steps.to_le_bytes());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_go_behind_their_mark() {
+        let mut image = b"x".to_vec();
+        image.extend(MARK);
+        image.extend([9; 32]);
+        set_parameters(&mut image, 3, 1 << 40).unwrap();
+        assert_eq!(image[17..25], 3u64.to_le_bytes());
+        assert_eq!(image[25..33], (1u64 << 40).to_le_bytes());
+        assert_eq!(image[33], 9);
+        image.extend(MARK);
+        image.extend([9; 32]);
+        assert!(set_parameters(&mut image, 3, 4).is_err());
+    }
 }

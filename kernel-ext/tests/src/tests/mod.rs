@@ -20,7 +20,9 @@ mod matrix;
 mod messages;
 mod minting;
 mod notification;
+mod random;
 mod refusals;
+mod rig;
 mod stock;
 #[cfg(test)]
 mod table;
@@ -69,6 +71,9 @@ const fn test(
         run,
     }
 }
+
+/// Every promise but the last: unattached notifications, too, are in the model.
+const ALL: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13];
 
 #[rustfmt::skip]
 const TESTS: &[Test] = &[
@@ -129,6 +134,8 @@ const TESTS: &[Test] = &[
     test(1205, "retype again", On::Queue, &[12], deletion::reuse),
     test(1206, "delete a CNode", On::Queue, &[12], deletion::cnode),
     test(1207, "revoke, interrupted", On::Queue, &[12, 7], interrupts::revoke_interrupted),
+
+    test(1401, "random sequences against a model", On::Queue, ALL, random::sequences),
 ];
 
 /// Runs all tests.
