@@ -19,6 +19,8 @@ enum Mark {
     Tool(&'static str),
     /// A file.
     File(&'static str),
+    /// A module that the Python on the search path has.
+    Module(&'static str),
 }
 
 /// A Debian package and how to see that it is there.
@@ -54,6 +56,15 @@ pub const KERNEL: &[Package] = &[
     tool("gcc", "gcc"),
     tool("binutils", "objcopy"),
     tool("python3", "python3"),
+];
+
+/// To install Python packages in an environment of their own.
+pub const PYTHON: &[Package] = &[
+    tool("python3", "python3"),
+    Package {
+        name: "python3-venv",
+        mark: Mark::Module("ensurepip"),
+    },
 ];
 
 /// To boot.
@@ -134,6 +145,10 @@ fn present(mark: Mark) -> bool {
     match mark {
         Mark::Tool(name) => on_path(name).is_some(),
         Mark::File(path) => Path::new(path).is_file(),
+        Mark::Module(name) => Command::new("python3")
+            .args(["-c", &format!("import {name}")])
+            .output()
+            .is_ok_and(|out| out.status.success()),
     }
 }
 
@@ -155,5 +170,6 @@ mod tests {
         assert!(!present(Mark::Tool("no-such-tool-anywhere")));
         assert!(present(Mark::File("/etc/passwd")));
         assert!(!present(Mark::File("/etc")), "a folder is not a file");
+        assert!(!present(Mark::Module("no_such_module_anywhere")));
     }
 }

@@ -22,6 +22,7 @@ mod image;
 mod paths;
 mod process;
 mod program;
+mod python;
 mod qemu;
 mod source;
 mod suites;

@@ -16,6 +16,7 @@ mod host;
 mod http;
 mod lint;
 mod posix;
+mod proof;
 mod queue;
 mod tap;
 mod tidy;
@@ -49,6 +50,11 @@ pub const ALL: &[Suite] = &[
         name: "host",
         about: "cargo test: what runs on the host",
         run: host::run,
+    },
+    Suite {
+        name: "proof",
+        about: "the queue's arithmetic proved, its protocol in every interleaving, and mutants",
+        run: proof::run,
     },
     Suite {
         name: "cc",
