@@ -5,7 +5,8 @@
 //! are (`paths`), running tools (`process`), hashes (`digest`), Debian's packages and
 //! sources (`deb`, `source`), the C library (`sysroot`), the guest's crates (`guest`),
 //! the compiler for C programs (`toolchain`), what PROGRAM means (`program`, `elf`), the
-//! boot image (`archive`, `image`), the machine (`forward`, `qemu`), all of it (`system`).
+//! boot image (`archive`, `image`), the machine (`forward`, `qemu`), all of it (`system`);
+//! tables and plots of what was compared (`comparison`, `plot`).
 
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 mod archive;
 mod cmd;
+mod comparison;
 mod deb;
 mod digest;
 mod elf;
@@ -20,6 +22,7 @@ mod forward;
 mod guest;
 mod image;
 mod paths;
+mod plot;
 mod process;
 mod program;
 mod python;
@@ -45,6 +48,7 @@ enum Cmd {
     Test(cmd::test::Args),
     Kernel(cmd::kernel::Args),
     Figures(cmd::figures::Args),
+    Compare(cmd::compare::Args),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Cmd::Test(args) => cmd::test::run(&paths, args),
         Cmd::Kernel(args) => cmd::kernel::run(&paths, args),
         Cmd::Figures(args) => cmd::figures::run(&paths, args),
+        Cmd::Compare(args) => cmd::compare::run(&paths, args),
     });
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -2,6 +2,7 @@
 //! One module per subcommand.
 
 pub mod cc;
+pub mod compare;
 pub mod figures;
 pub mod kernel;
 pub mod run;

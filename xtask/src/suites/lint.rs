@@ -18,6 +18,7 @@ const GUEST: &[&str] = &[
     "net-server",
     "musl-shim",
     "queue-tests",
+    "compare",
 ];
 
 /// Runs the checks.

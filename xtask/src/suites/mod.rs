@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::paths::Paths;
 
 mod cc;
+mod compare;
 mod demo;
 mod driver;
 mod frames;
@@ -75,6 +76,11 @@ pub const ALL: &[Suite] = &[
         name: "kernel-stock",
         about: "the same root task on the unmodified kernel",
         run: queue::on_stock,
+    },
+    Suite {
+        name: "compare",
+        about: "every way to wait for many sources delivers each event once, both kernels",
+        run: compare::run,
     },
     Suite {
         name: "driver",
