@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The event core: epoll, poll and select over one trait.
+//! The event core: epoll, poll and select as plain data behind one lock.
 //!
-//! It does no I/O, makes no system call and reads no clock: the kernel is the trait [`backend::Kernel`], time is an argument.
-//! `epoll_wait` of a process is this loop, in which only the last step can enter the kernel to sleep:
+//! It does no I/O, makes no system call and reads no clock: the kernel is the trait [`backend::Kernel`], time and the threads are the platform's. A [`Core`] is
+//! one process's; it is `Send`, and the platform keeps it behind the core lock ([`vfs_hooks::lock`]). `epoll_wait` is this loop, with that lock held:
 //!
 //! ```text
 //! loop {
-//!     run the process's timers            (they notify their watchers)
-//!     n = epoll.take(events)              ready list; else what the backend collected, each looked at again
-//!     if n > 0 or the deadline passed     return
-//!     epoll.wait(deadline)                blocks in the backend, by the thread itself
+//!     run the process's timers                      (they publish)
+//!     n = core.take(epoll, most, report)            ready list; what the backend heard of goes there first
+//!     if n > 0 or the deadline passed               return n
+//!     if let Some(where) = core.block(epoll, me) {  a waiter from here on
+//!         release the lock; block there; take the lock
+//!         core.unblock(epoll, me, where, what woke)
+//!     }
 //! }
+//! whenever the lock is released: kick each thread that core.next_wake() names
 //! ```
 //!
-//! Modules, from below: [`errno`], [`deadline`]; [`watch`] (one registration), [`poller`] (interest list and ready list);
-//! [`backend`] (how news arrives and a thread blocks); [`frontend`] (the calls as Linux defines them).
-//!
-//! One process's sources, watches and pollers belong to one thread so far: they are `Rc` and `Cell`.
+//! Modules, from below: [`errno`], [`deadline`], [`slab`]; [`watch`] (one registration); [`event_core`] (sources publish), [`instance`] (interest list, ready
+//! list, waiters), [`remote`] (sources of other processes); [`backend`] (how news of those arrives); [`frontend`] (the calls as Linux defines them).
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -28,8 +30,11 @@ extern crate std;
 pub mod backend;
 pub mod deadline;
 pub mod errno;
+pub mod event_core;
 pub mod frontend;
-pub mod poller;
+pub mod instance;
+pub mod remote;
+pub mod slab;
 pub mod watch;
 
 #[cfg(test)]
@@ -39,4 +44,6 @@ mod model;
 
 pub use deadline::Deadline;
 pub use errno::Errno;
+pub use event_core::Core;
+pub use instance::InstanceId;
 pub use vfs_hooks::Events;

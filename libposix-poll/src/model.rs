@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A model of both kernels for tests: notification queues as kernel-ext promises them (3, 4, 6 to 9), or one notification with badge bits.
-//!
-//! It is one thread: a wait that finds nothing runs the script, which plays the other processes,
-//! step by step until one of them wakes the waiter; when the script ends, the deadline has passed.
+//! Any number of handles share it.
 
-use crate::backend::{AttachError, BufferSize, Collected, Kernel, QueueId, QueueWoken};
-use crate::deadline::Deadline;
+use crate::backend::{AttachError, Block, BufferSize, Collected, Kernel, QueueId, Woke};
 use crate::errno::Errno;
-use core::cell::{Cell, RefCell};
-use std::boxed::Box;
-use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::vec::Vec;
 use vfs_hooks::process::notice::WATCH_BITS;
 
@@ -58,112 +53,148 @@ impl Queue {
     }
 }
 
-type Step = Box<dyn FnOnce(&Model)>;
-
-/// See the module.
-pub struct Model {
-    queue_kernel: bool,
-    notifications: RefCell<Vec<Notification>>,
-    queues: RefCell<Vec<Option<Queue>>>,
-    own: Cell<u64>,
-    kicked: Cell<bool>,
-    /// The queue that the thread waits on, and the cookie it was handed.
-    waiter: Cell<Option<usize>>,
-    handed: Cell<Option<u64>>,
-    script: RefCell<VecDeque<Step>>,
-    /// Kernel entries so far: what "no system call" is checked with.
-    pub calls: Cell<u64>,
+#[derive(Default)]
+struct State {
+    notifications: Vec<Notification>,
+    queues: Vec<Option<Queue>>,
+    /// Badge bits of the process's notification.
+    bits: u64,
+    /// Threads that block on a queue, in order, and the cookie that each was handed.
+    waiters: Vec<(usize, usize, Option<u64>)>,
+    calls: u64,
+    /// The frame was taken away: entries are only counted.
+    overrun: bool,
 }
 
-impl Model {
-    /// With or without queues.
-    pub fn new(queue_kernel: bool) -> Self {
-        Model {
-            queue_kernel,
-            notifications: RefCell::default(),
-            queues: RefCell::default(),
-            own: Cell::new(0),
-            kicked: Cell::new(false),
-            waiter: Cell::new(None),
-            handed: Cell::new(None),
-            script: RefCell::default(),
-            calls: Cell::new(0),
-        }
+impl State {
+    fn queue(&mut self, queue: QueueId) -> &mut Queue {
+        self.queues[queue.0 as usize]
+            .as_mut()
+            .expect("a queue that exists")
     }
 
-    /// What another process does while this one waits.
-    pub fn then(&self, step: impl FnOnce(&Model) + 'static) {
-        self.script.borrow_mut().push_back(Box::new(step));
-    }
-
-    /// A source signals a watch slot.
-    pub fn signal(&self, slot: u32) {
-        if !self.queue_kernel {
-            self.own.set(self.own.get() | 1 << (slot % WATCH_BITS));
-            return;
-        }
-        let mut notifications = self.notifications.borrow_mut();
-        let notification = &mut notifications[slot as usize];
+    fn signal(&mut self, slot: u32) {
+        let notification = &mut self.notifications[slot as usize];
         notification.active = true;
         let Some((queue, cookie)) = notification.attached else {
             return;
         };
-        let mut queues = self.queues.borrow_mut();
-        let object = queues[queue].as_mut().expect("queue of an attachment");
+        let object = self.queues[queue].as_mut().expect("queue of an attachment");
         if notification.position > object.head {
             return;
         }
-        if self.waiter.get() == Some(queue) && self.handed.get().is_none() {
-            self.handed.set(Some(cookie));
+        let waiter = self
+            .waiters
+            .iter_mut()
+            .find(|(_, on, handed)| *on == queue && handed.is_none());
+        match waiter {
+            Some((_, _, handed)) => *handed = Some(cookie),
+            None => notification.position = object.push(cookie),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Model {
+    queues: bool,
+    state: Arc<Mutex<State>>,
+}
+
+impl Model {
+    /// With or without queues.
+    pub fn new(queues: bool) -> Self {
+        Model {
+            queues,
+            state: Arc::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics in the model")
+    }
+
+    fn call(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.calls += 1;
+        state
+    }
+
+    /// A source signals a watch slot.
+    pub fn signal(&self, slot: u32) {
+        let mut state = self.state();
+        if self.queues {
+            state.signal(slot);
         } else {
-            notification.position = object.push(cookie);
+            state.bits |= 1 << (slot % WATCH_BITS);
         }
     }
 
-    /// Somebody kicks the thread.
-    pub fn kick(&self) {
-        self.kicked.set(true);
+    /// Kernel entries so far: what "no system call" is checked with.
+    pub fn calls(&self) -> u64 {
+        self.state().calls
     }
 
-    fn call(&self) {
-        self.calls.set(self.calls.get() + 1);
+    /// From now on, or no more, the queues have lost their frames.
+    pub fn set_overrun(&self, overrun: bool) {
+        self.state().overrun = overrun;
     }
 
-    fn with<T>(&self, queue: QueueId, act: impl FnOnce(&mut Queue) -> T) -> T {
-        act(self.queues.borrow_mut()[queue.0 as usize]
-            .as_mut()
-            .expect("a queue that exists"))
-    }
-
-    /// Runs the script until `woken` says so; `false` when it is over.
-    fn run_until(&self, woken: impl Fn() -> bool) -> bool {
-        while !woken() {
-            let Some(step) = self.script.borrow_mut().pop_front() else {
-                return false;
-            };
-            step(self);
+    /// The thread begins to wait there.
+    pub fn enter(&self, thread: usize, block: Block) {
+        if let Block::Queue(queue) = block {
+            self.call().waiters.push((thread, queue.0 as usize, None));
         }
-        true
+    }
+
+    /// What ends the thread's wait now, if anything does.
+    pub fn woke(&self, thread: usize, block: Block) -> Option<Woke> {
+        let mut state = self.state();
+        match block {
+            Block::Own => None,
+            Block::Process => {
+                let bits = core::mem::take(&mut state.bits);
+                (bits != 0).then_some(Woke { cookie: None, bits })
+            }
+            Block::Queue(queue) => {
+                let handed = state.waiters.iter().find(|w| w.0 == thread);
+                if let Some(&(_, _, Some(cookie))) = handed {
+                    return Some(Woke {
+                        cookie: Some(cookie),
+                        bits: 0,
+                    });
+                }
+                let queue = state.queue(queue);
+                (queue.tail != queue.head).then(Woke::default)
+            }
+        }
+    }
+
+    /// The thread's wait is over.
+    pub fn leave(&self, thread: usize) {
+        self.state().waiters.retain(|w| w.0 != thread);
     }
 }
 
 impl Kernel for Model {
-    fn grow_watches(&self) -> Result<u32, Errno> {
-        self.call();
-        let mut notifications = self.notifications.borrow_mut();
-        let total = notifications.len() + 256;
+    fn has_queues(&self) -> bool {
+        self.queues
+    }
+
+    fn grow_watches(&mut self) -> Result<u32, Errno> {
+        let mut state = self.call();
+        let total = state.notifications.len() + 256;
         if total > 1 << 14 {
             return Err(Errno::NOMEM);
         }
-        notifications.resize(total, Notification::default());
+        state.notifications.resize(total, Notification::default());
         Ok(total as u32)
     }
 
-    fn queue_create(&self) -> Result<QueueId, Errno> {
-        self.call();
-        assert!(self.queue_kernel);
-        let mut queues = self.queues.borrow_mut();
-        queues.push(Some(Queue {
+    fn queue_create(&mut self) -> Result<QueueId, Errno> {
+        assert!(self.queues);
+        let mut state = self.call();
+        state.queues.push(Some(Queue {
             head: 0,
             tail: 0,
             attached: 0,
@@ -172,118 +203,77 @@ impl Kernel for Model {
             small: std::vec![0; BufferSize::Small.slots() as usize],
             large: std::vec![0; BufferSize::Large.slots() as usize],
         }));
-        Ok(QueueId(queues.len() as u32 - 1))
+        Ok(QueueId(state.queues.len() as u32 - 1))
     }
 
-    fn queue_destroy(&self, queue: QueueId) {
-        self.call();
-        self.queues.borrow_mut()[queue.0 as usize] = None;
-        for notification in self.notifications.borrow_mut().iter_mut() {
+    fn queue_destroy(&mut self, queue: QueueId) {
+        let mut state = self.call();
+        state.queues[queue.0 as usize] = None;
+        for notification in &mut state.notifications {
             if matches!(notification.attached, Some((q, _)) if q == queue.0 as usize) {
                 notification.attached = None;
             }
         }
     }
 
-    fn kick(&self, _thread: usize) {
-        self.kicked.set(true);
+    fn queue_enlarge(&mut self, queue: QueueId) -> Result<Collected, Errno> {
+        let mut state = self.call();
+        let queue = state.queue(queue);
+        let run = queue.collect();
+        queue.size = BufferSize::Large;
+        Ok(run)
     }
 
-    fn queue_enlarge(&self, queue: QueueId) -> Result<Collected, Errno> {
-        self.call();
-        Ok(self.with(queue, |q| {
-            let run = q.collect();
-            q.size = BufferSize::Large;
-            run
-        }))
-    }
-
-    fn attach(&self, queue: QueueId, slot: u32, cookie: u64) -> Result<(), AttachError> {
-        self.call();
-        let active = {
-            let mut notifications = self.notifications.borrow_mut();
-            let notification = &mut notifications[slot as usize];
-            if notification.attached.is_some() {
-                return Err(AttachError::Refused);
-            }
-            if self.with(queue, |q| q.full()) {
-                return Err(AttachError::Full);
-            }
-            self.with(queue, |q| q.attached += 1);
-            notification.attached = Some((queue.0 as usize, cookie));
-            notification.position = 0;
-            notification.active
-        };
-        if active {
-            self.signal(slot);
+    fn attach(&mut self, queue: QueueId, slot: u32, cookie: u64) -> Result<(), AttachError> {
+        let mut state = self.call();
+        if state.notifications[slot as usize].attached.is_some() {
+            return Err(AttachError::Refused);
+        }
+        if state.queue(queue).full() {
+            return Err(AttachError::Full);
+        }
+        state.queue(queue).attached += 1;
+        let notification = &mut state.notifications[slot as usize];
+        notification.attached = Some((queue.0 as usize, cookie));
+        notification.position = 0;
+        if notification.active {
+            state.signal(slot);
         }
         Ok(())
     }
 
-    fn detach(&self, queue: QueueId, slot: u32) {
-        self.call();
-        let mut notifications = self.notifications.borrow_mut();
-        let notification = &mut notifications[slot as usize];
-        assert_eq!(
-            notification.attached.take().map(|a| a.0),
-            Some(queue.0 as usize)
-        );
-        self.with(queue, |q| {
-            q.attached -= 1;
-            q.stale += u64::from(notification.position > q.head);
-        });
+    fn detach(&mut self, queue: QueueId, slot: u32) {
+        let mut state = self.call();
+        let notification = &mut state.notifications[slot as usize];
+        let (attached, position) = (notification.attached.take(), notification.position);
+        assert_eq!(attached.map(|a| a.0), Some(queue.0 as usize));
+        let queue = state.queue(queue);
+        queue.attached -= 1;
+        queue.stale += u64::from(position > queue.head);
     }
 
     fn tail(&self, queue: QueueId, _size: BufferSize) -> u64 {
-        self.with(queue, |q| q.tail)
+        self.state().queue(queue).tail
     }
 
     fn entry(&self, queue: QueueId, size: BufferSize, number: u64) -> u64 {
-        self.with(queue, |q| {
-            let buffer = match size {
-                BufferSize::Small => &q.small,
-                BufferSize::Large => &q.large,
-            };
-            buffer[(number % size.slots()) as usize]
-        })
+        let mut state = self.state();
+        let queue = state.queue(queue);
+        let buffer = match size {
+            BufferSize::Small => &queue.small,
+            BufferSize::Large => &queue.large,
+        };
+        buffer[(number % size.slots()) as usize]
     }
 
-    fn collect(&self, queue: QueueId) -> Collected {
-        self.call();
-        self.with(queue, Queue::collect)
+    fn collect(&mut self, queue: QueueId) -> Collected {
+        let mut state = self.call();
+        let overrun = state.overrun;
+        let run = state.queue(queue).collect();
+        Collected { overrun, ..run }
     }
 
-    fn wait_queue(&self, queue: QueueId, deadline: Deadline) -> QueueWoken {
-        self.call();
-        if self.kicked.replace(false) {
-            return QueueWoken::Bound;
-        }
-        if self.with(queue, |q| q.tail != q.head) {
-            return QueueWoken::Entries;
-        }
-        self.waiter.set(Some(queue.0 as usize));
-        let woken = self.run_until(|| self.handed.get().is_some() || self.kicked.get());
-        self.waiter.set(None);
-        assert!(woken || deadline != Deadline::NEVER, "waits forever");
-        match self.handed.take() {
-            Some(cookie) => QueueWoken::HandOff(cookie),
-            None => {
-                self.kicked.set(false);
-                QueueWoken::Bound
-            }
-        }
-    }
-
-    fn wait_own(&self, deadline: Deadline) -> u64 {
-        self.call();
-        let woken = self.run_until(|| self.own.get() != 0 || self.kicked.get());
-        assert!(woken || deadline != Deadline::NEVER, "waits forever");
-        self.kicked.set(false);
-        self.own.take()
-    }
-
-    fn poll_own(&self) -> u64 {
-        self.call();
-        self.own.take()
+    fn poll_bits(&mut self) -> u64 {
+        core::mem::take(&mut self.call().bits)
     }
 }

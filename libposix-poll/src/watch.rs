@@ -1,36 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! One registration of a source with a poller.
+//! One registration of a source with an instance, and the lists that watches are in.
 
-use alloc::rc::Rc;
-use alloc::vec::Vec;
+use crate::slab::{NONE, Slab};
 use vfs_hooks::Events;
-use vfs_hooks::source::{Edges, Source};
-
-slotmap::new_key_type! {
-    /// Names a watch; its 64 bits are the cookie that the kernel carries. The generation in it makes a late cookie of a
-    /// watch that is gone name nothing (trap 6).
-    pub struct WatchKey;
-}
-
-impl WatchKey {
-    /// As the kernel and inboxes carry it.
-    pub fn cookie(self) -> u64 {
-        slotmap::Key::data(&self).as_ffi()
-    }
-
-    /// The other way round. Any number is allowed; most name nothing.
-    pub fn from_cookie(cookie: u64) -> Self {
-        slotmap::KeyData::from_ffi(cookie).into()
-    }
-}
+use vfs_hooks::source::Edges;
 
 /// When a watch reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mode {
-    /// At each edge (EPOLLET) rather than while the level holds.
+    /// At each event (EPOLLET) rather than while the level holds.
     pub edge: bool,
     /// Once, until modified (EPOLLONESHOT).
     pub one_shot: bool,
+    /// Of several such watches of one source, those of instances that nobody waits in are passed over (EPOLLEXCLUSIVE).
+    pub exclusive: bool,
 }
 
 /// What is asked for.
@@ -53,40 +36,151 @@ pub struct Report {
     pub data: u64,
 }
 
-/// A registration.
-pub(crate) struct Watch {
-    pub source: Rc<dyn Source>,
-    pub subscription: usize,
-    pub interest: Interest,
-    /// Edges at the last look. One behind the source's in both directions: report whatever the level is (ADD, MOD).
-    pub seen: Edges,
-    /// One-shot and reported: says nothing until modified.
-    pub disarmed: bool,
-    /// In the ready list. Cleared before the source is looked at again (trap 5).
-    pub queued: bool,
-    /// Subscriptions made for those who watch this poller: (their number, subscription).
-    pub forwards: Vec<(usize, usize)>,
+/// What a watch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An entry of an interest list.
+    Report,
+    /// Of a thread's kept set: wakes, and is never reported.
+    Wake,
+    /// Of a shared source below a nested instance: a signal means that the nested instances must be looked at.
+    Forward,
 }
 
-impl Watch {
-    /// Makes the next look report whatever holds.
-    pub fn forget_edges(&mut self) {
-        let edges = self.source.readiness().edges;
-        self.seen = Edges {
-            input: edges.input.wrapping_sub(1),
-            output: edges.output.wrapping_sub(1),
-        };
+/// A watch's place at a shared source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// The watch slot that the source signals.
+    pub slot: u32,
+    /// The subscription cell.
+    pub cell: u8,
+    /// Edges that the watch has been told of.
+    pub seen: Edges,
+}
+
+/// A registration. Everything in it is guarded by the core lock, as the whole core is.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub source: u32,
+    pub instance: u32,
+    /// The number it was named by; -1 if that does not matter.
+    pub fd: i32,
+    /// Empty once a one-shot watch has reported.
+    pub interest: Events,
+    pub data: u64,
+    pub mode: Mode,
+    pub purpose: Purpose,
+    /// In the ready list.
+    pub queued: bool,
+    pub place: Option<Place>,
+    pub ready: Links,
+    pub at_source: Links,
+}
+
+/// Neighbours in a list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Links {
+    pub previous: u32,
+    pub next: u32,
+}
+
+impl Links {
+    /// In no list.
+    pub const NONE: Links = Links {
+        previous: NONE,
+        next: NONE,
+    };
+}
+
+/// Which of a watch's links a list goes by.
+pub(crate) type Linked = fn(&mut Watch) -> &mut Links;
+
+/// A list of watches, linked through them: nothing is allocated, and any can leave at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List {
+    pub head: u32,
+    pub tail: u32,
+}
+
+impl List {
+    pub const EMPTY: List = List {
+        head: NONE,
+        tail: NONE,
+    };
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.head == NONE
     }
 
-    /// What there is to report now. `arm` first; then nothing can happen unnoticed after this look.
-    pub fn look(&self) -> (Events, Edges) {
-        let readiness = self.source.readiness();
-        let mut events = readiness.events & self.interest.events;
-        if self.disarmed
-            || (self.interest.mode.edge && !readiness.edges.moved(self.seen, self.interest.events))
-        {
-            events = Events::empty();
-        }
-        (events, readiness.edges)
+    #[inline]
+    pub fn first(&self) -> Option<u32> {
+        (self.head != NONE).then_some(self.head)
     }
+
+    #[inline(always)]
+    pub fn push_back(&mut self, watches: &mut Slab<Watch>, at: u32, links: Linked) {
+        *links(&mut watches[at]) = Links {
+            previous: self.tail,
+            next: NONE,
+        };
+        match self.tail {
+            NONE => self.head = at,
+            tail => links(&mut watches[tail]).next = at,
+        }
+        self.tail = at;
+    }
+
+    #[inline(always)]
+    pub fn push_front(&mut self, watches: &mut Slab<Watch>, at: u32, links: Linked) {
+        *links(&mut watches[at]) = Links {
+            previous: NONE,
+            next: self.head,
+        };
+        match self.head {
+            NONE => self.tail = at,
+            head => links(&mut watches[head]).previous = at,
+        }
+        self.head = at;
+    }
+
+    #[inline(always)]
+    pub fn remove(&mut self, watches: &mut Slab<Watch>, at: u32, links: Linked) {
+        let Links { previous, next } = *links(&mut watches[at]);
+        match previous {
+            NONE => self.head = next,
+            previous => links(&mut watches[previous]).next = next,
+        }
+        match next {
+            NONE => self.tail = previous,
+            next => links(&mut watches[next]).previous = previous,
+        }
+    }
+
+    /// Moves everything up to `last` behind the rest.
+    #[inline(always)]
+    pub fn rotate_past(&mut self, watches: &mut Slab<Watch>, last: u32, links: Linked) {
+        let first = links(&mut watches[last]).next;
+        if first == NONE {
+            return;
+        }
+        let (head, tail) = (self.head, self.tail);
+        links(&mut watches[last]).next = NONE;
+        links(&mut watches[first]).previous = NONE;
+        links(&mut watches[tail]).next = head;
+        links(&mut watches[head]).previous = tail;
+        (self.head, self.tail) = (first, last);
+    }
+}
+
+/// By the ready list of the instance.
+#[inline(always)]
+pub(crate) fn by_ready(watch: &mut Watch) -> &mut Links {
+    &mut watch.ready
+}
+
+/// By the source's list of its watches.
+#[inline(always)]
+pub(crate) fn by_source(watch: &mut Watch) -> &mut Links {
+    &mut watch.at_source
 }

@@ -1,62 +1,41 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The process's part of the event core: what lies beneath it, its epoll instances, and the watches that the thread
-//! keeps for poll, select and blocking calls.
+//! The process's event core, and the watches that each thread keeps for poll, select and blocking calls.
 
-use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 
-use libposix_poll::frontend::FileId;
-use libposix_poll::frontend::epoll::Epoll;
-use libposix_poll::frontend::poll::PollSet;
+use libposix_poll::{Core, InstanceId};
 
 use crate::platform::threads;
-use crate::platform::transport::Transport;
-use crate::shared::Shared;
+use crate::platform::transport::System;
+use crate::shared::{Guard, Shared};
 
-struct State {
-    transport: Transport,
-    epolls: Vec<Weak<Epoll>>,
-    /// By thread.
-    kept: Vec<Option<Rc<PollSet>>>,
+static CORE: Shared<Core<System>> = Shared::new(Core::new(System));
+
+/// By thread: the set of what it polls.
+static KEPT: Shared<Vec<Option<InstanceId>>> = Shared::new(Vec::new());
+
+/// The event core. Nothing that can come back here, as the end of a file does, may happen while it is borrowed.
+#[inline]
+pub fn core() -> Guard<'static, Core<System>> {
+    CORE.lock()
 }
 
-static STATE: Shared<Option<State>> = Shared::new(None);
-
-fn with<R>(work: impl FnOnce(&mut State) -> R) -> R {
-    work(STATE.lock().as_mut().expect("start() ran"))
+/// Kicks the threads that are to wake: whenever the core lock is about to be released.
+#[inline]
+pub fn send_wakes() {
+    while let Some(thread) = core().next_wake() {
+        threads::kick(thread);
+    }
 }
 
-/// Sets up what lies beneath.
-pub fn start() {
-    let transport = Transport::new();
-    *STATE.lock() = Some(State {
-        transport,
-        epolls: Vec::new(),
-        kept: Vec::new(),
-    });
-}
-
-/// A new epoll instance.
-pub fn new_epoll() -> Rc<Epoll> {
-    with(|state| {
-        let epoll = Rc::new(Epoll::new(state.transport.backend()));
-        state.epolls.retain(|other| other.strong_count() > 0);
-        state.epolls.push(Rc::downgrade(&epoll));
-        epoll
-    })
-}
-
-/// The watches that the calling thread keeps.
-pub fn kept() -> Rc<PollSet> {
-    with(|state| {
-        let thread = threads::current();
-        if state.kept.len() <= thread {
-            state.kept.resize(thread + 1, None);
-        }
-        let set = &mut state.kept[thread];
-        set.get_or_insert_with(|| Rc::new(PollSet::new(state.transport.backend())))
-            .clone()
-    })
+/// The set of watches that the calling thread keeps.
+pub fn kept() -> InstanceId {
+    let mut kept = KEPT.lock();
+    let thread = threads::current();
+    if kept.len() <= thread {
+        kept.resize(thread + 1, None);
+    }
+    *kept[thread].get_or_insert_with(|| core().poll_set())
 }
 
 /// The thread has ended: what it kept goes.
@@ -65,24 +44,8 @@ pub fn kept() -> Rc<PollSet> {
     reason = "for the end of a thread that is not the process's"
 )]
 pub fn thread_ended(thread: usize) {
-    // Dropped when nothing is borrowed.
-    drop(with(|state| {
-        state.kept.get_mut(thread).and_then(Option::take)
-    }));
-}
-
-/// An open file was closed for good: nobody watches it any longer.
-pub fn forget(file: FileId) {
-    let (mut epolls, kept) = with(|state| (core::mem::take(&mut state.epolls), state.kept.clone()));
-    for set in kept.iter().flatten() {
-        set.forget(file);
+    let set = KEPT.lock().get_mut(thread).and_then(Option::take);
+    if let Some(set) = set {
+        core().delete(set);
     }
-    // Outside of the borrow: what is dropped with a watch may close files in turn.
-    for epoll in epolls.iter().filter_map(Weak::upgrade) {
-        epoll.forget(file);
-    }
-    with(|state| {
-        epolls.append(&mut state.epolls);
-        state.epolls = epolls;
-    });
 }

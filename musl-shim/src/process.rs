@@ -4,7 +4,7 @@
 use crate::abi::Rlimit;
 pub use crate::platform::process::pid;
 use crate::shared::Shared;
-use crate::{clock, files, memory, platform, poller, random};
+use crate::{clock, files, memory, platform, random};
 
 /// Real, effective and saved user and group id: not root, so that daemons do not try to become somebody else.
 pub const UID: usize = 1000;
@@ -49,7 +49,6 @@ pub fn start() {
     crate::heap::start();
     memory::start();
     random::start();
-    poller::start();
     files::start();
 }
 

@@ -12,6 +12,7 @@ use core::ops::{Deref, DerefMut};
 use vfs_hooks::lock::CoreLock;
 
 use crate::platform::threads::SystemThreads;
+use crate::poller::send_wakes;
 
 static LOCK: CoreLock = CoreLock::new();
 
@@ -20,6 +21,7 @@ static LOCK: CoreLock = CoreLock::new();
 pub fn locked<R>(work: impl FnOnce() -> R) -> R {
     LOCK.lock(&SystemThreads);
     let result = work();
+    send_wakes();
     LOCK.unlock(&SystemThreads);
     result
 }
@@ -28,6 +30,7 @@ pub fn locked<R>(work: impl FnOnce() -> R) -> R {
 #[inline]
 pub fn unlocked<R>(work: impl FnOnce() -> R) -> R {
     debug_assert!(LOCK.is_held(), "the core lock is not held");
+    send_wakes();
     LOCK.unlock(&SystemThreads);
     let result = work();
     LOCK.lock(&SystemThreads);

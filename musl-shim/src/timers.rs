@@ -3,16 +3,18 @@
 
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
+use core::cell::RefCell;
 
 use libposix_poll::Deadline;
 use vfs_hooks::timerfd::TimerFd;
 use vfs_hooks::timers::Timers;
 
+use crate::poller::core;
 use crate::shared::Shared;
 
 struct State {
     order: Timers,
-    timers: BTreeMap<u64, Weak<TimerFd>>,
+    timers: BTreeMap<u64, Weak<RefCell<TimerFd>>>,
     next_id: u64,
 }
 
@@ -23,7 +25,7 @@ static STATE: Shared<State> = Shared::new(State {
 });
 
 /// Takes a timer in; the number names it from now on.
-pub fn add(timer: &Rc<TimerFd>) -> u64 {
+pub fn add(timer: &Rc<RefCell<TimerFd>>) -> u64 {
     let mut state = STATE.lock();
     let id = state.next_id;
     state.next_id += 1;
@@ -74,7 +76,8 @@ pub fn run(now: u64) {
                 .map(|timer| (id, timer))
         };
         if let Some((id, timer)) = timer {
-            timer.expire(now);
+            let mut timer = timer.borrow_mut();
+            timer.expire(&mut *core(), now);
             update(id, &timer);
         }
     }

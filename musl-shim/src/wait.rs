@@ -6,24 +6,28 @@
 //!     settle()                      own timers and the console tell their watchers
 //!     look()                        whatever the call waits for; arms it if there is nothing
 //!     signal due, deadline passed?  return
-//!     sleep(nearest deadline)       the call's, or that of a timer
+//!     sleep(nearest deadline)       the call's, or that of a timer; the core lock is released meanwhile
 //! }
 //! ```
 
-use libposix_poll::Deadline;
-use libposix_poll::backend::Woken;
+use libposix_poll::{Deadline, InstanceId};
 use vfs_hooks::Events;
+use vfs_hooks::source::SourceId;
 
 use crate::clock::monotonic;
 use crate::errno::Errno;
 use crate::files::{OpenFile, terminal};
-use crate::{poller, signal, timers};
+use crate::platform::{threads, transport};
+use crate::poller::{self, core};
+use crate::{signal, timers};
 
-/// Waits until `look` says yes (`true`) or the deadline passes (`false`); EINTR if a signal comes first. `sleep` may return early.
+/// Waits until `look` says yes (`true`) or the deadline passes (`false`); EINTR if a signal comes first. Sleeps until something happens in the
+/// instance.
+#[inline]
 pub fn for_look(
+    instance: InstanceId,
     deadline: Deadline,
     mut look: impl FnMut() -> Result<bool, Errno>,
-    mut sleep: impl FnMut(Deadline) -> Woken,
 ) -> Result<bool, Errno> {
     loop {
         settle();
@@ -37,11 +41,22 @@ pub fn for_look(
         if deadline.ns() == 0 || (deadline != Deadline::NEVER && deadline.passed(monotonic())) {
             return Ok(false);
         }
-        sleep(deadline.min(timers::nearest()));
+        sleep(instance, deadline.min(timers::nearest()));
     }
 }
 
-/// Lets what only time or the root server changes tell its watchers.
+/// Sleeps until something happens in the instance, somebody kicks the thread, or the deadline passes.
+#[cold]
+fn sleep(instance: InstanceId, deadline: Deadline) {
+    let me = threads::current();
+    let block = core().block(instance, me);
+    if let Some(block) = block {
+        let woke = transport::wait(block, deadline);
+        core().unblock(instance, me, block, woke);
+    }
+}
+
+/// Lets what only time or the platform changes tell its watchers.
 #[inline]
 pub fn settle() {
     if !timers::is_empty() {
@@ -53,30 +68,26 @@ pub fn settle() {
 /// Sleeps until CLOCK_MONOTONIC says `deadline`.
 pub fn until(deadline: u64) -> Result<usize, Errno> {
     let kept = poller::kept();
-    kept.begin();
-    kept.armed();
-    let deadline = Deadline::at(deadline);
-    for_look(deadline, || Ok(false), |deadline| kept.wait(deadline))?;
+    core().poll_begin(kept);
+    core().poll_armed(kept, 0);
+    for_look(kept, Deadline::at(deadline), || Ok(false))?;
     Ok(0)
 }
 
 /// Blocks until one of `events` (or an error) holds of the file; EAGAIN at the deadline.
 pub fn for_file(file: &OpenFile, events: Events, deadline: Deadline) -> Result<(), Errno> {
-    let Some(source) = file.file.source() else {
+    if file.source() == SourceId::NONE {
         return Ok(());
-    };
+    }
     let wanted = events | Events::ALWAYS;
     let kept = poller::kept();
-    kept.begin();
-    let found = for_look(
-        deadline,
-        || {
-            // Armed first, then looked at: nothing can happen unnoticed in between.
-            kept.arm(file.watched_id(), &source, wanted)?;
-            kept.armed();
-            Ok(source.readiness().events.intersects(wanted))
-        },
-        |deadline| kept.wait(deadline),
-    )?;
+    let found = for_look(kept, deadline, || {
+        let mut core = core();
+        // Armed first, then looked at: nothing can happen unnoticed in between.
+        core.poll_begin(kept);
+        core.poll_arm(kept, file.source(), wanted)?;
+        core.poll_armed(kept, 1);
+        Ok(core.level(file.source()).intersects(wanted))
+    })?;
     if found { Ok(()) } else { Err(Errno::EAGAIN) }
 }

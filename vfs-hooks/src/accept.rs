@@ -3,9 +3,8 @@
 #![forbid(unsafe_code)]
 
 use crate::events::Events;
-use crate::notifier::{Local, Notifier, READABLE, WRITABLE};
+use crate::source::{SourceId, Sources};
 use alloc::collections::VecDeque;
-use core::cell::{Cell, RefCell};
 
 /// The longest backlog (listen(2), somaxconn); longer ones and negative ones are cut to it.
 pub const MAX_BACKLOG: u32 = 4096;
@@ -19,82 +18,79 @@ pub enum AcceptError {
     Closed,
 }
 
-/// A listener's queue. `T` is what accept gives: a stream and its addresses, for example.
+/// A listener's queue. `T` is what accept gives: a stream and its addresses, for example. Its source is that of the socket, which
+/// was there before.
 #[derive(Debug)]
 pub struct AcceptQueue<T> {
-    waiting: RefCell<VecDeque<T>>,
-    backlog: Cell<u32>,
-    closed: Cell<bool>,
-    notifier: Notifier,
+    waiting: VecDeque<T>,
+    backlog: u32,
+    closed: bool,
+    source: SourceId,
 }
 
 impl<T> AcceptQueue<T> {
     /// One that listens with this backlog.
-    pub fn new(backlog: i32) -> Self {
-        let queue = AcceptQueue {
-            waiting: RefCell::default(),
-            backlog: Cell::new(0),
-            closed: Cell::new(false),
-            notifier: Notifier::default(),
+    pub fn new(sources: &mut impl Sources, source: SourceId, backlog: i32) -> Self {
+        let mut queue = AcceptQueue {
+            waiting: VecDeque::new(),
+            backlog: 0,
+            closed: false,
+            source,
         };
         queue.set_backlog(backlog);
+        // Told to all: what held of the idle socket does not any more.
+        sources.publish(source, queue.level(), Events::all());
         queue
     }
 
     /// listen(2) once more: a new backlog. Connections that wait already stay.
-    pub fn set_backlog(&self, backlog: i32) {
+    pub fn set_backlog(&mut self, backlog: i32) {
         // As unsigned, as Linux takes it: a negative one is the longest.
-        self.backlog.set((backlog as u32).min(MAX_BACKLOG));
+        self.backlog = (backlog as u32).min(MAX_BACKLOG);
     }
 
     /// Whether [`AcceptQueue::push`] would refuse: one more than the backlog waits, as on Linux, or it is closed.
     pub fn is_full(&self) -> bool {
-        self.closed.get() || self.waiting.borrow().len() > self.backlog.get() as usize
+        self.closed || self.waiting.len() > self.backlog as usize
     }
 
     /// Adds a connection; gives it back if the queue is full or closed.
-    pub fn push(&self, connection: T) -> Result<(), T> {
+    pub fn push(&mut self, sources: &mut impl Sources, connection: T) -> Result<(), T> {
         if self.is_full() {
             return Err(connection);
         }
-        self.waiting.borrow_mut().push_back(connection);
-        self.notifier.input(READABLE);
+        self.waiting.push_back(connection);
+        sources.publish(self.source, Events::READABLE, Events::READABLE);
         Ok(())
     }
 
     /// Takes the connection that has waited longest.
-    pub fn pop(&self) -> Result<T, AcceptError> {
-        if self.closed.get() {
+    pub fn pop(&mut self, sources: &mut impl Sources) -> Result<T, AcceptError> {
+        if self.closed {
             return Err(AcceptError::Closed);
         }
-        self.waiting
-            .borrow_mut()
-            .pop_front()
-            .ok_or(AcceptError::Again)
+        let connection = self.waiting.pop_front().ok_or(AcceptError::Again)?;
+        sources.publish(self.source, self.level(), Events::empty());
+        Ok(connection)
     }
 
     /// Ends listening (close, or shutdown of the reading side). Returns the connections that nobody accepted: reset them.
-    pub fn close(&self) -> VecDeque<T> {
-        if !self.closed.replace(true) {
-            self.notifier.state();
+    pub fn close(&mut self, sources: &mut impl Sources) -> VecDeque<T> {
+        let waiting = core::mem::take(&mut self.waiting);
+        if !core::mem::replace(&mut self.closed, true) {
+            sources.publish(self.source, self.level(), Events::all());
         }
-        self.waiting.take()
-    }
-}
-
-impl<T> Local for AcceptQueue<T> {
-    fn notifier(&self) -> &Notifier {
-        &self.notifier
+        waiting
     }
 
     /// IN: a connection waits. A closed one looks like any unconnected socket on Linux: OUT and HUP.
     fn level(&self) -> Events {
-        if self.closed.get() {
-            WRITABLE | Events::HUP
-        } else if self.waiting.borrow().is_empty() {
+        if self.closed {
+            Events::WRITABLE | Events::HUP
+        } else if self.waiting.is_empty() {
             Events::empty()
         } else {
-            READABLE
+            Events::READABLE
         }
     }
 }
@@ -102,55 +98,68 @@ impl<T> Local for AcceptQueue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifier::probe::Probe;
+    use crate::recorder::Recorder;
 
     #[test]
     fn first_come_first_accepted() {
-        let queue = AcceptQueue::new(5);
-        assert_eq!(queue.level(), Events::empty());
-        assert_eq!(queue.pop(), Err(AcceptError::Again));
-        queue.push('a').unwrap();
-        queue.push('b').unwrap();
-        assert_eq!(queue.level(), READABLE);
-        assert_eq!((queue.pop(), queue.pop()), (Ok('a'), Ok('b')));
-        assert_eq!(queue.level(), Events::empty());
+        let mut all = Recorder::default();
+        let source = all.open(Events::empty());
+        let mut queue = AcceptQueue::new(&mut all, source, 5);
+        all.news(source, Events::all());
+        assert_eq!(all.level(source), Events::empty());
+        assert_eq!(queue.pop(&mut all), Err(AcceptError::Again));
+        queue.push(&mut all, 'a').unwrap();
+        queue.push(&mut all, 'b').unwrap();
+        assert_eq!(all.level(source), Events::READABLE);
+        assert_eq!(
+            (queue.pop(&mut all), queue.pop(&mut all)),
+            (Ok('a'), Ok('b'))
+        );
+        assert_eq!(all.level(source), Events::empty());
     }
 
     #[test]
     fn holds_one_more_than_the_backlog() {
-        let queue = AcceptQueue::new(1);
-        queue.push(1).unwrap();
-        queue.push(2).unwrap();
-        assert_eq!(queue.push(3), Err(3));
-        queue.pop().unwrap();
-        assert_eq!(queue.push(3), Ok(()));
+        let mut all = Recorder::default();
+        let source = all.open(Events::empty());
+        let mut queue = AcceptQueue::new(&mut all, source, 1);
+        all.news(source, Events::all());
+        queue.push(&mut all, 1).unwrap();
+        queue.push(&mut all, 2).unwrap();
+        assert_eq!(queue.push(&mut all, 3), Err(3));
+        queue.pop(&mut all).unwrap();
+        assert_eq!(queue.push(&mut all, 3), Ok(()));
         queue.set_backlog(-1);
-        assert_eq!(queue.push(4), Ok(()));
+        assert_eq!(queue.push(&mut all, 4), Ok(()));
         queue.set_backlog(0);
-        assert_eq!(queue.push(5), Err(5));
-        assert_eq!(queue.pop(), Ok(2));
+        assert_eq!(queue.push(&mut all, 5), Err(5));
+        assert_eq!(queue.pop(&mut all), Ok(2));
     }
 
     #[test]
     fn each_connection_is_an_edge() {
-        let queue = AcceptQueue::new(0);
-        let probe = Probe::new(&queue, Events::IN);
-        queue.push(1).unwrap();
-        assert_eq!(probe.news(), (true, 1, 0));
-        queue.push(2).unwrap_err();
-        assert_eq!(probe.news(), (false, 0, 0));
+        let mut all = Recorder::default();
+        let source = all.open(Events::empty());
+        let mut queue = AcceptQueue::new(&mut all, source, 0);
+        all.news(source, Events::all());
+        queue.push(&mut all, 1).unwrap();
+        assert_eq!(all.news(source, Events::all()), (true, 1, 0));
+        queue.push(&mut all, 2).unwrap_err();
+        assert_eq!(all.news(source, Events::all()), (false, 0, 0));
     }
 
     #[test]
     fn closing_gives_back_what_waits_and_hangs_up() {
-        let queue = AcceptQueue::new(3);
-        let probe = Probe::new(&queue, Events::ALWAYS);
-        queue.push(1).unwrap();
-        assert_eq!(queue.close(), [1]);
-        assert_eq!(probe.news(), (true, 2, 1));
-        assert_eq!(queue.level(), WRITABLE | Events::HUP);
-        assert_eq!(queue.pop(), Err(AcceptError::Closed));
-        assert_eq!(queue.push(2), Err(2));
-        assert!(queue.close().is_empty());
+        let mut all = Recorder::default();
+        let source = all.open(Events::empty());
+        let mut queue = AcceptQueue::new(&mut all, source, 3);
+        all.news(source, Events::all());
+        queue.push(&mut all, 1).unwrap();
+        assert_eq!(queue.close(&mut all), [1]);
+        assert_eq!(all.news(source, Events::all()), (true, 2, 1));
+        assert_eq!(all.level(source), Events::WRITABLE | Events::HUP);
+        assert_eq!(queue.pop(&mut all), Err(AcceptError::Closed));
+        assert_eq!(queue.push(&mut all, 2), Err(2));
+        assert!(queue.close(&mut all).is_empty());
     }
 }

@@ -6,145 +6,148 @@
 #![forbid(unsafe_code)]
 
 use crate::events::Events;
-use crate::notifier::{Again, Local, Notifier};
-use core::cell::Cell;
+use crate::source::{SourceId, Sources};
 
 /// The largest value that the counter can hold (eventfd(2), write).
 pub const MAX: u64 = u64::MAX - 1;
 
-/// Why a write did not happen.
+/// Why a read or write did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventFdError {
     /// 2⁶⁴−1 cannot be added (EINVAL).
     Invalid,
-    /// The counter would exceed [`MAX`] (EAGAIN, or wait for OUT and write again).
+    /// The counter is 0, or would exceed [`MAX`] (EAGAIN, or wait for IN or OUT and try again).
     Again,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct EventFd {
-    count: Cell<u64>,
+    count: u64,
     semaphore: bool,
-    notifier: Notifier,
+    source: SourceId,
 }
 
 impl EventFd {
     /// One that counts from `initial`.
-    pub fn new(initial: u32, semaphore: bool) -> Self {
+    pub fn new(sources: &mut impl Sources, initial: u32, semaphore: bool) -> Self {
+        let count = initial.into();
         EventFd {
-            count: Cell::new(initial.into()),
+            count,
             semaphore,
-            notifier: Notifier::default(),
+            source: sources.open(level(count)),
         }
+    }
+
+    /// Its source.
+    pub fn source(&self) -> SourceId {
+        self.source
     }
 
     /// Takes the counter's value, or 1 of it in semaphore mode.
-    pub fn read(&self) -> Result<u64, Again> {
-        let count = self.count.get();
-        if count == 0 {
-            return Err(Again);
+    #[inline]
+    pub fn read(&mut self, sources: &mut impl Sources) -> Result<u64, EventFdError> {
+        if self.count == 0 {
+            return Err(EventFdError::Again);
         }
-        let taken = if self.semaphore { 1 } else { count };
-        self.count.set(count - taken);
-        self.notifier.output(Events::OUT);
+        let taken = if self.semaphore { 1 } else { self.count };
+        self.count -= taken;
+        sources.publish(self.source, level(self.count), Events::OUT);
         Ok(taken)
     }
 
-    /// Adds to the counter. Adding 0 changes nothing, but is an edge, as on Linux.
-    pub fn write(&self, value: u64) -> Result<(), EventFdError> {
+    /// Adds to the counter. Adding 0 changes nothing, but is news, as on Linux.
+    #[inline]
+    pub fn write(&mut self, sources: &mut impl Sources, value: u64) -> Result<(), EventFdError> {
         if value == u64::MAX {
             return Err(EventFdError::Invalid);
         }
-        let count = self.count.get();
-        if value > MAX - count {
+        if value > MAX - self.count {
             return Err(EventFdError::Again);
         }
-        self.count.set(count + value);
-        self.notifier.input(Events::IN);
+        self.count += value;
+        sources.publish(self.source, level(self.count), Events::IN);
         Ok(())
     }
 }
 
-impl Local for EventFd {
-    fn notifier(&self) -> &Notifier {
-        &self.notifier
-    }
-
-    /// IN: above 0. OUT: at least 1 can be added. (ERR needs an overflow, which writes cannot cause.)
-    fn level(&self) -> Events {
-        let count = self.count.get();
-        let mut events = Events::empty();
-        events.set(Events::IN, count > 0);
-        events.set(Events::OUT, count < MAX);
-        events
-    }
+/// IN: above 0. OUT: at least 1 can be added. (ERR needs an overflow, which writes cannot cause.)
+#[inline]
+fn level(count: u64) -> Events {
+    let mut events = Events::empty();
+    events.set(Events::IN, count > 0);
+    events.set(Events::OUT, count < MAX);
+    events
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifier::probe::Probe;
+    use crate::recorder::Recorder;
 
     #[test]
     fn reading_takes_the_whole_count() {
-        let fd = EventFd::new(3, false);
-        fd.write(4).unwrap();
-        assert_eq!(fd.level(), Events::IN | Events::OUT);
-        assert_eq!(fd.read(), Ok(7));
-        assert_eq!(fd.read(), Err(Again));
-        assert_eq!(fd.level(), Events::OUT);
+        let mut all = Recorder::default();
+        let mut fd = EventFd::new(&mut all, 3, false);
+        fd.write(&mut all, 4).unwrap();
+        assert_eq!(all.level(fd.source()), Events::IN | Events::OUT);
+        assert_eq!(fd.read(&mut all), Ok(7));
+        assert_eq!(fd.read(&mut all), Err(EventFdError::Again));
+        assert_eq!(all.level(fd.source()), Events::OUT);
     }
 
     #[test]
     fn a_semaphore_is_read_one_by_one() {
-        let fd = EventFd::new(2, true);
-        assert_eq!(fd.read(), Ok(1));
-        assert_eq!(fd.level(), Events::IN | Events::OUT);
-        assert_eq!(fd.read(), Ok(1));
-        assert_eq!(fd.read(), Err(Again));
+        let mut all = Recorder::default();
+        let mut fd = EventFd::new(&mut all, 2, true);
+        assert_eq!(fd.read(&mut all), Ok(1));
+        assert_eq!(all.level(fd.source()), Events::IN | Events::OUT);
+        assert_eq!(fd.read(&mut all), Ok(1));
+        assert_eq!(fd.read(&mut all), Err(EventFdError::Again));
     }
 
     #[test]
     fn overflow_would_block_and_all_ones_are_invalid() {
-        let fd = EventFd::new(0, false);
-        assert_eq!(fd.write(u64::MAX), Err(EventFdError::Invalid));
-        fd.write(MAX).unwrap();
-        assert_eq!(fd.level(), Events::IN);
-        assert_eq!(fd.write(1), Err(EventFdError::Again));
-        assert_eq!(fd.write(0), Ok(()));
-        assert_eq!(fd.read(), Ok(MAX));
-        assert_eq!(fd.level(), Events::OUT);
+        let mut all = Recorder::default();
+        let mut fd = EventFd::new(&mut all, 0, false);
+        assert_eq!(fd.write(&mut all, u64::MAX), Err(EventFdError::Invalid));
+        fd.write(&mut all, MAX).unwrap();
+        assert_eq!(all.level(fd.source()), Events::IN);
+        assert_eq!(fd.write(&mut all, 1), Err(EventFdError::Again));
+        assert_eq!(fd.write(&mut all, 0), Ok(()));
+        assert_eq!(fd.read(&mut all), Ok(MAX));
+        assert_eq!(all.level(fd.source()), Events::OUT);
     }
 
     #[test]
     fn one_below_the_top_is_still_writable() {
-        let fd = EventFd::new(0, false);
-        fd.write(MAX - 1).unwrap();
-        assert_eq!(fd.level(), Events::IN | Events::OUT);
-        assert_eq!(fd.write(2), Err(EventFdError::Again));
-        assert_eq!(fd.write(1), Ok(()));
+        let mut all = Recorder::default();
+        let mut fd = EventFd::new(&mut all, 0, false);
+        fd.write(&mut all, MAX - 1).unwrap();
+        assert_eq!(all.level(fd.source()), Events::IN | Events::OUT);
+        assert_eq!(fd.write(&mut all, 2), Err(EventFdError::Again));
+        assert_eq!(fd.write(&mut all, 1), Ok(()));
     }
 
     #[test]
     fn each_write_is_an_edge_drained_or_not() {
-        let fd = EventFd::new(0, false);
-        let probe = Probe::new(&fd, Events::IN);
-        fd.write(1).unwrap();
-        assert_eq!(probe.news(), (true, 1, 0));
-        fd.write(1).unwrap();
-        assert_eq!(probe.news(), (true, 1, 0));
-        assert_eq!(fd.write(MAX), Err(EventFdError::Again));
-        assert_eq!(probe.news(), (false, 0, 0));
+        let mut all = Recorder::default();
+        let mut fd = EventFd::new(&mut all, 0, false);
+        fd.write(&mut all, 1).unwrap();
+        assert_eq!(all.news(fd.source(), Events::IN), (true, 1, 0));
+        fd.write(&mut all, 1).unwrap();
+        assert_eq!(all.news(fd.source(), Events::IN), (true, 1, 0));
+        assert_eq!(fd.write(&mut all, MAX), Err(EventFdError::Again));
+        assert_eq!(all.news(fd.source(), Events::all()), (false, 0, 0));
     }
 
     #[test]
     fn a_read_tells_writers() {
-        let fd = EventFd::new(1, false);
-        let probe = Probe::new(&fd, Events::OUT);
-        fd.read().unwrap();
-        assert_eq!(probe.news(), (true, 0, 1));
-        assert_eq!(fd.read(), Err(Again));
-        assert_eq!(probe.news(), (false, 0, 0));
+        let mut all = Recorder::default();
+        let mut fd = EventFd::new(&mut all, 1, false);
+        fd.read(&mut all).unwrap();
+        assert_eq!(all.news(fd.source(), Events::OUT), (true, 0, 1));
+        assert_eq!(fd.read(&mut all), Err(EventFdError::Again));
+        assert_eq!(all.news(fd.source(), Events::all()), (false, 0, 0));
     }
 }

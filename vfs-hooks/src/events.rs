@@ -47,4 +47,17 @@ impl Events {
         .union(Events::WRNORM)
         .union(Events::WRBAND)
         .union(Events::ALWAYS);
+
+    /// What is reported where a read would not block (Linux).
+    pub const READABLE: Events = Events::IN.union(Events::RDNORM);
+    /// What is reported where a write would not block.
+    pub const WRITABLE: Events = Events::OUT.union(Events::WRNORM);
+
+    /// Which directions, input and output, these events belong to.
+    pub fn directions(self) -> (bool, bool) {
+        (
+            self.intersects(Events::INPUT),
+            self.intersects(Events::OUTPUT),
+        )
+    }
 }

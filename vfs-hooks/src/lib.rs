@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The readiness protocol between a source and its watchers, and the memory and messages that processes share.
 //!
-//! A *source* (pipe, socket, timer…) has a level, which events hold now, and an edge counter per direction. A
-//! watcher leaves a [`Subscription`](subscription::Subscription) with it. The canonical loop of both sides:
+//! A *source* (pipe, socket, timer…) of this process tells the event core what holds and what is new, under the core lock: see [`source`]. One
+//! in another process has a level, which events hold now, and an edge counter per direction, in shared memory. A watcher leaves a
+//! [`Subscription`](subscription::Subscription) with it. The canonical loop of both sides:
 //!
 //! ```text
 //! source                                  watcher
@@ -29,14 +30,13 @@ pub mod accept;
 pub mod bytes;
 pub mod eventfd;
 pub mod events;
-pub mod local;
 pub mod lock;
 pub mod net;
-pub mod notifier;
 pub mod pipe;
 pub mod process;
+#[cfg(test)]
+mod recorder;
 pub mod ring;
-pub mod shared;
 pub mod source;
 pub mod stream;
 pub mod subscription;

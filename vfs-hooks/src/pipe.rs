@@ -8,19 +8,17 @@
 
 use crate::bytes::{Bytes, NoMemory};
 use crate::events::Events;
-use crate::notifier::{Again, Local, Notifier, READABLE, WRITABLE};
-use alloc::rc::Rc;
-use core::cell::{Cell, RefCell};
+use crate::source::{SourceId, Sources};
 
 /// Bytes that a pipe holds (pipe(7), Pipe capacity).
 pub const CAPACITY: usize = 65536;
 /// Writes up to this size are not split (pipe(7), PIPE_BUF).
 pub const PIPE_BUF: usize = 4096;
 
-/// Why a write did not happen.
+/// Why a call did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PipeError {
-    /// Not enough room (EAGAIN, or wait for OUT and write again).
+    /// Nothing to read, or not enough room (EAGAIN, or wait for IN or OUT and try again).
     Again,
     /// No reader is left (EPIPE, and SIGPIPE).
     Broken,
@@ -34,254 +32,269 @@ impl From<NoMemory> for PipeError {
     }
 }
 
+/// A pipe: both ends, each open once at first.
 #[derive(Debug)]
-struct Pipe {
-    bytes: RefCell<Bytes>,
-    readers: Cell<u32>,
-    writers: Cell<u32>,
-    reader: Notifier,
-    writer: Notifier,
+pub struct Pipe {
+    bytes: Bytes,
+    readers: u32,
+    writers: u32,
+    /// Sources of the two ends.
+    reader: SourceId,
+    writer: SourceId,
 }
 
 impl Pipe {
-    fn writable(&self) -> bool {
-        self.bytes.borrow().space() >= PIPE_BUF
+    /// An empty one.
+    pub fn new(sources: &mut impl Sources) -> Self {
+        Pipe {
+            bytes: Bytes::new(CAPACITY),
+            readers: 1,
+            writers: 1,
+            reader: sources.open(Events::empty()),
+            writer: sources.open(Events::WRITABLE),
+        }
     }
-}
 
-/// The end to read from.
-#[derive(Debug)]
-pub struct PipeReader(Rc<Pipe>);
+    /// Source of the end to read from.
+    pub fn reader(&self) -> SourceId {
+        self.reader
+    }
 
-/// The end to write to.
-#[derive(Debug)]
-pub struct PipeWriter(Rc<Pipe>);
+    /// Source of the end to write to.
+    pub fn writer(&self) -> SourceId {
+        self.writer
+    }
 
-/// A new pipe, each end open once.
-pub fn pipe() -> (Rc<PipeReader>, Rc<PipeWriter>) {
-    let pipe = Rc::new(Pipe {
-        bytes: RefCell::new(Bytes::new(CAPACITY)),
-        readers: Cell::new(1),
-        writers: Cell::new(1),
-        reader: Notifier::default(),
-        writer: Notifier::default(),
-    });
-    (Rc::new(PipeReader(pipe.clone())), Rc::new(PipeWriter(pipe)))
-}
+    #[inline]
+    fn is_writable(&self) -> bool {
+        self.bytes.space() >= PIPE_BUF
+    }
 
-impl PipeReader {
+    #[inline]
+    fn publish_reader(&self, sources: &mut impl Sources, news: Events) {
+        let mut level = Events::empty();
+        level.set(Events::READABLE, !self.bytes.is_empty());
+        level.set(Events::HUP, self.writers == 0);
+        sources.publish(self.reader, level, news);
+    }
+
+    #[inline]
+    fn publish_writer(&self, sources: &mut impl Sources, news: Events) {
+        let mut level = Events::empty();
+        level.set(Events::WRITABLE, self.is_writable());
+        level.set(Events::ERR, self.readers == 0);
+        sources.publish(self.writer, level, news);
+    }
+
     /// Takes up to `out.len()` bytes. `Ok(0)` for a non-empty `out` is the end: nothing is left and no writer.
-    pub fn read(&self, out: &mut [u8]) -> Result<usize, Again> {
-        let pipe = &*self.0;
+    pub fn read(&mut self, sources: &mut impl Sources, out: &mut [u8]) -> Result<usize, PipeError> {
         if out.is_empty() {
             return Ok(0);
         }
-        let was_writable = pipe.writable();
-        let n = pipe.bytes.borrow_mut().read(out);
+        let was_writable = self.is_writable();
+        let n = self.bytes.read(out);
         if n == 0 {
-            return if pipe.writers.get() == 0 {
+            return if self.writers == 0 {
                 Ok(0)
             } else {
-                Err(Again)
+                Err(PipeError::Again)
             };
         }
-        if !was_writable && pipe.writable() {
-            pipe.writer.output(WRITABLE);
+        if self.bytes.is_empty() {
+            self.publish_reader(sources, Events::empty());
+        }
+        if !was_writable && self.is_writable() {
+            self.publish_writer(sources, Events::WRITABLE);
         }
         Ok(n)
     }
 
-    /// Bytes to read (FIONREAD).
-    pub fn available(&self) -> usize {
-        self.0.bytes.borrow().len()
-    }
-
-    /// One more open file reads.
-    pub fn open_reader(&self) {
-        self.0.readers.set(self.0.readers.get() + 1);
-    }
-
-    /// An open file that reads is closed. With the last one the bytes are lost and writers get ERR.
-    pub fn close_reader(&self) {
-        let pipe = &*self.0;
-        let readers = pipe.readers.get();
-        pipe.readers.set(readers.saturating_sub(1));
-        if readers == 1 {
-            pipe.bytes.borrow_mut().free();
-            pipe.writer.state();
-        }
-    }
-}
-
-impl Local for PipeReader {
-    fn notifier(&self) -> &Notifier {
-        &self.0.reader
-    }
-
-    fn level(&self) -> Events {
-        let mut events = Events::empty();
-        events.set(READABLE, !self.0.bytes.borrow().is_empty());
-        events.set(Events::HUP, self.0.writers.get() == 0);
-        events
-    }
-}
-
-impl PipeWriter {
     /// Appends `bytes`: all or nothing up to [`PIPE_BUF`], beyond it what fits, at least 1. Returns how much.
-    pub fn write(&self, bytes: &[u8]) -> Result<usize, PipeError> {
-        let pipe = &*self.0;
+    pub fn write(&mut self, sources: &mut impl Sources, bytes: &[u8]) -> Result<usize, PipeError> {
         if bytes.is_empty() {
             return Ok(0);
         }
-        if pipe.readers.get() == 0 {
+        if self.readers == 0 {
             return Err(PipeError::Broken);
         }
-        let space = pipe.bytes.borrow().space();
+        let space = self.bytes.space();
         if space == 0 || (bytes.len() <= PIPE_BUF && bytes.len() > space) {
             return Err(PipeError::Again);
         }
-        let n = pipe.bytes.borrow_mut().write(bytes)?;
-        pipe.reader.input(READABLE);
+        let n = self.bytes.write(bytes)?;
+        self.publish_reader(sources, Events::READABLE);
+        if !self.is_writable() {
+            self.publish_writer(sources, Events::empty());
+        }
         Ok(n)
     }
 
     /// Bytes not read yet (FIONREAD, which works on both ends).
     pub fn available(&self) -> usize {
-        self.0.bytes.borrow().len()
+        self.bytes.len()
+    }
+
+    /// One more open file reads.
+    pub fn open_reader(&mut self) {
+        self.readers += 1;
     }
 
     /// One more open file writes.
-    pub fn open_writer(&self) {
-        self.0.writers.set(self.0.writers.get() + 1);
+    pub fn open_writer(&mut self) {
+        self.writers += 1;
     }
 
-    /// An open file that writes is closed. With the last one readers get HUP.
-    pub fn close_writer(&self) {
-        let writers = self.0.writers.get();
-        self.0.writers.set(writers.saturating_sub(1));
-        if writers == 1 {
-            self.0.reader.state();
+    /// An open file that reads is closed. With the last one its source ends, the bytes are lost and writers get ERR.
+    pub fn close_reader(&mut self, sources: &mut impl Sources) {
+        self.readers = self.readers.saturating_sub(1);
+        if self.readers == 0 {
+            sources.close(self.reader);
+            self.reader = SourceId::NONE;
+            self.bytes.free();
+            self.publish_writer(sources, Events::all());
         }
     }
-}
 
-impl Local for PipeWriter {
-    fn notifier(&self) -> &Notifier {
-        &self.0.writer
-    }
-
-    fn level(&self) -> Events {
-        let mut events = Events::empty();
-        events.set(WRITABLE, self.0.writable());
-        events.set(Events::ERR, self.0.readers.get() == 0);
-        events
+    /// An open file that writes is closed. With the last one its source ends, and readers get HUP.
+    pub fn close_writer(&mut self, sources: &mut impl Sources) {
+        self.writers = self.writers.saturating_sub(1);
+        if self.writers == 0 {
+            sources.close(self.writer);
+            self.writer = SourceId::NONE;
+            self.publish_reader(sources, Events::all());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifier::probe::Probe;
+    use crate::recorder::Recorder;
     use alloc::vec;
 
     #[test]
     fn bytes_come_out_in_order() {
-        let (reader, writer) = pipe();
-        assert_eq!(reader.read(&mut [0; 4]), Err(Again));
-        assert_eq!(writer.write(b"hello"), Ok(5));
-        assert_eq!((reader.available(), writer.available()), (5, 5));
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+
+        assert_eq!(pipe.read(&mut all, &mut [0; 4]), Err(PipeError::Again));
+        assert_eq!(pipe.write(&mut all, b"hello"), Ok(5));
+        assert_eq!((pipe.available(), pipe.available()), (5, 5));
         let mut out = [0; 3];
-        assert_eq!(reader.read(&mut out), Ok(3));
+        assert_eq!(pipe.read(&mut all, &mut out), Ok(3));
         assert_eq!(&out, b"hel");
-        assert_eq!(reader.read(&mut out), Ok(2));
+        assert_eq!(pipe.read(&mut all, &mut out), Ok(2));
         assert_eq!(&out[..2], b"lo");
     }
 
     #[test]
     fn an_empty_pipe_without_writers_is_hup_without_in() {
-        let (reader, writer) = pipe();
-        assert_eq!(reader.level(), Events::empty());
-        writer.write(b"x").unwrap();
-        writer.close_writer();
-        assert_eq!(reader.level(), READABLE | Events::HUP);
-        assert_eq!(reader.read(&mut [0; 4]), Ok(1));
-        assert_eq!(reader.level(), Events::HUP);
-        assert_eq!(reader.read(&mut [0; 4]), Ok(0));
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+        let reader = pipe.reader();
+        assert_eq!(all.level(reader), Events::empty());
+        pipe.write(&mut all, b"x").unwrap();
+        pipe.close_writer(&mut all);
+        assert_eq!(all.level(reader), Events::READABLE | Events::HUP);
+        assert_eq!(pipe.read(&mut all, &mut [0; 4]), Ok(1));
+        assert_eq!(all.level(reader), Events::HUP);
+        assert_eq!(pipe.read(&mut all, &mut [0; 4]), Ok(0));
     }
 
     #[test]
     fn only_the_last_close_counts() {
-        let (reader, writer) = pipe();
-        writer.open_writer();
-        writer.close_writer();
-        assert_eq!(reader.level(), Events::empty());
-        writer.close_writer();
-        assert_eq!(reader.level(), Events::HUP);
-        reader.open_reader();
-        reader.close_reader();
-        assert_eq!(writer.level(), WRITABLE);
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+        let (reader, writer) = (pipe.reader(), pipe.writer());
+        pipe.open_writer();
+        pipe.close_writer(&mut all);
+        assert_eq!(all.level(reader), Events::empty());
+        pipe.close_writer(&mut all);
+        assert_eq!(all.level(reader), Events::HUP);
+        pipe.open_reader();
+        pipe.close_reader(&mut all);
+        assert_eq!(all.level(writer), Events::WRITABLE);
     }
 
     #[test]
     fn without_readers_a_write_is_broken() {
-        let (reader, writer) = pipe();
-        let probe = Probe::new(&*writer, Events::ALWAYS);
-        writer.write(&[0; CAPACITY]).unwrap();
-        reader.close_reader();
-        assert_eq!(probe.news(), (true, 1, 1));
-        assert_eq!(writer.level(), WRITABLE | Events::ERR);
-        assert_eq!(writer.write(b"x"), Err(PipeError::Broken));
-        assert_eq!(writer.write(b""), Ok(0));
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+        let writer = pipe.writer();
+        let (end, interest) = (writer, Events::ALWAYS);
+        pipe.write(&mut all, &[0; CAPACITY]).unwrap();
+        pipe.close_reader(&mut all);
+        assert_eq!(all.news(end, interest), (true, 1, 1));
+        assert_eq!(all.level(writer), Events::WRITABLE | Events::ERR);
+        assert_eq!(pipe.write(&mut all, b"x"), Err(PipeError::Broken));
+        assert_eq!(pipe.write(&mut all, b""), Ok(0));
     }
 
     #[test]
     fn small_writes_are_whole_and_large_ones_partial() {
-        let (reader, writer) = pipe();
-        assert_eq!(writer.write(&vec![1; CAPACITY - 100]), Ok(CAPACITY - 100));
-        assert_eq!(writer.write(&[2; 101]), Err(PipeError::Again));
-        assert_eq!(writer.write(&[2; PIPE_BUF]), Err(PipeError::Again));
-        assert_eq!(writer.write(&[2; PIPE_BUF + 1]), Ok(100));
-        assert_eq!(writer.write(&[2; PIPE_BUF + 1]), Err(PipeError::Again));
-        assert_eq!(reader.available(), CAPACITY);
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+
+        assert_eq!(
+            pipe.write(&mut all, &vec![1; CAPACITY - 100]),
+            Ok(CAPACITY - 100)
+        );
+        assert_eq!(pipe.write(&mut all, &[2; 101]), Err(PipeError::Again));
+        assert_eq!(pipe.write(&mut all, &[2; PIPE_BUF]), Err(PipeError::Again));
+        assert_eq!(pipe.write(&mut all, &[2; PIPE_BUF + 1]), Ok(100));
+        assert_eq!(
+            pipe.write(&mut all, &[2; PIPE_BUF + 1]),
+            Err(PipeError::Again)
+        );
+        assert_eq!(pipe.available(), CAPACITY);
     }
 
     #[test]
     fn writable_means_that_a_page_is_free() {
-        let (reader, writer) = pipe();
-        let probe = Probe::new(&*writer, Events::OUT);
-        writer.write(&vec![0; CAPACITY - PIPE_BUF]).unwrap();
-        assert_eq!(writer.level(), WRITABLE);
-        writer.write(b"x").unwrap();
-        assert_eq!(writer.level(), Events::empty());
-        writer.write(&[0; PIPE_BUF - 1]).unwrap();
-        reader.read(&mut [0; PIPE_BUF - 1]).unwrap();
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+        let writer = pipe.writer();
+        let (end, interest) = (writer, Events::OUT);
+        pipe.write(&mut all, &vec![0; CAPACITY - PIPE_BUF]).unwrap();
+        assert_eq!(all.level(writer), Events::WRITABLE);
+        pipe.write(&mut all, b"x").unwrap();
+        assert_eq!(all.level(writer), Events::empty());
+        pipe.write(&mut all, &[0; PIPE_BUF - 1]).unwrap();
+        pipe.read(&mut all, &mut [0; PIPE_BUF - 1]).unwrap();
         assert_eq!(
-            (writer.level(), probe.news()),
+            (all.level(writer), all.news(end, interest)),
             (Events::empty(), (false, 0, 0))
         );
-        reader.read(&mut [0; 1]).unwrap();
-        assert_eq!((writer.level(), probe.news()), (WRITABLE, (true, 0, 1)));
-        reader.read(&mut [0; 1]).unwrap();
-        assert_eq!(probe.news(), (false, 0, 0));
+        pipe.read(&mut all, &mut [0; 1]).unwrap();
+        assert_eq!(
+            (all.level(writer), all.news(end, interest)),
+            (Events::WRITABLE, (true, 0, 1))
+        );
+        pipe.read(&mut all, &mut [0; 1]).unwrap();
+        assert_eq!(all.news(end, interest), (false, 0, 0));
     }
 
     #[test]
     fn each_write_is_an_edge_drained_or_not() {
-        let (reader, writer) = pipe();
-        let probe = Probe::new(&*reader, Events::IN);
-        writer.write(b"a").unwrap();
-        assert_eq!(probe.news(), (true, 1, 0));
-        writer.write(b"b").unwrap();
-        assert_eq!(probe.news(), (true, 1, 0));
-        writer.write(b"").unwrap();
-        assert_eq!(probe.news(), (false, 0, 0));
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+        let reader = pipe.reader();
+        let (end, interest) = (reader, Events::IN);
+        pipe.write(&mut all, b"a").unwrap();
+        assert_eq!(all.news(end, interest), (true, 1, 0));
+        pipe.write(&mut all, b"b").unwrap();
+        assert_eq!(all.news(end, interest), (true, 1, 0));
+        pipe.write(&mut all, b"").unwrap();
+        assert_eq!(all.news(end, interest), (false, 0, 0));
     }
 
     #[test]
     fn the_last_writer_tells_everybody() {
-        let (reader, writer) = pipe();
-        let probe = Probe::new(&*reader, Events::ALWAYS);
-        writer.close_writer();
-        assert_eq!(probe.news(), (true, 1, 1));
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+        let reader = pipe.reader();
+        let (end, interest) = (reader, Events::ALWAYS);
+        pipe.close_writer(&mut all);
+        assert_eq!(all.news(end, interest), (true, 1, 1));
     }
 }

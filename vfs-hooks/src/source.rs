@@ -1,12 +1,42 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a source is to its watchers: a level, edge counters, and a place to subscribe.
+//! What a source is to those who watch it.
+//!
+//! A source in this process *publishes*: after each change it says which events hold now and which of them are news ([`Sources`]). Its watchers are
+//! told there and then, under the core lock, so nobody has to ask it anything later.
+//!
+//! A source in another process is *looked at* ([`Remote`]): its state lies in shared memory, and a signal says that looking is worth
+//! while (see [`subscription`](crate::subscription)).
 
 use crate::events::Events;
-use crate::local::Inbox;
-use alloc::rc::Rc;
+use crate::subscription::Subscriptions;
 
-/// How often each direction has had something new, modulo 2³². Edge-triggered watches compare
-/// them: a coalesced flag could not tell a second write from the first (trap 1).
+/// Names a source of this process; never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub u64);
+
+impl SourceId {
+    /// Names none.
+    pub const NONE: SourceId = SourceId(u64::MAX);
+}
+
+/// Where the sources of a process are registered: the event core. What names no source is ignored.
+pub trait Sources {
+    /// Registers a source of which these events hold.
+    fn open(&mut self, level: Events) -> SourceId;
+
+    /// After a change: `level` holds now, and `news` is what happened. Those who watch for any of `news` are told, each time (trap 1: every
+    /// write is news, whether the last one was read or not). Empty news change the level alone.
+    fn publish(&mut self, source: SourceId, level: Events, news: Events);
+
+    /// Whether somebody looked for these events since the source last had them, and did not find them.
+    fn missed(&self, source: SourceId, events: Events) -> bool;
+
+    /// The source is gone: nobody watches it any longer.
+    fn close(&mut self, source: SourceId);
+}
+
+/// How often each direction has had something new, modulo 2³²: what edge-triggered watches of shared sources compare. A signal
+/// says only "look"; a coalesced flag could not tell a second write from the first (trap 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edges {
     /// Writes by the peer, end of file, errors, connections to accept.
@@ -16,6 +46,13 @@ pub struct Edges {
 }
 
 impl Edges {
+    /// Counts what `news` tells of.
+    pub fn count(&mut self, news: Events) {
+        let (input, output) = news.directions();
+        self.input = self.input.wrapping_add(u32::from(input));
+        self.output = self.output.wrapping_add(u32::from(output));
+    }
+
     /// Whether a direction that `interest` asks about has moved since `seen`. Hang-ups and errors, which nobody has to ask for, move both.
     pub fn moved(self, seen: Edges, interest: Events) -> bool {
         let asked = interest.difference(Events::ALWAYS);
@@ -26,7 +63,7 @@ impl Edges {
     }
 }
 
-/// A source at one moment.
+/// A shared source at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
     /// What holds.
@@ -35,38 +72,11 @@ pub struct Readiness {
     pub edges: Edges,
 }
 
-/// Where watch slots for shared sources come from: a watcher's backend.
-pub trait Slots {
-    /// Reserves a watch slot whose signals name `key` to the backend. `None`: no more are to be had.
-    fn attach(&self, key: u64) -> Option<u32>;
-    /// Gives it back.
-    fn detach(&self, slot: u32, key: u64);
-    /// Ends the wait of a thread that is in one, or its next.
-    fn kick(&self, thread: usize);
-}
-
-/// How a source reaches a watcher: in the same process by an inbox, from another one by a signal to a watch slot.
-#[derive(Clone)]
-pub struct Watcher {
-    /// For sources in this process.
-    pub inbox: Rc<Inbox>,
-    /// For sources in other processes.
-    pub slots: Rc<dyn Slots>,
-    /// The watch key: put into the inbox, or named by the slot.
-    pub key: u64,
-}
-
-/// Anything that can be ready.
-pub trait Source {
-    /// Level and edges now.
+/// A source whose state has to be looked at, since others than this process change it.
+pub trait Remote: Send {
+    /// Level and edges now. Edges are read before the level: a late edge costs a look, a missed one an event.
     fn readiness(&self) -> Readiness;
 
-    /// Takes a watcher, armed; returns the number of its subscription. `None`: no room.
-    fn subscribe(&self, watcher: &Watcher, interest: Events) -> Option<usize>;
-
-    /// Arms the subscription, with this interest. The caller looks at [`Source::readiness`] afterwards.
-    fn arm(&self, subscription: usize, interest: Events);
-
-    /// Ends the subscription.
-    fn unsubscribe(&self, subscription: usize);
+    /// Its subscription cells. `None`: it signals nobody, and its owner publishes news.
+    fn subscriptions(&self) -> Option<&Subscriptions>;
 }

@@ -14,9 +14,7 @@
 
 use crate::bytes::{Bytes, NoMemory};
 use crate::events::Events;
-use crate::notifier::{Local, Notifier, READABLE, WRITABLE};
-use alloc::rc::Rc;
-use core::cell::{Cell, RefCell};
+use crate::source::{SourceId, Sources};
 
 /// Whose rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,294 +60,348 @@ impl From<NoMemory> for StreamError {
 #[derive(Debug)]
 struct End {
     /// What this end has still to read.
-    received: RefCell<Bytes>,
-    shut_read: Cell<bool>,
-    shut_write: Cell<bool>,
+    received: Bytes,
+    shut_read: bool,
+    shut_write: bool,
     /// TCP: the peer said that it will send no more.
-    fin: Cell<bool>,
+    fin: bool,
     /// TCP: the peer's reset came.
-    reset: Cell<bool>,
-    closed: Cell<bool>,
+    reset: bool,
+    closed: bool,
     /// Told by the next call or SO_ERROR, once.
-    error: Cell<Option<StreamError>>,
-    /// A write or a look found no room: the next read that makes room is an edge.
-    no_room: Cell<bool>,
-    notifier: Notifier,
+    error: Option<StreamError>,
+    /// A write found no room: the next read that makes room is news.
+    no_room: bool,
+    source: SourceId,
 }
 
 impl End {
     fn new(capacity: usize) -> Self {
         End {
-            received: RefCell::new(Bytes::new(capacity)),
-            shut_read: Cell::new(false),
-            shut_write: Cell::new(false),
-            fin: Cell::new(false),
-            reset: Cell::new(false),
-            closed: Cell::new(false),
-            error: Cell::new(None),
-            no_room: Cell::new(false),
-            notifier: Notifier::default(),
+            received: Bytes::new(capacity),
+            shut_read: false,
+            shut_write: false,
+            fin: false,
+            reset: false,
+            closed: false,
+            error: None,
+            no_room: false,
+            source: SourceId::NONE,
         }
     }
 
-    fn shut(&self, read: bool, write: bool) {
-        self.shut_read.set(self.shut_read.get() || read);
-        self.shut_write.set(self.shut_write.get() || write);
+    fn shut(&mut self, read: bool, write: bool) {
+        self.shut_read |= read;
+        self.shut_write |= write;
     }
 
     /// TCP: both directions are finished (state CLOSE).
     fn is_over(&self) -> bool {
-        self.reset.get() || (self.fin.get() && self.shut_write.get())
-    }
-
-    fn take_fin(&self) {
-        if !self.reset.get() {
-            self.fin.set(true);
-            self.shut(true, false);
-            self.notifier.state();
-        }
-    }
-
-    fn take_reset(&self) {
-        if !self.is_over() {
-            let error = if self.fin.get() {
-                StreamError::Broken
-            } else {
-                StreamError::Reset
-            };
-            self.error.set(Some(error));
-            self.reset.set(true);
-            self.shut(true, true);
-            self.notifier.state();
-        }
+        self.reset || (self.fin && self.shut_write)
     }
 
     /// Whether the writer into this end's queue should try: at least a third of it is free.
     fn has_room(&self) -> bool {
-        let received = self.received.borrow();
-        received.space() > 0 && received.space() >= received.len() / 2
+        self.received.space() > 0 && self.received.space() >= self.received.len() / 2
     }
 }
 
+/// One of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The first, of the client that connected.
+    First = 0,
+    /// The second.
+    Second = 1,
+}
+
+impl Side {
+    /// The other one.
+    pub fn other(self) -> Side {
+        match self {
+            Side::First => Side::Second,
+            Side::Second => Side::First,
+        }
+    }
+}
+
+/// A connection: both of its ends.
 #[derive(Debug)]
-struct Connection {
+pub struct Stream {
     kind: Kind,
     capacity: usize,
     ends: [End; 2],
 }
 
-/// One end of a connection.
-#[derive(Debug)]
-pub struct Stream {
-    connection: Rc<Connection>,
-    side: usize,
-}
-
 impl Stream {
-    /// Two connected ends; each can have `capacity` bytes waiting to be read. They take memory as they fill.
-    pub fn pair(kind: Kind, capacity: usize) -> (Rc<Stream>, Rc<Stream>) {
-        let connection = Rc::new(Connection {
+    /// Two connected ends; each can have `capacity` bytes waiting to be read. They take memory as they fill. Nobody can watch
+    /// an end until it is [attached](Stream::attach).
+    pub fn new(kind: Kind, capacity: usize) -> Self {
+        Stream {
             kind,
             capacity,
             ends: [End::new(capacity), End::new(capacity)],
-        });
-        let end = |side| {
-            Rc::new(Stream {
-                connection: connection.clone(),
-                side,
-            })
-        };
-        (end(0), end(1))
+        }
     }
 
-    fn end(&self) -> &End {
-        &self.connection.ends[self.side]
+    /// Two connected ends with sources of their own.
+    pub fn pair(sources: &mut impl Sources, kind: Kind, capacity: usize) -> Self {
+        let mut stream = Stream::new(kind, capacity);
+        for side in [Side::First, Side::Second] {
+            let source = sources.open(Events::empty());
+            stream.attach(sources, side, source);
+        }
+        stream
     }
 
-    fn peer(&self) -> &End {
-        &self.connection.ends[1 - self.side]
+    /// Lets `source`, a socket's, speak for this end from now on; whatever holds is news to those who watch it.
+    pub fn attach(&mut self, sources: &mut impl Sources, side: Side, source: SourceId) {
+        self.end_mut(side).source = source;
+        self.publish(sources, side, Events::all());
     }
 
-    fn kind(&self) -> Kind {
-        self.connection.kind
+    /// Ends speaking for it.
+    pub fn detach(&mut self, side: Side) {
+        self.end_mut(side).source = SourceId::NONE;
+    }
+
+    /// Source of an end.
+    pub fn source(&self, side: Side) -> SourceId {
+        self.end(side).source
+    }
+
+    fn end(&self, side: Side) -> &End {
+        &self.ends[side as usize]
+    }
+
+    fn end_mut(&mut self, side: Side) -> &mut End {
+        &mut self.ends[side as usize]
+    }
+
+    fn level(&self, side: Side) -> Events {
+        let (end, peer) = (self.end(side), self.end(side.other()));
+        let (read, write) = (end.shut_read, end.shut_write);
+        let mut events = Events::empty();
+        events.set(Events::READABLE, read || !end.received.is_empty());
+        events.set(Events::RDHUP, read);
+        events.set(Events::HUP, read && write);
+        events.set(
+            Events::WRITABLE,
+            peer.has_room() || (write && self.kind == Kind::Tcp),
+        );
+        events.set(Events::ERR, end.error.is_some());
+        events
+    }
+
+    fn publish(&self, sources: &mut impl Sources, side: Side, news: Events) {
+        sources.publish(self.end(side).source, self.level(side), news);
     }
 
     /// Takes up to `out.len()` bytes. `Ok(0)` for a non-empty `out` is the end of the stream.
-    pub fn read(&self, out: &mut [u8]) -> Result<usize, StreamError> {
-        let n = self.peek(out)?;
+    pub fn read(
+        &mut self,
+        sources: &mut impl Sources,
+        side: Side,
+        out: &mut [u8],
+    ) -> Result<usize, StreamError> {
+        let n = self.peek(sources, side, out)?;
         if n > 0 {
-            self.end().received.borrow_mut().consume(n);
-            self.tell_room();
+            self.end_mut(side).received.consume(n);
+            self.publish(sources, side, Events::empty());
+            self.tell_room(sources, side);
         }
         Ok(n)
     }
 
     /// As [`Stream::read`], but leaves the bytes (MSG_PEEK). A pending error is told and cleared, as on Linux.
-    pub fn peek(&self, out: &mut [u8]) -> Result<usize, StreamError> {
-        let end = self.end();
+    pub fn peek(
+        &mut self,
+        sources: &mut impl Sources,
+        side: Side,
+        out: &mut [u8],
+    ) -> Result<usize, StreamError> {
+        let end = self.end_mut(side);
         if out.is_empty() {
             return Ok(0);
         }
-        let n = end.received.borrow().peek(out);
-        if n > 0 || end.fin.get() {
+        let n = end.received.peek(out);
+        if n > 0 || end.fin {
             return Ok(n);
         }
-        match end.error.take() {
+        let shut = end.shut_read;
+        match self.take_error(sources, side) {
             Some(error) => Err(error),
-            None if end.shut_read.get() => Ok(0),
+            None if shut => Ok(0),
             None => Err(StreamError::Again),
         }
     }
 
-    /// After bytes were taken: the peer, who wrote them, may write again.
-    fn tell_room(&self) {
-        let writer = self.peer();
-        if self.end().has_room() && (self.kind() == Kind::Unix || writer.no_room.get()) {
-            writer.no_room.set(false);
-            writer.notifier.output(WRITABLE);
+    /// After bytes were taken: the peer, who wrote them, may write again. TCP tells it only if it found no room, in a write or
+    /// in a look.
+    fn tell_room(&mut self, sources: &mut impl Sources, side: Side) {
+        if !self.end(side).has_room() {
+            return;
+        }
+        let (kind, peer) = (self.kind, self.end_mut(side.other()));
+        let wanted = core::mem::take(&mut peer.no_room);
+        if kind == Kind::Unix || wanted || sources.missed(peer.source, Events::OUT) {
+            self.publish(sources, side.other(), Events::WRITABLE);
+        } else {
+            self.publish(sources, side.other(), Events::empty());
         }
     }
 
     /// Sends as much of `bytes` as there is room for, at least 1; returns how much.
-    pub fn write(&self, bytes: &[u8]) -> Result<usize, StreamError> {
-        let (end, peer) = (self.end(), self.peer());
-        match self.kind() {
+    pub fn write(
+        &mut self,
+        sources: &mut impl Sources,
+        side: Side,
+        bytes: &[u8],
+    ) -> Result<usize, StreamError> {
+        let peer = self.end(side.other());
+        match self.kind {
             Kind::Tcp => {
-                if let Some(error) = end.error.take() {
+                if let Some(error) = self.take_error(sources, side) {
                     return Err(error);
                 }
             }
             Kind::Unix => {
-                if peer.closed.get() || peer.shut_read.get() {
+                if peer.closed || peer.shut_read {
                     return Err(StreamError::Broken);
                 }
             }
         }
-        if end.shut_write.get() {
+        if self.end(side).shut_write {
             return Err(StreamError::Broken);
         }
         if bytes.is_empty() {
             return Ok(0);
         }
-        if peer.closed.get() {
-            end.take_reset();
-            return Ok(bytes.len().min(self.connection.capacity));
+        if self.end(side.other()).closed {
+            self.take_reset(sources, side);
+            return Ok(bytes.len().min(self.capacity));
         }
-        let n = peer.received.borrow_mut().write(bytes)?;
-        end.no_room.set(end.no_room.get() || n < bytes.len());
+        let peer = self.end_mut(side.other());
+        let n = peer.received.write(bytes)?;
+        let room = peer.has_room();
+        self.end_mut(side).no_room |= n < bytes.len();
         if n == 0 {
             return Err(StreamError::Again);
         }
-        peer.notifier.input(READABLE);
+        self.publish(sources, side.other(), Events::READABLE);
+        if !room {
+            self.publish(sources, side, Events::empty());
+        }
         Ok(n)
     }
 
     /// Bytes to read (FIONREAD).
-    pub fn available(&self) -> usize {
-        self.end().received.borrow().len()
+    pub fn available(&self, side: Side) -> usize {
+        self.end(side).received.len()
     }
 
     /// Takes the pending error (SO_ERROR).
-    pub fn take_error(&self) -> Option<StreamError> {
-        self.end().error.take()
+    pub fn take_error(&mut self, sources: &mut impl Sources, side: Side) -> Option<StreamError> {
+        let error = self.end_mut(side).error.take()?;
+        self.publish(sources, side, Events::empty());
+        Some(error)
     }
 
     /// Whether the connection has a peer still (getpeername(2), shutdown(2): else ENOTCONN).
-    pub fn is_connected(&self) -> bool {
-        self.kind() == Kind::Unix || !self.end().is_over()
+    pub fn is_connected(&self, side: Side) -> bool {
+        self.kind == Kind::Unix || !self.end(side).is_over()
     }
 
     /// shutdown(2). What the peer sent before can still be read.
-    pub fn shutdown(&self, how: Shutdown) -> Result<(), StreamError> {
-        if !self.is_connected() {
+    pub fn shutdown(
+        &mut self,
+        sources: &mut impl Sources,
+        side: Side,
+        how: Shutdown,
+    ) -> Result<(), StreamError> {
+        if !self.is_connected(side) {
             return Err(StreamError::NotConnected);
         }
-        let (end, peer) = (self.end(), self.peer());
         let read = how != Shutdown::Write;
         let write = how != Shutdown::Read;
-        let fin = write && !end.shut_write.get();
+        let end = self.end_mut(side);
+        let fin = write && !end.shut_write;
         end.shut(read, write);
-        end.notifier.state();
-        if !peer.closed.get() {
-            match self.kind() {
-                Kind::Tcp if fin => peer.take_fin(),
+        self.publish(sources, side, Events::all());
+        let peer = side.other();
+        if !self.end(peer).closed {
+            match self.kind {
+                Kind::Tcp if fin => self.take_fin(sources, peer),
                 Kind::Tcp => {}
                 Kind::Unix => {
-                    peer.shut(write, read);
-                    peer.notifier.state();
+                    self.end_mut(peer).shut(write, read);
+                    self.publish(sources, peer, Events::all());
                 }
             }
         }
         Ok(())
     }
 
+    fn take_fin(&mut self, sources: &mut impl Sources, side: Side) {
+        let end = self.end_mut(side);
+        if !end.reset {
+            end.fin = true;
+            end.shut(true, false);
+            self.publish(sources, side, Events::all());
+        }
+    }
+
+    fn take_reset(&mut self, sources: &mut impl Sources, side: Side) {
+        let end = self.end_mut(side);
+        if !end.is_over() {
+            end.error = Some(match end.fin {
+                true => StreamError::Broken,
+                false => StreamError::Reset,
+            });
+            end.reset = true;
+            end.shut(true, true);
+            self.publish(sources, side, Events::all());
+        }
+    }
+
     /// The last descriptor is closed. Bytes that this end has not read make it a reset for the peer (RFC 2525, 2.17).
-    pub fn close(&self) {
-        let unread = self.available() > 0;
-        self.leave(unread);
+    pub fn close(&mut self, sources: &mut impl Sources, side: Side) {
+        let unread = self.available(side) > 0;
+        self.leave(sources, side, unread);
     }
 
     /// Closes with a reset whatever is unread: SO_LINGER of 0 seconds, or a connection that nobody accepted.
-    pub fn abort(&self) {
-        self.leave(true);
+    pub fn abort(&mut self, sources: &mut impl Sources, side: Side) {
+        self.leave(sources, side, true);
     }
 
-    fn leave(&self, reset: bool) {
-        let (end, peer) = (self.end(), self.peer());
-        if end.closed.replace(true) {
+    fn leave(&mut self, sources: &mut impl Sources, side: Side, reset: bool) {
+        let end = self.end_mut(side);
+        if core::mem::replace(&mut end.closed, true) {
             return;
         }
         let over = end.is_over();
-        let fin = !end.shut_write.get();
-        end.received.borrow_mut().free();
+        let fin = !end.shut_write;
+        end.received.free();
         end.shut(true, true);
-        if peer.closed.get() {
+        sources.close(end.source);
+        end.source = SourceId::NONE;
+        let peer = side.other();
+        if self.end(peer).closed {
             return;
         }
-        match self.kind() {
-            Kind::Tcp if reset && !over => peer.take_reset(),
-            Kind::Tcp if fin => peer.take_fin(),
+        match self.kind {
+            Kind::Tcp if reset && !over => self.take_reset(sources, peer),
+            Kind::Tcp if fin => self.take_fin(sources, peer),
             Kind::Tcp => {}
             Kind::Unix => {
                 if reset {
-                    peer.error.set(Some(StreamError::Reset));
+                    self.end_mut(peer).error = Some(StreamError::Reset);
                 }
-                peer.shut(true, true);
-                peer.notifier.state();
+                self.end_mut(peer).shut(true, true);
+                self.publish(sources, peer, Events::all());
             }
         }
-    }
-}
-
-impl Drop for Stream {
-    /// A connection that is forgotten is closed: its peer must not wait for ever.
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-impl Local for Stream {
-    fn notifier(&self) -> &Notifier {
-        &self.end().notifier
-    }
-
-    fn level(&self) -> Events {
-        let end = self.end();
-        let (read, write) = (end.shut_read.get(), end.shut_write.get());
-        let mut events = Events::empty();
-        events.set(READABLE, read || self.available() > 0);
-        events.set(Events::RDHUP, read);
-        events.set(Events::HUP, read && write);
-        if self.peer().has_room() || (write && self.kind() == Kind::Tcp) {
-            events |= WRITABLE;
-        } else {
-            end.no_room.set(true);
-        }
-        if let error @ Some(_) = end.error.take() {
-            end.error.set(error);
-            events |= Events::ERR;
-        }
-        events
     }
 }
 

@@ -9,8 +9,11 @@
 #![forbid(unsafe_code)]
 
 use crate::events::Events;
-use crate::notifier::{Again, Local, Notifier};
-use core::cell::Cell;
+use crate::source::{SourceId, Sources};
+
+/// Nothing to read (EAGAIN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Again;
 
 /// A timer's setting, as timerfd_gettime(2) gives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,98 +25,101 @@ pub struct Setting {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TimerFd {
     /// Next expiration; 0: disarmed. The last one while it rests.
-    next: Cell<u64>,
-    interval: Cell<u64>,
+    next: u64,
+    interval: u64,
     /// Periodic, expired, and not asked since.
-    resting: Cell<bool>,
+    resting: bool,
     /// Expirations not read yet.
-    count: Cell<u64>,
-    notifier: Notifier,
+    count: u64,
+    source: SourceId,
 }
 
 impl TimerFd {
     /// A disarmed one.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(sources: &mut impl Sources) -> Self {
+        TimerFd {
+            next: 0,
+            interval: 0,
+            resting: false,
+            count: 0,
+            source: sources.open(Events::empty()),
+        }
+    }
+
+    /// Its source.
+    pub fn source(&self) -> SourceId {
+        self.source
     }
 
     /// timerfd_settime(2): the first expiration is at `first` (0: never), then one each `interval`, if that is not
     /// 0. Expirations not read yet are forgotten. Returns the old setting.
-    pub fn set(&self, now: u64, first: u64, interval: u64) -> Setting {
-        let old = self.get(now);
-        self.next.set(first);
-        self.interval.set(interval);
-        self.resting.set(false);
-        self.count.set(0);
-        self.expire(now);
+    pub fn set(
+        &mut self,
+        sources: &mut impl Sources,
+        now: u64,
+        first: u64,
+        interval: u64,
+    ) -> Setting {
+        let old = self.get(sources, now);
+        self.next = first;
+        self.interval = interval;
+        self.resting = false;
+        self.count = 0;
+        sources.publish(self.source, Events::empty(), Events::empty());
+        self.expire(sources, now);
         old
     }
 
     /// timerfd_gettime(2). A resting timer goes on.
-    pub fn get(&self, now: u64) -> Setting {
-        self.expire(now);
+    pub fn get(&mut self, sources: &mut impl Sources, now: u64) -> Setting {
+        self.expire(sources, now);
         self.resume(now);
         Setting {
-            remaining: self.next.get().saturating_sub(now),
-            interval: self.interval.get(),
+            remaining: self.next.saturating_sub(now),
+            interval: self.interval,
         }
     }
 
     /// When to call [`TimerFd::expire`]; `None`: no need.
     pub fn deadline(&self) -> Option<u64> {
-        (self.next.get() != 0 && !self.resting.get()).then(|| self.next.get())
+        (self.next != 0 && !self.resting).then_some(self.next)
     }
 
-    /// Counts the expiration if the deadline has passed, and notifies. Harmless if it has not.
-    pub fn expire(&self, now: u64) {
+    /// Counts the expiration if the deadline has passed, and publishes. Harmless if it has not.
+    pub fn expire(&mut self, sources: &mut impl Sources, now: u64) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
-        self.count.set(self.count.get().saturating_add(1));
-        if self.interval.get() == 0 {
-            self.next.set(0);
+        self.count = self.count.saturating_add(1);
+        if self.interval == 0 {
+            self.next = 0;
         } else {
-            self.resting.set(true);
+            self.resting = true;
         }
-        self.notifier.input(Events::IN);
+        sources.publish(self.source, Events::IN, Events::IN);
     }
 
     /// Takes the number of expirations since the last read or setting.
-    pub fn read(&self, now: u64) -> Result<u64, Again> {
-        self.expire(now);
-        if self.count.get() == 0 {
+    pub fn read(&mut self, sources: &mut impl Sources, now: u64) -> Result<u64, Again> {
+        self.expire(sources, now);
+        if self.count == 0 {
             return Err(Again);
         }
         self.resume(now);
-        Ok(self.count.replace(0))
+        sources.publish(self.source, Events::empty(), Events::empty());
+        Ok(core::mem::take(&mut self.count))
     }
 
     /// Ends the rest: counts the periods that went by and moves the deadline past `now`.
-    fn resume(&self, now: u64) {
-        if self.resting.replace(false) {
-            let interval = self.interval.get();
-            let missed = now.saturating_sub(self.next.get()) / interval;
-            self.count.set(self.count.get().saturating_add(missed));
-            let step = interval.saturating_mul(missed.saturating_add(1));
-            self.next.set(self.next.get().saturating_add(step));
-        }
-    }
-}
-
-impl Local for TimerFd {
-    fn notifier(&self) -> &Notifier {
-        &self.notifier
-    }
-
-    /// IN: expirations to read.
-    fn level(&self) -> Events {
-        if self.count.get() > 0 {
-            Events::IN
-        } else {
-            Events::empty()
+    fn resume(&mut self, now: u64) {
+        if core::mem::take(&mut self.resting) {
+            let missed = now.saturating_sub(self.next) / self.interval;
+            self.count = self.count.saturating_add(missed);
+            let step = self.interval.saturating_mul(missed.saturating_add(1));
+            self.next = self.next.saturating_add(step);
         }
     }
 }
@@ -121,7 +127,7 @@ impl Local for TimerFd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifier::probe::Probe;
+    use crate::recorder::Recorder;
 
     fn setting(remaining: u64, interval: u64) -> Setting {
         Setting {
@@ -132,95 +138,101 @@ mod tests {
 
     #[test]
     fn expires_once_and_is_disarmed() {
-        let timer = TimerFd::new();
-        let probe = Probe::new(&timer, Events::IN);
-        assert_eq!(timer.set(100, 150, 0), setting(0, 0));
-        assert_eq!(timer.get(120), setting(30, 0));
-        timer.expire(149);
-        assert_eq!(timer.level(), Events::empty());
-        assert_eq!(timer.read(149), Err(Again));
-        timer.expire(150);
-        assert_eq!(timer.level(), Events::IN);
-        assert_eq!(probe.news(), (true, 1, 0));
+        let mut all = Recorder::default();
+        let mut timer = TimerFd::new(&mut all);
+        assert_eq!(timer.set(&mut all, 100, 150, 0), setting(0, 0));
+        assert_eq!(timer.get(&mut all, 120), setting(30, 0));
+        timer.expire(&mut all, 149);
+        assert_eq!(all.level(timer.source()), Events::empty());
+        assert_eq!(timer.read(&mut all, 149), Err(Again));
+        timer.expire(&mut all, 150);
+        assert_eq!(all.level(timer.source()), Events::IN);
+        assert_eq!(all.news(timer.source(), Events::IN), (true, 1, 0));
         assert_eq!(timer.deadline(), None);
-        assert_eq!(timer.get(160), setting(0, 0));
-        assert_eq!(timer.read(160), Ok(1));
-        assert_eq!(timer.level(), Events::empty());
+        assert_eq!(timer.get(&mut all, 160), setting(0, 0));
+        assert_eq!(timer.read(&mut all, 160), Ok(1));
+        assert_eq!(all.level(timer.source()), Events::empty());
     }
 
     #[test]
     fn a_late_read_counts_every_period() {
-        let timer = TimerFd::new();
-        timer.set(0, 10, 5);
-        timer.expire(11);
-        assert_eq!(timer.read(26), Ok(4));
+        let mut all = Recorder::default();
+        let mut timer = TimerFd::new(&mut all);
+        timer.set(&mut all, 0, 10, 5);
+        timer.expire(&mut all, 11);
+        assert_eq!(timer.read(&mut all, 26), Ok(4));
         assert_eq!(timer.deadline(), Some(30));
-        assert_eq!(timer.get(26), setting(4, 5));
+        assert_eq!(timer.get(&mut all, 26), setting(4, 5));
     }
 
     #[test]
     fn an_unread_period_is_one_edge_and_needs_no_wake_up() {
-        let timer = TimerFd::new();
-        let probe = Probe::new(&timer, Events::IN);
-        timer.set(0, 10, 5);
-        timer.expire(10);
-        assert_eq!(probe.news(), (true, 1, 0));
+        let mut all = Recorder::default();
+        let mut timer = TimerFd::new(&mut all);
+        timer.set(&mut all, 0, 10, 5);
+        timer.expire(&mut all, 10);
+        assert_eq!(all.news(timer.source(), Events::IN), (true, 1, 0));
         assert_eq!(timer.deadline(), None);
-        timer.expire(100);
-        assert_eq!(probe.news(), (false, 0, 0));
-        assert_eq!(timer.level(), Events::IN);
+        timer.expire(&mut all, 100);
+        assert_eq!(all.news(timer.source(), Events::IN), (false, 0, 0));
+        assert_eq!(all.level(timer.source()), Events::IN);
     }
 
     #[test]
     fn asking_the_time_restarts_a_resting_timer_and_keeps_its_count() {
-        let timer = TimerFd::new();
-        timer.set(0, 10, 10);
-        timer.expire(10);
-        assert_eq!(timer.get(35), setting(5, 10));
+        let mut all = Recorder::default();
+        let mut timer = TimerFd::new(&mut all);
+        timer.set(&mut all, 0, 10, 10);
+        timer.expire(&mut all, 10);
+        assert_eq!(timer.get(&mut all, 35), setting(5, 10));
         assert_eq!(timer.deadline(), Some(40));
-        assert_eq!(timer.level(), Events::IN);
-        timer.expire(40);
-        assert_eq!(timer.read(41), Ok(4));
+        assert_eq!(all.level(timer.source()), Events::IN);
+        timer.expire(&mut all, 40);
+        assert_eq!(timer.read(&mut all, 41), Ok(4));
     }
 
     #[test]
     fn setting_forgets_expirations_and_returns_the_old_setting() {
-        let timer = TimerFd::new();
-        timer.set(0, 10, 7);
-        timer.expire(10);
-        assert_eq!(timer.set(12, 0, 0), setting(5, 7));
-        assert_eq!(timer.level(), Events::empty());
+        let mut all = Recorder::default();
+        let mut timer = TimerFd::new(&mut all);
+        timer.set(&mut all, 0, 10, 7);
+        timer.expire(&mut all, 10);
+        assert_eq!(timer.set(&mut all, 12, 0, 0), setting(5, 7));
+        assert_eq!(all.level(timer.source()), Events::empty());
         assert_eq!(timer.deadline(), None);
-        assert_eq!(timer.read(1000), Err(Again));
-        timer.set(20, 50, 0);
-        assert_eq!(timer.set(30, 60, 1), setting(20, 0));
+        assert_eq!(timer.read(&mut all, 1000), Err(Again));
+        timer.set(&mut all, 20, 50, 0);
+        assert_eq!(timer.set(&mut all, 30, 60, 1), setting(20, 0));
     }
 
     #[test]
     fn a_deadline_in_the_past_has_expired_at_once() {
-        let timer = TimerFd::new();
-        timer.set(100, 40, 0);
-        assert_eq!(timer.level(), Events::IN);
-        assert_eq!(timer.read(100), Ok(1));
+        let mut all = Recorder::default();
+        let mut timer = TimerFd::new(&mut all);
+        timer.set(&mut all, 100, 40, 0);
+        assert_eq!(all.level(timer.source()), Events::IN);
+        assert_eq!(timer.read(&mut all, 100), Ok(1));
     }
 
     #[test]
     fn a_read_sees_a_deadline_that_nobody_has_noticed() {
-        let timer = TimerFd::new();
-        timer.set(0, 10, 0);
-        assert_eq!(timer.read(10), Ok(1));
+        let mut all = Recorder::default();
+        let mut timer = TimerFd::new(&mut all);
+        timer.set(&mut all, 0, 10, 0);
+        assert_eq!(timer.read(&mut all, 10), Ok(1));
         assert_eq!(timer.deadline(), None);
     }
 
     #[test]
     fn extreme_times_do_not_overflow() {
-        let timer = TimerFd::new();
-        timer.set(0, 1, 1);
-        timer.expire(1);
-        assert_eq!(timer.read(u64::MAX), Ok(u64::MAX));
-        timer.set(5, u64::MAX, u64::MAX);
-        assert_eq!(timer.get(5), setting(u64::MAX - 5, u64::MAX));
-        timer.expire(u64::MAX);
-        assert_eq!(timer.read(u64::MAX), Ok(1));
+        let mut all = Recorder::default();
+        let mut timer = TimerFd::new(&mut all);
+        timer.set(&mut all, 0, 1, 1);
+        timer.expire(&mut all, 1);
+        assert_eq!(timer.read(&mut all, u64::MAX), Ok(u64::MAX));
+        timer.set(&mut all, 5, u64::MAX, u64::MAX);
+        assert_eq!(timer.get(&mut all, 5), setting(u64::MAX - 5, u64::MAX));
+        timer.expire(&mut all, u64::MAX);
+        assert_eq!(timer.read(&mut all, u64::MAX), Ok(1));
     }
 }

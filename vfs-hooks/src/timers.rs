@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Deadlines in order: which timer is next, and which are due.
 //!
-//! Canonical use: `while let Some(id) = timers.due(now) { timer(id).expire(now); timers.set(id, timer(id).deadline()) }`,
+//! Canonical use: `while let Some(id) = timers.due(now) { timer(id).expire(sources, now); timers.set(id, timer(id).deadline()) }`,
 //! then sleep until [`Timers::next`]. It ends: an expired timer has no deadline until it is read.
 #![forbid(unsafe_code)]
 
@@ -60,6 +60,7 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recorder::Recorder;
     use crate::timerfd::TimerFd;
 
     #[test]
@@ -99,17 +100,18 @@ mod tests {
     #[test]
     fn the_loop_ends_however_short_the_period() {
         let mut timers = Timers::new();
-        let timer = TimerFd::new();
-        timer.set(0, 1, 1);
+        let mut all = Recorder::default();
+        let mut timer = TimerFd::new(&mut all);
+        timer.set(&mut all, 0, 1, 1);
         timers.set(5, timer.deadline());
         let mut turns = 0;
         while let Some(id) = timers.due(1000) {
-            timer.expire(1000);
+            timer.expire(&mut all, 1000);
             timers.set(id, timer.deadline());
             turns += 1;
         }
         assert_eq!(turns, 1);
-        assert_eq!(timer.read(1000), Ok(1000));
+        assert_eq!(timer.read(&mut all, 1000), Ok(1000));
         timers.set(5, timer.deadline());
         assert_eq!(timers.next(), Some(1001));
     }

@@ -1,130 +1,72 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Badge bits as backend, for an unmodified kernel: all watches of a process signal its one notification, watch slot `i` with bit
 //! `i % BITS`. A bit stands for all watches of its group, so each of them has to be looked at: the cost grows with N / BITS.
+//!
+//! A thread can wait on one notification only. So of the threads that wait in instances with such watches one, the *leader*, waits on the process's,
+//! the others each on their own; the leader hands out what came, and when it goes it wakes another to take its place.
 
-use crate::backend::{Backend, Kernel, WatchSlots, Woken};
-use crate::deadline::Deadline;
-use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
 use vfs_hooks::process::notice::WATCH_BITS;
-use vfs_hooks::source::Slots;
 
-const BITS: usize = WATCH_BITS as usize;
+/// Groups of watches: as many as there are watch bits.
+pub const BITS: usize = WATCH_BITS as usize;
 
-/// What the badge backends of a process share: their notification's bits belong to all of them.
-pub struct BadgeHub {
-    kernel: Rc<dyn Kernel>,
-    slots: Rc<WatchSlots>,
-    members: RefCell<Vec<Weak<Groups>>>,
-}
-
-/// Watches of one backend by badge bit.
-struct Groups {
+/// An instance's watches by badge bit.
+#[derive(Debug)]
+pub struct Groups {
     /// Bits that came and were not taken yet.
-    pending: Cell<u64>,
-    keys: RefCell<[Vec<u64>; BITS]>,
-    attached: Cell<usize>,
+    pending: u64,
+    keys: [Vec<u64>; BITS],
 }
 
-impl BadgeHub {
-    /// For the process.
-    pub fn new(kernel: Rc<dyn Kernel>, slots: Rc<WatchSlots>) -> Self {
-        BadgeHub {
-            kernel,
-            slots,
-            members: RefCell::default(),
+impl Default for Groups {
+    fn default() -> Self {
+        Groups {
+            pending: 0,
+            keys: [const { Vec::new() }; BITS],
         }
     }
-
-    fn deliver(&self, bits: u64) {
-        if bits == 0 {
-            return;
-        }
-        self.members.borrow_mut().retain(|member| {
-            member
-                .upgrade()
-                .inspect(|groups| groups.pending.set(groups.pending.get() | bits))
-                .is_some()
-        });
-    }
 }
 
-/// See the module.
-pub struct BadgeBackend {
-    hub: Rc<BadgeHub>,
-    groups: Rc<Groups>,
-}
-
-impl BadgeBackend {
-    /// A member of the process's hub.
-    pub fn new(hub: Rc<BadgeHub>) -> Self {
-        let groups = Rc::new(Groups {
-            pending: Cell::new(0),
-            keys: RefCell::new([const { Vec::new() }; BITS]),
-            attached: Cell::new(0),
-        });
-        hub.members.borrow_mut().push(Rc::downgrade(&groups));
-        BadgeBackend { hub, groups }
-    }
-}
-
-impl Slots for BadgeBackend {
-    fn attach(&self, key: u64) -> Option<u32> {
-        let slot = self.hub.slots.take(&*self.hub.kernel)?;
-        self.groups.keys.borrow_mut()[slot as usize % BITS].push(key);
-        self.groups.attached.set(self.groups.attached.get() + 1);
-        Some(slot)
+impl Groups {
+    /// A watch with this slot.
+    pub fn attach(&mut self, slot: u32, key: u64) {
+        self.keys[slot as usize % BITS].push(key);
     }
 
-    fn kick(&self, thread: usize) {
-        self.hub.kernel.kick(thread);
-    }
-
-    fn detach(&self, slot: u32, key: u64) {
-        let mut keys = self.groups.keys.borrow_mut();
-        let group = &mut keys[slot as usize % BITS];
+    /// It is gone.
+    pub fn detach(&mut self, slot: u32, key: u64) {
+        let group = &mut self.keys[slot as usize % BITS];
         if let Some(index) = group.iter().position(|&k| k == key) {
             group.swap_remove(index);
-            self.groups.attached.set(self.groups.attached.get() - 1);
         }
-        self.hub.slots.give(slot);
-    }
-}
-
-impl Backend for BadgeBackend {
-    fn has_news(&self) -> bool {
-        if self.groups.attached.get() == 0 {
-            return false;
-        }
-        self.hub.deliver(self.hub.kernel.poll_own());
-        self.groups.pending.get() != 0
     }
 
-    fn take(&self, hint: &mut dyn FnMut(u64)) -> bool {
-        let mut bits = self.groups.pending.replace(0);
-        let keys = self.groups.keys.borrow();
+    /// Bits that came. Whether any of them stands for a watch here.
+    pub fn deliver(&mut self, mut bits: u64) -> bool {
+        let mut found = false;
         while bits != 0 {
-            keys[bits.trailing_zeros() as usize % BITS]
-                .iter()
-                .for_each(|&key| hint(key));
+            let bit = bits.trailing_zeros();
             bits &= bits - 1;
+            if self.keys.get(bit as usize).is_some_and(|k| !k.is_empty()) {
+                self.pending |= 1 << bit;
+                found = true;
+            }
         }
-        true
+        found
     }
 
-    fn current_thread(&self) -> usize {
-        self.hub.kernel.current_thread()
+    /// Whether there is news to take.
+    pub fn has_news(&self) -> bool {
+        self.pending != 0
     }
 
-    fn wait(&self, deadline: Deadline) -> Woken {
-        if self.groups.pending.get() == 0 {
-            self.hub.deliver(self.hub.kernel.wait_own(deadline));
-        }
-        if self.groups.pending.get() != 0 {
-            Woken::Events
-        } else {
-            Woken::Interrupted
+    /// Takes it: the keys of all watches to look at.
+    pub fn take(&mut self, keys: &mut Vec<u64>) {
+        let mut bits = core::mem::take(&mut self.pending);
+        while bits != 0 {
+            keys.extend_from_slice(&self.keys[bits.trailing_zeros() as usize]);
+            bits &= bits - 1;
         }
     }
 }

@@ -1,45 +1,40 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Backends: how news of sources in other processes reaches a poller, and how its thread blocks.
+//! Backends: how news of sources in other processes reaches an instance, and where its threads block.
 //!
-//! [`queue`] and [`badge`] reach the kernel through the trait [`Kernel`], which the shim implements with system calls and
-//! tests with a model; [`host`] is threads and a lock, for tests on Linux.
+//! [`queue`] and [`badge`] reach the kernel through the trait [`Kernel`], which the shim implements with system calls and tests with a
+//! model. Nothing here blocks: the core says where to ([`Block`]), the platform blocks with the core lock released and says what came of it ([`Woke`]).
 
 pub mod badge;
-#[cfg(any(test, feature = "host"))]
-pub mod host;
 pub mod queue;
 mod slots;
 
-pub use slots::WatchSlots;
+pub(crate) use slots::WatchSlots;
 
-use crate::deadline::Deadline;
 use crate::errno::Errno;
-use vfs_hooks::source::Slots;
-
-/// Why a blocked thread came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Woken {
-    /// There may be something to take.
-    Events,
-    /// The deadline passed or somebody kicked the thread: look at clock, timers, console, signals.
-    Interrupted,
-}
-
-/// What a poller asks of its backend. Slots of its watches come from the same object.
-pub trait Backend: Slots {
-    /// Whether there may be news to take. Queue: loads only. Badge: asks the kernel while anything is attached.
-    fn has_news(&self) -> bool;
-    /// Takes the news: calls `hint` with the key of each watch to look at. `false`: it lost count, look at all.
-    fn take(&self, hint: &mut dyn FnMut(u64)) -> bool;
-    /// Blocks until there is news, somebody kicks the thread, or the deadline passes. May return early for no reason.
-    fn wait(&self, deadline: Deadline) -> Woken;
-    /// Number of the calling thread.
-    fn current_thread(&self) -> usize;
-}
 
 /// Number of a kernel queue object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueId(pub u32);
+
+/// Where a thread is to block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// On its own notification: only kicks and its deadline can wake it.
+    Own,
+    /// On this queue, which also lets its own notification through (promise 5).
+    Queue(QueueId),
+    /// On the process's notification, which carries the watch bits: it is the leader of those who wait (unmodified kernel).
+    Process,
+}
+
+/// What ended it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Woke {
+    /// A signal handed this cookie over.
+    pub cookie: Option<u64>,
+    /// Watch bits that the process's notification brought, from bit 0 on.
+    pub bits: u64,
+}
 
 /// Size of a queue's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,17 +66,6 @@ pub struct Collected {
     pub overrun: bool,
 }
 
-/// Why a wait on a queue ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueueWoken {
-    /// It has entries; nothing was collected.
-    Entries,
-    /// A signal handed over this cookie.
-    HandOff(u64),
-    /// The thread's bound notification was signalled.
-    Bound,
-}
-
 /// Why an attachment failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachError {
@@ -91,37 +75,28 @@ pub enum AttachError {
     Refused,
 }
 
-/// The kernel as the backends see it. Signals of the thread's own notification that are not about
-/// watches (deadline, kick) are the implementation's to remember; it ends the wait for them.
-pub trait Kernel {
+/// The kernel as the backends see it. All calls come with the core lock held.
+pub trait Kernel: Send {
+    /// Whether it has notification queues.
+    fn has_queues(&self) -> bool;
     /// Makes more watch slots; returns how many there are now. ENOMEM: no more.
-    fn grow_watches(&self) -> Result<u32, Errno>;
+    fn grow_watches(&mut self) -> Result<u32, Errno>;
     /// A new queue with a small buffer.
-    fn queue_create(&self) -> Result<QueueId, Errno>;
+    fn queue_create(&mut self) -> Result<QueueId, Errno>;
     /// Revokes and deletes it.
-    fn queue_destroy(&self, queue: QueueId);
+    fn queue_destroy(&mut self, queue: QueueId);
     /// Gives it a large buffer, and collects; the run lies in the small one.
-    fn queue_enlarge(&self, queue: QueueId) -> Result<Collected, Errno>;
+    fn queue_enlarge(&mut self, queue: QueueId) -> Result<Collected, Errno>;
     /// Attaches the slot's notification.
-    fn attach(&self, queue: QueueId, slot: u32, cookie: u64) -> Result<(), AttachError>;
+    fn attach(&mut self, queue: QueueId, slot: u32, cookie: u64) -> Result<(), AttachError>;
     /// Detaches it.
-    fn detach(&self, queue: QueueId, slot: u32);
+    fn detach(&mut self, queue: QueueId, slot: u32);
     /// Entries ever added: word 0 of the buffer. A load.
     fn tail(&self, queue: QueueId, size: BufferSize) -> u64;
     /// Cookie of entry `number`. A load.
     fn entry(&self, queue: QueueId, size: BufferSize, number: u64) -> u64;
     /// Collects.
-    fn collect(&self, queue: QueueId) -> Collected;
-    /// Number of the calling thread.
-    fn current_thread(&self) -> usize {
-        0
-    }
-    /// Ends the wait of a thread that is in one, or its next.
-    fn kick(&self, thread: usize);
-    /// Waits on the queue. The lock over the core is released meanwhile.
-    fn wait_queue(&self, queue: QueueId, deadline: Deadline) -> QueueWoken;
-    /// Waits on the thread's own notification, the lock released; returns the watch bits, from bit 0 on.
-    fn wait_own(&self, deadline: Deadline) -> u64;
-    /// Takes the watch bits of the thread's own notification without waiting.
-    fn poll_own(&self) -> u64;
+    fn collect(&mut self, queue: QueueId) -> Collected;
+    /// Takes the watch bits of the process's notification without waiting (unmodified kernel).
+    fn poll_bits(&mut self) -> u64;
 }

@@ -1,32 +1,37 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The process's watch slots, shared by all of its backends.
+//! The process's watch slots, shared by all of its instances.
 
 use crate::backend::Kernel;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
 
 /// Free list over the slots that the kernel has granted so far.
-#[derive(Debug, Default)]
-pub struct WatchSlots {
-    free: RefCell<Vec<u32>>,
-    total: Cell<u32>,
+#[derive(Debug)]
+pub(crate) struct WatchSlots {
+    free: Vec<u32>,
+    total: u32,
 }
 
 impl WatchSlots {
-    /// A slot, granted anew if none is free.
-    pub fn take(&self, kernel: &dyn Kernel) -> Option<u32> {
-        let mut free = self.free.borrow_mut();
-        if free.is_empty() {
-            let had = self.total.get();
-            let total = kernel.grow_watches().ok()?;
-            free.extend((had..total).rev());
-            self.total.set(total);
+    /// None yet.
+    pub const fn new() -> Self {
+        WatchSlots {
+            free: Vec::new(),
+            total: 0,
         }
-        free.pop()
+    }
+
+    /// A slot, granted anew if none is free.
+    pub fn take(&mut self, kernel: &mut impl Kernel) -> Option<u32> {
+        if self.free.is_empty() {
+            let total = kernel.grow_watches().ok()?;
+            self.free.extend((self.total..total).rev());
+            self.total = total;
+        }
+        self.free.pop()
     }
 
     /// Gives one back. A late signal to it tells its next user once too often, which is harmless.
-    pub fn give(&self, slot: u32) {
-        self.free.borrow_mut().push(slot);
+    pub fn give(&mut self, slot: u32) {
+        self.free.push(slot);
     }
 }

@@ -1,29 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What every backend must do: one suite, run on the queue and badge backends over the model kernel, on the host backend, and on
-//! sources in the same process, which need no backend.
+//! What every backend must do: one suite, run on the queue and badge backends over the model kernel, and on sources in the same
+//! process, which need no backend.
 
 mod random;
 mod regressions;
 mod suite;
+mod threads;
 mod traps;
 
-use crate::backend::badge::{BadgeBackend, BadgeHub};
-use crate::backend::host::{HostBackend, HostSignals};
-use crate::backend::queue::QueueBackend;
-use crate::backend::{Backend, WatchSlots, Woken};
+use crate::backend::Woke;
 use crate::deadline::Deadline;
 use crate::errno::Errno;
-use crate::frontend::FileId;
-use crate::frontend::epoll::{Epoll, Operation, Target};
+use crate::event_core::Core;
+use crate::frontend::epoll::Operation;
+use crate::instance::InstanceId;
 use crate::model::Model;
-use crate::watch::Report;
-use core::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::boxed::Box;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::vec::Vec;
 use vfs_hooks::Events;
-use vfs_hooks::local::LocalSubscriptions;
-use vfs_hooks::shared::SharedWatchers;
-use vfs_hooks::source::{Edges, Readiness, Slots, Source, Watcher};
+use vfs_hooks::source::{Edges, Readiness, Remote, SourceId, Sources};
 use vfs_hooks::subscription::Subscriptions;
 
 /// Where the sources are, and what carries their signals.
@@ -33,244 +31,228 @@ pub enum Setting {
     Queue,
     /// In another process, on the stock kernel.
     Badge,
-    /// On another thread of Linux.
-    Host,
     /// In this process.
     Local,
 }
 
-pub const SETTINGS: [Setting; 4] = [
-    Setting::Queue,
-    Setting::Badge,
-    Setting::Host,
-    Setting::Local,
-];
+pub const SETTINGS: [Setting; 3] = [Setting::Queue, Setting::Badge, Setting::Local];
+
+pub fn everywhere(check: impl Fn(&mut World)) {
+    for setting in SETTINGS {
+        std::println!("{setting:?}");
+        check(&mut World::new(setting));
+    }
+}
+
+/// Why a wait came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// There may be something to take.
+    Events,
+    /// The deadline passed, or somebody kicked the thread.
+    Interrupted,
+}
+
+type Step = Box<dyn FnOnce(&mut World)>;
 
 /// A process and its kernel.
 pub struct World {
     pub setting: Setting,
-    pub model: Rc<Model>,
-    hub: Rc<BadgeHub>,
-    slots: Rc<WatchSlots>,
-    /// One for each backend: slots of different ones are told apart by who attached them.
-    hosts: Rc<RefCell<Vec<HostSignals>>>,
-    files: Cell<u64>,
+    pub core: Core<Model>,
+    pub model: Model,
+    script: VecDeque<Step>,
+    kicked: bool,
 }
 
-/// Slots of host backend `i` count from here.
-const HOST_SLOTS: u32 = 1 << 16;
-
-/// A host backend whose slots say which backend they are of.
-struct NumberedHost {
-    number: u32,
-    backend: HostBackend,
-}
-
-impl Slots for NumberedHost {
-    fn attach(&self, key: u64) -> Option<u32> {
-        Some(self.number * HOST_SLOTS + self.backend.attach(key)?)
-    }
-
-    fn kick(&self, thread: usize) {
-        self.backend.kick(thread);
-    }
-
-    fn detach(&self, slot: u32, key: u64) {
-        self.backend.detach(slot % HOST_SLOTS, key);
-    }
-}
-
-impl Backend for NumberedHost {
-    fn has_news(&self) -> bool {
-        self.backend.has_news()
-    }
-
-    fn take(&self, hint: &mut dyn FnMut(u64)) -> bool {
-        self.backend.take(hint)
-    }
-
-    fn current_thread(&self) -> usize {
-        0
-    }
-
-    fn wait(&self, deadline: Deadline) -> Woken {
-        self.backend.wait(deadline)
-    }
+/// An epoll instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoll {
+    pub id: InstanceId,
+    pub source: SourceId,
 }
 
 impl World {
     pub fn new(setting: Setting) -> Self {
-        let model = Rc::new(Model::new(setting != Setting::Badge));
-        let slots = Rc::new(WatchSlots::default());
+        let model = Model::new(setting != Setting::Badge);
         World {
             setting,
-            hub: Rc::new(BadgeHub::new(model.clone(), slots.clone())),
+            core: Core::new(model.clone()),
             model,
-            slots,
-            hosts: Rc::default(),
-            files: Cell::new(0),
+            script: VecDeque::new(),
+            kicked: false,
         }
     }
 
-    /// What another process does while this one waits. On the host backend, which has no script, it does so before.
-    pub fn then(&self, step: impl FnOnce() + 'static) {
-        match self.setting {
-            Setting::Host => step(),
-            _ => self.model.then(move |_| step()),
+    /// What others do while this thread waits.
+    pub fn then(&mut self, step: impl FnOnce(&mut World) + 'static) {
+        self.script.push_back(Box::new(step));
+    }
+
+    /// Somebody kicks the thread.
+    pub fn kick(&mut self) {
+        self.kicked = true;
+    }
+
+    pub fn epoll(&mut self) -> Epoll {
+        let (id, source) = self.core.epoll_create();
+        Epoll { id, source }
+    }
+
+    pub fn probe(&mut self) -> Probe {
+        let source = self.core.open(Events::empty());
+        let shared = Arc::new(ProbeShared::default());
+        let remote = self.setting != Setting::Local;
+        if remote {
+            let object = Box::new(ProbeRemote(shared.clone()));
+            self.core.set_remote(source, Some(object)).unwrap();
         }
-    }
-
-    /// Somebody kicks the thread while it waits.
-    pub fn kick_later(&self) {
-        match self.setting {
-            Setting::Host => self.hosts.borrow().iter().for_each(HostSignals::kick),
-            _ => self.model.then(|model| model.kick()),
-        }
-    }
-
-    pub fn backend(&self) -> Rc<dyn Backend> {
-        match self.setting {
-            Setting::Badge => Rc::new(BadgeBackend::new(self.hub.clone())),
-            Setting::Host => {
-                let mut hosts = self.hosts.borrow_mut();
-                let (number, backend) = (hosts.len() as u32, HostBackend::new());
-                hosts.push(backend.signals());
-                Rc::new(NumberedHost { number, backend })
-            }
-            _ => Rc::new(QueueBackend::new(self.model.clone(), self.slots.clone())),
-        }
-    }
-
-    pub fn epoll(&self) -> Rc<Epoll> {
-        Rc::new(Epoll::new(self.backend()))
-    }
-
-    fn file(&self) -> FileId {
-        self.files.set(self.files.get() + 1);
-        FileId(self.files.get())
-    }
-
-    pub fn probe(&self) -> Probe {
         Probe {
-            file: self.file(),
-            source: Rc::new(ProbeSource {
-                model: self.model.clone(),
-                hosts: (self.setting == Setting::Host).then(|| self.hosts.clone()),
-                shared: (self.setting != Setting::Local)
-                    .then(|| (Subscriptions::default(), SharedWatchers::default())),
-                local: LocalSubscriptions::default(),
-                level: Cell::new(Events::empty()),
-                edges: Cell::new(Edges::default()),
-            }),
+            source,
+            shared,
+            remote,
         }
     }
 
-    pub fn target(&self, fd: i32, epoll: &Rc<Epoll>) -> Target {
-        Target {
-            fd,
-            file: self.file(),
-            source: Some(epoll.clone()),
-            epoll: Some(epoll.clone()),
-        }
+    pub fn control(
+        &mut self,
+        epoll: Epoll,
+        operation: Operation,
+        fd: i32,
+        source: SourceId,
+    ) -> Result<(), Errno> {
+        self.core.epoll_ctl(epoll.id, operation, fd, source)
     }
-}
 
-/// A source that does as it is told.
-pub struct ProbeSource {
-    model: Rc<Model>,
-    hosts: Option<Rc<RefCell<Vec<HostSignals>>>>,
-    shared: Option<(Subscriptions, SharedWatchers)>,
-    local: LocalSubscriptions,
-    level: Cell<Events>,
-    edges: Cell<Edges>,
-}
+    pub fn add(&mut self, epoll: Epoll, probe: &Probe, fd: i32, events: u32) -> Result<(), Errno> {
+        let data = fd as u64;
+        self.control(epoll, Operation::Add { events, data }, fd, probe.source)
+    }
 
-impl ProbeSource {
+    pub fn modify(
+        &mut self,
+        epoll: Epoll,
+        probe: &Probe,
+        fd: i32,
+        events: u32,
+    ) -> Result<(), Errno> {
+        let data = fd as u64;
+        self.control(epoll, Operation::Modify { events, data }, fd, probe.source)
+    }
+
+    /// An epoll instance watches another.
+    pub fn nest(&mut self, outer: Epoll, inner: Epoll, fd: i32, events: u32) -> Result<(), Errno> {
+        let data = fd as u64;
+        self.control(outer, Operation::Add { events, data }, fd, inner.source)
+    }
+
     /// Something happened: these events hold now too, and this is new.
-    pub fn raise(&self, events: Events) {
-        self.level.set(self.level.get() | events);
-        let mut edges = self.edges.get();
-        edges.input += u32::from(events.intersects(Events::INPUT));
-        edges.output += u32::from(events.intersects(Events::OUTPUT));
-        self.edges.set(edges);
-        match &self.shared {
-            Some((cells, _)) => cells.notify(events, |slot| match &self.hosts {
-                Some(hosts) => {
-                    hosts.borrow()[(slot / HOST_SLOTS) as usize].signal(slot % HOST_SLOTS);
-                }
-                None => self.model.signal(slot),
-            }),
-            None => self.local.notify(events),
+    pub fn raise(&mut self, probe: &Probe, events: Events) {
+        let shared = &probe.shared;
+        let level = shared.level.fetch_or(events.bits(), Ordering::Release) | events.bits();
+        if probe.remote {
+            probe.raise_remotely(events, &self.model);
+        } else {
+            let level = Events::from_bits_truncate(level);
+            self.core.publish(probe.source, level, events);
         }
     }
 
     /// The user drained it.
-    pub fn lower(&self, events: Events) {
-        self.level.set(self.level.get() - events);
+    pub fn lower(&mut self, probe: &Probe, events: Events) {
+        let level = &probe.shared.level;
+        let level = level.fetch_and(!events.bits(), Ordering::Release) & !events.bits();
+        if !probe.remote {
+            let level = Events::from_bits_truncate(level);
+            self.core.publish(probe.source, level, Events::empty());
+        }
+    }
+
+    /// Takes up to `max`; (data, events) in the order reported.
+    pub fn take(&mut self, epoll: Epoll, max: usize) -> Vec<(u64, Events)> {
+        let mut out = Vec::new();
+        let n = self
+            .core
+            .take(epoll.id, max, |events, data| out.push((data, events)));
+        assert_eq!(n, out.len());
+        out
+    }
+
+    /// Blocks as thread 0, while the script plays the others.
+    pub fn wait(&mut self, instance: InstanceId, deadline: Deadline) -> Woken {
+        const ME: usize = 0;
+        let Some(block) = self.core.block(instance, ME) else {
+            return Woken::Events;
+        };
+        self.model.enter(ME, block);
+        let (woken, woke) = loop {
+            if let Some(woke) = self.model.woke(ME, block) {
+                break (Woken::Events, woke);
+            }
+            if let Some(thread) = self.core.next_wake() {
+                assert_eq!(thread, ME);
+                break (Woken::Events, Woke::default());
+            }
+            if core::mem::take(&mut self.kicked) {
+                break (Woken::Interrupted, Woke::default());
+            }
+            match self.script.pop_front() {
+                Some(step) => step(self),
+                None => {
+                    assert!(deadline != Deadline::NEVER, "waits for ever");
+                    break (Woken::Interrupted, Woke::default());
+                }
+            }
+        };
+        self.model.leave(ME);
+        self.core.unblock(instance, ME, block, woke);
+        woken
     }
 }
 
-impl Source for ProbeSource {
+/// The part of a probe that its producer shares.
+#[derive(Default)]
+pub struct ProbeShared {
+    level: AtomicU32,
+    input: AtomicU32,
+    output: AtomicU32,
+    subscriptions: Subscriptions,
+}
+
+struct ProbeRemote(Arc<ProbeShared>);
+
+impl Remote for ProbeRemote {
     fn readiness(&self) -> Readiness {
-        Readiness {
-            events: self.level.get(),
-            edges: self.edges.get(),
-        }
+        let edges = Edges {
+            input: self.0.input.load(Ordering::Acquire),
+            output: self.0.output.load(Ordering::Acquire),
+        };
+        let events = Events::from_bits_truncate(self.0.level.load(Ordering::Acquire));
+        Readiness { events, edges }
     }
 
-    fn subscribe(&self, watcher: &Watcher, interest: Events) -> Option<usize> {
-        match &self.shared {
-            Some((cells, watchers)) => watchers.subscribe(cells, watcher, interest),
-            None => self.local.subscribe(watcher, interest),
-        }
-    }
-
-    fn arm(&self, subscription: usize, interest: Events) {
-        match &self.shared {
-            Some((cells, watchers)) => watchers.arm(cells, subscription, interest),
-            None => self.local.arm(subscription, interest),
-        }
-    }
-
-    fn unsubscribe(&self, subscription: usize) {
-        match &self.shared {
-            Some((cells, watchers)) => watchers.unsubscribe(cells, subscription),
-            None => self.local.unsubscribe(subscription),
-        }
+    fn subscriptions(&self) -> Option<&Subscriptions> {
+        Some(&self.0.subscriptions)
     }
 }
 
-/// An open file over a probe.
+/// A source that does as it is told.
 #[derive(Clone)]
 pub struct Probe {
-    pub file: FileId,
-    pub source: Rc<ProbeSource>,
+    pub source: SourceId,
+    shared: Arc<ProbeShared>,
+    remote: bool,
 }
 
 impl Probe {
-    pub fn target(&self, fd: i32) -> Target {
-        Target {
-            fd,
-            file: self.file,
-            source: Some(self.source.clone()),
-            epoll: None,
-        }
+    fn raise_remotely(&self, events: Events, model: &Model) {
+        let (input, output) = events.directions();
+        let shared = &self.shared;
+        shared.input.fetch_add(u32::from(input), Ordering::Release);
+        shared
+            .output
+            .fetch_add(u32::from(output), Ordering::Release);
+        shared
+            .subscriptions
+            .notify(events, |slot| model.signal(slot));
     }
-
-    pub fn add(&self, epoll: &Rc<Epoll>, fd: i32, events: u32) -> Result<(), Errno> {
-        let data = fd as u64;
-        epoll.control(Operation::Add { events, data }, &self.target(fd))
-    }
-
-    pub fn modify(&self, epoll: &Rc<Epoll>, fd: i32, events: u32) -> Result<(), Errno> {
-        let data = fd as u64;
-        epoll.control(Operation::Modify { events, data }, &self.target(fd))
-    }
-}
-
-/// Takes up to `max`; (data, events) in the order reported.
-pub fn take(epoll: &Epoll, max: usize) -> Vec<(u64, Events)> {
-    let mut out = std::vec![Report::default(); max];
-    let n = epoll.take(&mut out);
-    out[..n].iter().map(|r| (r.data, r.events)).collect()
 }

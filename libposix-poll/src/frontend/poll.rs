@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! poll(2): look at all fds; only to block, watch them, in a set that the thread keeps.
+//! poll(2) and select(2): look at all fds; only to block, watch them, in a set that the thread keeps.
 //!
 //! ```text
-//! n = scan(fds)                           no system call
-//! if n > 0 or the timeout is 0            return n
-//! set.arm(fds)                            attaches what was not in the set (trap 16: nothing, the second time)
+//! n = scan(fds)                                     loads only
+//! if n > 0 or the timeout is 0                      return n
 //! loop {
+//!     core.poll_begin(set); core.poll_arm(set, …) for each fd; core.poll_armed(set)
 //!     n = scan(fds); if n > 0 or the deadline passed    return n
-//!     set.wait(deadline)
+//!     core.block(set, me), and so on as for epoll
 //! }
 //! ```
+//!
+//! What is in the set already stays: calling again with the same fds attaches nothing (trap 16).
 
-use crate::backend::{Backend, Woken};
-use crate::deadline::Deadline;
+use crate::backend::Kernel;
 use crate::errno::Errno;
-use crate::frontend::FileId;
-use crate::poller::Poller;
-use crate::watch::{Interest, Mode, WatchKey};
-use alloc::collections::BTreeMap;
-use alloc::rc::Rc;
-use core::cell::RefCell;
+use crate::event_core::Core;
+use crate::instance::InstanceId;
+use crate::slab::NONE;
+use crate::watch::{Interest, Mode, Purpose};
+use alloc::vec::Vec;
 use vfs_hooks::Events;
-use vfs_hooks::source::Source;
+use vfs_hooks::source::SourceId;
 
 /// What poll may ask for; the rest of `events` is ignored, as on Linux.
 const ASKABLE: Events = Events::IN
@@ -33,142 +33,95 @@ const ASKABLE: Events = Events::IN
     .union(Events::WRBAND)
     .union(Events::RDHUP);
 
-/// One entry: struct pollfd without its layout.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PollFd {
-    /// Negative: skipped.
-    pub fd: i32,
-    /// What is asked for.
-    pub events: u16,
-    /// The only field that is written (trap 8).
-    pub revents: u16,
-}
-
-/// What an fd is to poll.
-pub enum Polled {
-    /// Not open: NVAL.
-    Closed,
-    /// A regular file: always ready (trap 14).
-    AlwaysReady,
-    /// A source.
-    Source(FileId, Rc<dyn Source>),
-}
-
-/// What the entry reports now.
-pub fn revents(entry: &PollFd, polled: &Polled) -> Events {
-    let asked = Events::from_bits_truncate(entry.events.into()) & ASKABLE;
-    match polled {
-        Polled::Closed => Events::NVAL,
-        Polled::AlwaysReady => asked & (Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM),
-        Polled::Source(_, source) => source.readiness().events & (asked | Events::ALWAYS),
-    }
-}
-
-/// Fills in `revents`; returns how many are not 0.
-pub fn scan(fds: &mut [PollFd], mut lookup: impl FnMut(i32) -> Polled) -> usize {
-    let mut ready = 0;
-    for entry in fds {
-        entry.revents = 0;
-        if entry.fd >= 0 {
-            entry.revents = revents(entry, &lookup(entry.fd)).bits() as u16;
-        }
-        ready += usize::from(entry.revents != 0);
-    }
-    ready
-}
-
-struct Kept {
-    key: WatchKey,
-    events: Events,
-    /// The call that last used it.
-    used: u64,
-}
-
-/// A thread's kept watches, by open file: a file polled under two numbers needs one.
-pub struct PollSet {
-    poller: RefCell<Poller>,
-    kept: RefCell<BTreeMap<FileId, Kept>>,
-    call: core::cell::Cell<u64>,
-}
+/// What can be asked of a file that is always ready (trap 14).
+pub const ALWAYS_READY: Events = Events::READABLE.union(Events::WRITABLE);
 
 /// Watches that may be kept unused beside those in use.
 const SPARE: usize = 64;
 
-impl PollSet {
-    /// An empty set.
-    pub fn new(backend: Rc<dyn Backend>) -> Self {
-        PollSet {
-            poller: RefCell::new(Poller::new(backend)),
-            kept: RefCell::default(),
-            call: core::cell::Cell::new(0),
+/// A kept watch is named by no number: a file polled under two needs one.
+const ANY: i32 = -1;
+
+impl<K: Kernel> Core<K> {
+    /// `revents` of an open file for these `events`. [`SourceId::NONE`]: a file that cannot be watched, which is always ready.
+    #[inline]
+    pub fn revents(&mut self, source: SourceId, events: u16) -> Events {
+        let asked = Events::from_bits_truncate(events.into()) & ASKABLE;
+        match self.sources.find(source.0) {
+            Some(at) => self.level_at(at) & (asked | Events::ALWAYS),
+            None => asked & ALWAYS_READY,
         }
     }
 
-    /// Begins a call that will block: watches added from now on belong to it.
-    pub fn begin(&self) {
-        self.call.set(self.call.get() + 1);
-        self.poller.borrow_mut().forget_candidates();
+    /// A new set.
+    pub fn poll_set(&mut self) -> InstanceId {
+        let instance = self.new_instance();
+        self.instance_id(instance)
+    }
+
+    /// Begins arming: what is armed from now on belongs to this round.
+    pub fn poll_begin(&mut self, set: InstanceId) {
+        if let Some(instance) = self.find_instance(set) {
+            self.instances[instance].call += 1;
+            // What was signalled before is seen by the look to come.
+            self.collect(instance, instance);
+            self.clear_ready(instance);
+        }
     }
 
     /// Makes sure that the source will wake the thread for `events`. Look at it afterwards. ENOSPC: it has no room.
-    pub fn arm(&self, file: FileId, source: &Rc<dyn Source>, events: Events) -> Result<(), Errno> {
-        let call = self.call.get();
-        let mut kept = self.kept.borrow_mut();
-        let mut poller = self.poller.borrow_mut();
-        let interest = |events| Interest {
-            events,
-            mode: Mode::default(),
-            data: 0,
+    pub fn poll_arm(
+        &mut self,
+        set: InstanceId,
+        source: SourceId,
+        events: Events,
+    ) -> Result<(), Errno> {
+        let (Some(instance), Some(source)) = (self.find_instance(set), self.sources.find(source.0))
+        else {
+            return Ok(());
         };
-        if let Some(kept) = kept.get_mut(&file) {
-            // The same file twice in one call: the union.
-            let wanted = if kept.used == call {
-                kept.events | events
+        let events = events | Events::ALWAYS;
+        let call = self.instances[instance].call;
+        if let Some(at) = self.instances[instance].watch_of(source, ANY) {
+            let watch = &mut self.watches[at];
+            // The same file twice in one call: the union. `data` is the call that last used it.
+            watch.interest = if watch.data == call {
+                watch.interest | events
             } else {
                 events
             };
-            if kept.events != wanted {
-                kept.events = wanted;
-                poller.modify(kept.key, interest(wanted));
-            } else {
-                poller.arm(kept.key);
+            watch.data = call;
+            if watch.place.is_some() {
+                self.arm(at);
             }
-            kept.used = call;
             return Ok(());
         }
-        let key = poller.add(source.clone(), interest(events))?;
-        let used = call;
-        kept.insert(file, Kept { key, events, used });
+        let interest = Interest {
+            events,
+            mode: Mode::default(),
+            data: call,
+        };
+        self.add(instance, source, ANY, interest, Purpose::Wake)?;
         Ok(())
     }
 
-    /// Ends arming: what was not used in this call goes, if there is much of it.
-    pub fn armed(&self) {
-        let call = self.call.get();
-        let mut kept = self.kept.borrow_mut();
-        let used = kept.values().filter(|k| k.used == call).count();
-        let mut poller = self.poller.borrow_mut();
-        if kept.len() > used + SPARE {
-            kept.retain(|_, k| {
-                if k.used != call {
-                    poller.delete(k.key);
-                }
-                k.used == call
-            });
+    /// Ends arming: what was not used in this round goes, if there is much of it.
+    pub fn poll_armed(&mut self, set: InstanceId, used: usize) {
+        let Some(instance) = self.find_instance(set) else {
+            return;
+        };
+        let owner = &self.instances[instance];
+        if owner.len() > used + SPARE {
+            let call = owner.call;
+            let unused: Vec<u32> = owner
+                .watches()
+                .filter(|&at| self.watches[at].data != call)
+                .collect();
+            unused.into_iter().for_each(|at| self.delete_watch(at));
         }
-        poller.forget_candidates();
-    }
-
-    /// Blocks until an armed source may have something, somebody interrupts, or the deadline passes. Arm again before the next wait.
-    pub fn wait(&self, deadline: Deadline) -> Woken {
-        let waiting = self.poller.borrow().waiting();
-        waiting.wait(deadline)
-    }
-
-    /// The open file was closed for good.
-    pub fn forget(&self, file: FileId) {
-        if let Some(kept) = self.kept.borrow_mut().remove(&file) {
-            self.poller.borrow_mut().delete(kept.key);
+        // What holds already is found by looking; from now on the list means "something happened".
+        if self.instances[instance].ready.head != NONE {
+            self.clear_ready(instance);
         }
     }
 }

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! epoll: copy in, ask the event core, copy out.
 
-use alloc::rc::Rc;
-use alloc::vec::Vec;
-
-use libposix_poll::Deadline;
-use libposix_poll::frontend::epoll::{Epoll, Operation, Target};
-use libposix_poll::watch::Report;
+use libposix_poll::frontend::epoll::Operation;
+use libposix_poll::{Deadline, InstanceId};
+use vfs_hooks::source::SourceId;
 
 use crate::abi::*;
 use crate::calls::poll::{from_timespec, milliseconds};
@@ -15,9 +12,9 @@ use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
 use crate::files::epoll::EpollFile;
 use crate::files::{self, OpenFile, get};
-use crate::shared::Shared;
+use crate::poller::core;
 use crate::signal::with_mask;
-use crate::{poller, user, wait};
+use crate::{user, wait};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -31,8 +28,6 @@ pub const CALLS: &[Call] = &[
 
 /// Most events of one epoll_wait.
 const MAX_EVENTS: i32 = i32::MAX / size_of::<EpollEvent>() as i32;
-/// Reports taken at once; kept between calls, so that a wait with something pending allocates nothing.
-static REPORTS: Shared<Vec<Report>> = Shared::new(Vec::new());
 
 fn epoll_create(args: &Args) -> Result<usize, Errno> {
     if args[0] as i32 <= 0 {
@@ -46,13 +41,13 @@ fn epoll_create1(args: &Args) -> Result<usize, Errno> {
     if flags & !O_CLOEXEC != 0 {
         return Err(Errno::EINVAL);
     }
-    let file = EpollFile::new(poller::new_epoll());
+    let file = EpollFile::new();
     files::install(OpenFile::new(file, O_RDWR), flags)
 }
 
 /// The epoll instance of an open file; EINVAL for another kind.
-fn instance(file: &OpenFile) -> Result<Rc<Epoll>, Errno> {
-    file.file.epoll().cloned().ok_or(Errno::EINVAL)
+fn instance(file: &OpenFile) -> Result<InstanceId, Errno> {
+    file.file.epoll().ok_or(Errno::EINVAL)
 }
 
 /// <https://man7.org/linux/man-pages/man2/epoll_ctl.2.html>
@@ -68,7 +63,9 @@ fn epoll_ctl(args: &Args) -> Result<usize, Errno> {
     };
     let file = get(fd)?;
     let target = get(target_fd)?;
-    let source = target.file.source().ok_or(Errno::EPERM)?;
+    if target.source() == SourceId::NONE {
+        return Err(Errno::EPERM);
+    }
     let epoll = instance(&file)?;
     let operation = match (operation, event) {
         (ADD, Some(EpollEvent { events, data })) => Operation::Add { events, data },
@@ -76,15 +73,7 @@ fn epoll_ctl(args: &Args) -> Result<usize, Errno> {
         (DELETE, _) => Operation::Delete,
         _ => return Err(Errno::EINVAL),
     };
-    epoll.control(
-        operation,
-        &Target {
-            fd: target_fd as i32,
-            file: target.watched_id(),
-            source: Some(source),
-            epoll: target.file.epoll().cloned(),
-        },
-    )?;
+    core().epoll_ctl(epoll, operation, target_fd as i32, target.source())?;
     Ok(0)
 }
 
@@ -103,33 +92,20 @@ fn wait_for_events(
     user::check(events, most * size_of::<EpollEvent>())?;
     let file = get(fd)?;
     let epoll = instance(&file)?;
-    // Never more than are registered, whatever the caller has room for.
-    let most = most.min(epoll.len().max(1));
-    let mut reports = core::mem::take(&mut *REPORTS.lock());
-    if reports.len() < most {
-        reports.resize(most, Report::default());
-    }
+    let deadline = deadline()?;
     let mut count = 0;
-    let result = deadline().and_then(|deadline| {
-        wait::for_look(
-            deadline,
-            || {
-                count = epoll.take(&mut reports[..most]);
-                Ok(count > 0)
-            },
-            |deadline| epoll.wait(deadline),
-        )
-    });
-    for (i, report) in reports[..count].iter().enumerate() {
-        let event = EpollEvent {
-            events: report.events.bits(),
-            data: report.data,
-        };
-        // Checked above: the whole array.
-        user::write(events + i * size_of::<EpollEvent>(), event)?;
-    }
-    *REPORTS.lock() = reports;
-    result?;
+    wait::for_look(epoll, deadline, || {
+        let mut at = events;
+        let mut result = Ok(());
+        count = core().take(epoll, most, |events, data| {
+            let events = events.bits();
+            // Checked above: the whole array.
+            result = result.and(user::write(at, EpollEvent { events, data }));
+            at += size_of::<EpollEvent>();
+        });
+        result?;
+        Ok(count > 0)
+    })?;
     Ok(count)
 }
 

@@ -3,17 +3,20 @@
 
 use alloc::vec::Vec;
 
-use libposix_poll::Deadline;
-use libposix_poll::frontend::poll::PollSet;
+use libposix_poll::frontend::poll::ALWAYS_READY;
 use libposix_poll::frontend::select::Sets;
+use libposix_poll::{Core, Deadline, InstanceId};
 use vfs_hooks::Events;
+use vfs_hooks::source::SourceId;
 
 use crate::abi::*;
 use crate::calls::signal::read_set;
 use crate::clock::{SECOND, monotonic, nanoseconds, timespec};
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
-use crate::files::{OpenFile, get, table};
+use crate::files::{OpenFile, table};
+use crate::platform::transport::System;
+use crate::poller::core;
 use crate::signal::with_mask;
 use crate::{poller, process, user, wait};
 
@@ -43,33 +46,26 @@ pub fn from_timespec(timeout: Option<Timespec>) -> Result<Deadline, Errno> {
     })
 }
 
-/// What can be asked of a file that is always ready.
-const ALWAYS_READY: Events = Events::IN
-    .union(Events::OUT)
-    .union(Events::RDNORM)
-    .union(Events::WRNORM);
-
 /// What holds of a file now.
 #[inline]
-fn level(file: &OpenFile) -> Events {
-    match file.file.readiness() {
-        Some(readiness) => readiness.events,
-        None => ALWAYS_READY,
+fn level(core: &mut Core<System>, file: &OpenFile) -> Events {
+    match file.source() {
+        SourceId::NONE => ALWAYS_READY,
+        source => core.level(source),
     }
 }
 
 /// Looks at all entries, writing revents alone; how many are not 0.
 fn scan_poll(fds: usize, count: usize) -> Result<usize, Errno> {
-    let table = table();
+    let (table, mut core) = (table(), core());
     let mut ready = 0;
     for i in 0..count {
         let at = fds + i * size_of::<Pollfd>();
         let entry: Pollfd = user::read(at)?;
-        let asked = Events::from_bits_truncate(entry.events_revents & 0xffff);
         let found = match table.get(entry.fd as u32 as usize) {
             _ if entry.fd < 0 => Events::empty(),
             None => Events::NVAL,
-            Some(file) => level(file) & (asked | Events::ALWAYS),
+            Some(file) => core.revents(file.source(), entry.events_revents as u16),
         };
         user::write(at + 6, [found.bits() as u8, (found.bits() >> 8) as u8])?;
         ready += usize::from(!found.is_empty());
@@ -78,24 +74,24 @@ fn scan_poll(fds: usize, count: usize) -> Result<usize, Errno> {
 }
 
 /// Sees to it that each open fd's source wakes the thread.
-fn arm_poll(kept: &PollSet, fds: usize, count: usize) -> Result<(), Errno> {
+fn arm_poll(set: InstanceId, fds: usize, count: usize) -> Result<(), Errno> {
+    core().poll_begin(set);
     for i in 0..count {
         let entry: Pollfd = user::read(fds + i * size_of::<Pollfd>())?;
         if entry.fd < 0 {
             continue;
         }
         let asked = Events::from_bits_truncate(entry.events_revents & 0xffff);
-        arm(kept, entry.fd as usize, asked)?;
+        arm(set, entry.fd as usize, asked)?;
     }
-    kept.armed();
+    core().poll_armed(set, count);
     Ok(())
 }
 
-fn arm(kept: &PollSet, fd: usize, events: Events) -> Result<(), Errno> {
-    if let Ok(file) = get(fd)
-        && let Some(source) = file.file.source()
-    {
-        kept.arm(file.watched_id(), &source, events | Events::ALWAYS)
+fn arm(set: InstanceId, fd: usize, events: Events) -> Result<(), Errno> {
+    if let Some(file) = table().get(fd) {
+        core()
+            .poll_arm(set, file.source(), events)
             .map_err(|_| Errno::ENOMEM)?;
     }
     Ok(())
@@ -112,17 +108,12 @@ fn poll_until(fds: usize, count: usize, deadline: Deadline) -> Result<usize, Err
     if ready > 0 || deadline == Deadline::at(0) {
         return Ok(ready);
     }
-    let kept = poller::kept();
-    kept.begin();
-    wait::for_look(
-        deadline,
-        || {
-            arm_poll(&kept, fds, count)?;
-            ready = scan_poll(fds, count)?;
-            Ok(ready > 0)
-        },
-        |deadline| kept.wait(deadline),
-    )?;
+    let set = poller::kept();
+    wait::for_look(set, deadline, || {
+        arm_poll(set, fds, count)?;
+        ready = scan_poll(fds, count)?;
+        Ok(ready > 0)
+    })?;
     Ok(ready)
 }
 
@@ -200,11 +191,11 @@ impl FdSets {
 fn scan_select(sets: FdSets, count: usize, found: &mut Vec<[u64; 3]>) -> Result<usize, Errno> {
     found.clear();
     found.resize(count.div_ceil(64), [0; 3]);
-    let table = table();
+    let (table, mut core) = (table(), core());
     let mut ready = 0;
     sets.each(count, |fd, asked| {
         let file = table.get(fd).ok_or(Errno::EBADF)?;
-        let report = asked.report(level(file));
+        let report = asked.report(level(&mut core, file));
         ready += report.count();
         let words = &mut found[fd / 64];
         for (word, set) in words
@@ -227,18 +218,18 @@ fn select_until(count: usize, sets: FdSets, deadline: Deadline) -> Result<usize,
     wait::settle();
     let mut ready = scan_select(sets, count, &mut found)?;
     if ready == 0 && deadline != Deadline::at(0) {
-        let kept = poller::kept();
-        kept.begin();
-        wait::for_look(
-            deadline,
-            || {
-                sets.each(count, |fd, asked| arm(&kept, fd, asked.events()))?;
-                kept.armed();
-                ready = scan_select(sets, count, &mut found)?;
-                Ok(ready > 0)
-            },
-            |deadline| kept.wait(deadline),
-        )?;
+        let set = poller::kept();
+        wait::for_look(set, deadline, || {
+            core().poll_begin(set);
+            let mut used = 0;
+            sets.each(count, |fd, asked| {
+                used += 1;
+                arm(set, fd, asked.events())
+            })?;
+            core().poll_armed(set, used);
+            ready = scan_select(sets, count, &mut found)?;
+            Ok(ready > 0)
+        })?;
     }
     for (i, words) in found.iter().enumerate() {
         for (&set, &word) in sets.0.iter().zip(words) {

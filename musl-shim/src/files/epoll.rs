@@ -1,33 +1,32 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! An epoll instance as a file: nothing but a source.
 
-use alloc::rc::Rc;
-
-use libposix_poll::frontend::epoll::Epoll;
-use vfs_hooks::source::{Readiness, Source};
+use libposix_poll::InstanceId;
+use vfs_hooks::source::SourceId;
 
 use super::File;
+use crate::poller::core;
 
-/// What an epoll fd names.
-pub struct EpollFile(Rc<Epoll>);
+/// What an epoll fd names. The instance ends with its source, when the file is closed.
+pub struct EpollFile {
+    instance: InstanceId,
+    source: SourceId,
+}
 
 impl EpollFile {
-    /// The file of an instance.
-    pub fn new(epoll: Rc<Epoll>) -> EpollFile {
-        EpollFile(epoll)
+    /// A new instance.
+    pub fn new() -> EpollFile {
+        let (instance, source) = core().epoll_create();
+        EpollFile { instance, source }
     }
 }
 
 impl File for EpollFile {
-    fn source(&self) -> Option<Rc<dyn Source>> {
-        Some(self.0.clone())
+    fn source(&self) -> SourceId {
+        self.source
     }
 
-    fn readiness(&self) -> Option<Readiness> {
-        Some(self.0.readiness())
-    }
-
-    fn epoll(&self) -> Option<&Rc<Epoll>> {
-        Some(&self.0)
+    fn epoll(&self) -> Option<InstanceId> {
+        Some(self.instance)
     }
 }

@@ -1,21 +1,29 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! An eventfd as a file: reads and writes of eight bytes.
 
-use alloc::rc::Rc;
+use core::cell::RefCell;
 
 use vfs_hooks::eventfd::{EventFd, EventFdError};
-use vfs_hooks::source::{Readiness, Source};
+use vfs_hooks::source::SourceId;
 
 use super::File;
 use crate::errno::Errno;
+use crate::poller::core;
 
 /// What eventfd2(2) makes.
-pub struct EventFile(Rc<EventFd>);
+pub struct EventFile(RefCell<EventFd>);
 
 impl EventFile {
     /// One that counts from `initial`.
     pub fn new(initial: u32, semaphore: bool) -> EventFile {
-        EventFile(Rc::new(EventFd::new(initial, semaphore)))
+        EventFile(RefCell::new(EventFd::new(&mut *core(), initial, semaphore)))
+    }
+}
+
+fn errno(error: EventFdError) -> Errno {
+    match error {
+        EventFdError::Again => Errno::EAGAIN,
+        EventFdError::Invalid => Errno::EINVAL,
     }
 }
 
@@ -24,7 +32,8 @@ impl File for EventFile {
         let Some(room) = buffer.first_chunk_mut() else {
             return Err(Errno::EINVAL);
         };
-        *room = self.0.read().map_err(|_| Errno::EAGAIN)?.to_ne_bytes();
+        let value = self.0.borrow_mut().read(&mut *core());
+        *room = value.map_err(errno)?.to_ne_bytes();
         Ok(room.len())
     }
 
@@ -32,22 +41,17 @@ impl File for EventFile {
         let Some(value) = bytes.first_chunk() else {
             return Err(Errno::EINVAL);
         };
-        match self.0.write(u64::from_ne_bytes(*value)) {
-            Ok(()) => Ok(value.len()),
-            Err(EventFdError::Again) => Err(Errno::EAGAIN),
-            Err(EventFdError::Invalid) => Err(Errno::EINVAL),
-        }
+        let value = u64::from_ne_bytes(*value);
+        let written = self.0.borrow_mut().write(&mut *core(), value);
+        written.map_err(errno)?;
+        Ok(size_of::<u64>())
     }
 
     fn writes_records(&self) -> bool {
         true
     }
 
-    fn source(&self) -> Option<Rc<dyn Source>> {
-        Some(self.0.clone())
-    }
-
-    fn readiness(&self) -> Option<Readiness> {
-        Some(self.0.readiness())
+    fn source(&self) -> SourceId {
+        self.0.borrow().source()
     }
 }

@@ -91,7 +91,7 @@ impl Node {
         match self {
             Node::Entry(entry) => archive_file::stat(entry),
             Node::Device(device) => device.stat(),
-            Node::Terminal => Terminal.stat(),
+            Node::Terminal => Terminal::stat(),
             Node::Open(file) => file.file.stat(),
         }
     }
@@ -126,7 +126,7 @@ pub fn open(plain: &Plain, flags: u32) -> Result<Rc<OpenFile>, Errno> {
         Node::Entry(entry) if entry.mode & 0o444 == 0 => Err(Errno::EACCES),
         Node::Entry(entry) => Ok(OpenFile::new(Regular::new(entry), flags)),
         Node::Device(device) => Ok(OpenFile::new(device, flags)),
-        Node::Terminal => Ok(OpenFile::new(Terminal, flags)),
+        Node::Terminal => Ok(OpenFile::new(Terminal::new(), flags)),
         Node::Open(file) => Ok(file),
     }
 }

@@ -7,9 +7,8 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 use core::fmt;
 
-use libposix_poll::frontend::FileId;
-use libposix_poll::frontend::epoll::Epoll;
-use vfs_hooks::source::{Readiness, Source};
+use libposix_poll::InstanceId;
+use vfs_hooks::source::{SourceId, Sources};
 
 use crate::errno::Errno;
 
@@ -107,14 +106,9 @@ pub trait File {
         None
     }
 
-    /// What can be watched; `None`: always ready, and refused by epoll.
-    fn source(&self) -> Option<Rc<dyn Source>> {
-        None
-    }
-
-    /// The source's readiness, without a new reference to it.
-    fn readiness(&self) -> Option<Readiness> {
-        None
+    /// What can be watched: one source for each open file, which ends with it. None: always ready, and refused by epoll.
+    fn source(&self) -> SourceId {
+        SourceId::NONE
     }
 
     /// The timer, if it is one; EINVAL otherwise.
@@ -128,7 +122,7 @@ pub trait File {
     }
 
     /// The epoll instance, if it is one.
-    fn epoll(&self) -> Option<&Rc<Epoll>> {
+    fn epoll(&self) -> Option<InstanceId> {
         None
     }
 
@@ -150,10 +144,8 @@ pub trait File {
 
 /// An open file description: what duplicates of an fd share.
 pub struct OpenFile<F: ?Sized = dyn File> {
-    /// Names it to the event core; never used again.
-    id: FileId,
-    /// The event core has heard of it.
-    watched: Cell<bool>,
+    /// The file's source: what names it to the event core.
+    source: SourceId,
     /// Access mode and status flags (O_*).
     flags: Cell<u32>,
     /// The file itself.
@@ -166,12 +158,11 @@ impl fmt::Debug for OpenFile {
     }
 }
 
-static NEXT_ID: Shared<u64> = Shared::new(0);
-
 impl<F: ?Sized> Drop for OpenFile<F> {
     fn drop(&mut self) {
-        if self.watched.get() {
-            poller::forget(self.id);
+        // Closed for good: nobody watches it any longer.
+        if self.source != SourceId::NONE {
+            poller::core().close(self.source);
         }
     }
 }
@@ -182,11 +173,8 @@ const SETTABLE: u32 = O_APPEND | O_NONBLOCK;
 impl<F: File + 'static> OpenFile<F> {
     /// Opens `file` with access mode and status of `flags`.
     pub fn new(file: F, flags: u32) -> Rc<OpenFile> {
-        let mut next = NEXT_ID.lock();
-        *next += 1;
         Rc::new(OpenFile {
-            id: FileId(*next),
-            watched: Cell::new(false),
+            source: file.source(),
             flags: Cell::new(flags & (O_ACCMODE | SETTABLE | O_DIRECTORY)),
             file,
         })
@@ -194,10 +182,10 @@ impl<F: File + 'static> OpenFile<F> {
 }
 
 impl OpenFile {
-    /// Its name for the event core, which is told when the file is closed for good.
-    pub fn watched_id(&self) -> FileId {
-        self.watched.set(true);
-        self.id
+    /// Its source, [`SourceId::NONE`] if it cannot be watched.
+    #[inline]
+    pub fn source(&self) -> SourceId {
+        self.source
     }
 
     /// O_RDONLY, O_WRONLY or O_RDWR.
@@ -251,7 +239,7 @@ static DIRECTORY: Shared<Option<Rc<[u8]>>> = Shared::new(None);
 pub fn start() {
     *TREE.lock() = Some(Archive::parse(platform::memory::archive()));
     *DIRECTORY.lock() = Some(Rc::from(&b""[..]));
-    let terminal = OpenFile::new(terminal::Terminal, O_RDWR);
+    let terminal = OpenFile::new(terminal::Terminal::new(), O_RDWR);
     for fd in 0..3 {
         FILES.lock().replace(fd, terminal.clone(), false);
     }

@@ -2,28 +2,38 @@
 //! The two ends of a pipe as files.
 
 use alloc::rc::Rc;
+use core::cell::RefCell;
 
-use vfs_hooks::pipe::{CAPACITY, PipeError, PipeReader, PipeWriter, pipe};
-use vfs_hooks::source::{Readiness, Source};
+use vfs_hooks::pipe::{CAPACITY, Pipe, PipeError};
+use vfs_hooks::source::SourceId;
 
 use super::{File, OpenFile, empty_stat};
 use crate::abi::{O_NONBLOCK, O_RDONLY, O_WRONLY, S_IFIFO, Stat};
 use crate::errno::Errno;
+use crate::poller::core;
 
 /// The end to read from.
-struct ReadEnd(Rc<PipeReader>);
+struct ReadEnd(Rc<RefCell<Pipe>>);
 
 /// The end to write to.
-struct WriteEnd(Rc<PipeWriter>);
+struct WriteEnd(Rc<RefCell<Pipe>>);
 
 /// Both ends of a new pipe.
 pub fn open(flags: u32) -> [Rc<OpenFile>; 2] {
-    let (reader, writer) = pipe();
+    let pipe = Rc::new(RefCell::new(Pipe::new(&mut *core())));
     let status = flags & O_NONBLOCK;
     [
-        OpenFile::new(ReadEnd(reader), O_RDONLY | status),
-        OpenFile::new(WriteEnd(writer), O_WRONLY | status),
+        OpenFile::new(ReadEnd(pipe.clone()), O_RDONLY | status),
+        OpenFile::new(WriteEnd(pipe), O_WRONLY | status),
     ]
+}
+
+fn errno(error: PipeError) -> Errno {
+    match error {
+        PipeError::Again => Errno::EAGAIN,
+        PipeError::Broken => Errno::EPIPE,
+        PipeError::NoMemory => Errno::ENOMEM,
+    }
 }
 
 fn stat() -> Stat {
@@ -35,7 +45,8 @@ fn stat() -> Stat {
 
 impl File for ReadEnd {
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        self.0.read(buffer).map_err(|_| Errno::EAGAIN)
+        let result = self.0.borrow_mut().read(&mut *core(), buffer);
+        result.map_err(errno)
     }
 
     fn stat(&self) -> Stat {
@@ -43,35 +54,28 @@ impl File for ReadEnd {
     }
 
     fn bytes_to_read(&self) -> Option<usize> {
-        Some(self.0.available())
+        Some(self.0.borrow().available())
     }
 
     fn pipe_size(&self) -> Option<usize> {
         Some(CAPACITY)
     }
 
-    fn source(&self) -> Option<Rc<dyn Source>> {
-        Some(self.0.clone())
-    }
-
-    fn readiness(&self) -> Option<Readiness> {
-        Some(self.0.readiness())
+    fn source(&self) -> SourceId {
+        self.0.borrow().reader()
     }
 }
 
 impl Drop for ReadEnd {
     fn drop(&mut self) {
-        self.0.close_reader();
+        self.0.borrow_mut().close_reader(&mut *core());
     }
 }
 
 impl File for WriteEnd {
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        self.0.write(bytes).map_err(|error| match error {
-            PipeError::Again => Errno::EAGAIN,
-            PipeError::Broken => Errno::EPIPE,
-            PipeError::NoMemory => Errno::ENOMEM,
-        })
+        let result = self.0.borrow_mut().write(&mut *core(), bytes);
+        result.map_err(errno)
     }
 
     fn gathers(&self) -> bool {
@@ -83,24 +87,20 @@ impl File for WriteEnd {
     }
 
     fn bytes_to_read(&self) -> Option<usize> {
-        Some(self.0.available())
+        Some(self.0.borrow().available())
     }
 
     fn pipe_size(&self) -> Option<usize> {
         Some(CAPACITY)
     }
 
-    fn source(&self) -> Option<Rc<dyn Source>> {
-        Some(self.0.clone())
-    }
-
-    fn readiness(&self) -> Option<Readiness> {
-        Some(self.0.readiness())
+    fn source(&self) -> SourceId {
+        self.0.borrow().writer()
     }
 }
 
 impl Drop for WriteEnd {
     fn drop(&mut self) {
-        self.0.close_writer();
+        self.0.borrow_mut().close_writer(&mut *core());
     }
 }

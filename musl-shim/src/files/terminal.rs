@@ -1,68 +1,84 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The console: the platform's line, as a terminal in Linux's sense, but without line editing or job control.
 
-use alloc::rc::Rc;
-use core::cell::Cell;
+use alloc::vec::Vec;
 
 use vfs_hooks::Events;
-use vfs_hooks::notifier::{Local, Notifier, READABLE, WRITABLE};
-use vfs_hooks::source::{Readiness, Source};
+use vfs_hooks::source::{SourceId, Sources};
 
 use super::{File, character_stat};
 use crate::abi::*;
 use crate::errno::Errno;
 use crate::platform::console::{self, has_ended, waiting};
+use crate::poller::core;
 use crate::shared::Shared;
 use crate::{process, user};
 
 /// fds 0, 1, 2, /dev/console, /dev/tty.
 #[derive(Debug)]
-pub struct Terminal;
+pub struct Terminal(SourceId);
 
-/// The serial line as a source: the one behind all terminals.
-#[derive(Debug, Default)]
+/// The line, whose input all terminals share.
+#[derive(Debug)]
 struct Line {
     /// Bytes read so far, and bytes known to have come in.
-    taken: Cell<usize>,
-    arrived: Cell<usize>,
-    ended: Cell<bool>,
-    notifier: Notifier,
+    taken: usize,
+    arrived: usize,
+    ended: bool,
+    /// The terminals that are open.
+    sources: Vec<SourceId>,
 }
 
-static LINE: Shared<Option<Rc<Line>>> = Shared::new(None);
+static LINE: Shared<Line> = Shared::new(Line {
+    taken: 0,
+    arrived: 0,
+    ended: false,
+    sources: Vec::new(),
+});
 
-fn line() -> Rc<Line> {
-    LINE.lock().get_or_insert_default().clone()
-}
-
-/// Tells watchers of input that came since the last time. Nothing to do until somebody watches.
+/// Tells watchers of input that came since the last time.
 #[inline]
 pub fn settle() {
-    if let Some(line) = &*LINE.lock() {
-        line.settle();
+    let mut line = LINE.lock();
+    let (arrived, ended) = (line.taken + waiting(), has_ended());
+    if arrived != line.arrived || ended != line.ended {
+        (line.arrived, line.ended) = (arrived, ended);
+        line.publish(Events::READABLE);
     }
 }
 
+fn level() -> Events {
+    let mut events = Events::WRITABLE;
+    events.set(Events::READABLE, waiting() > 0 || has_ended());
+    events
+}
+
 impl Line {
-    fn settle(&self) {
-        let arrived = self.taken.get() + waiting();
-        if arrived != self.arrived.get() || has_ended() != self.ended.get() {
-            self.arrived.set(arrived);
-            self.ended.set(has_ended());
-            self.notifier.input(READABLE);
+    fn publish(&self, news: Events) {
+        let mut core = core();
+        for &source in &self.sources {
+            core.publish(source, level(), news);
         }
     }
 }
 
-impl Local for Line {
-    fn notifier(&self) -> &Notifier {
-        &self.notifier
+impl Terminal {
+    /// One more open terminal.
+    pub fn new() -> Terminal {
+        let source = core().open(level());
+        LINE.lock().sources.push(source);
+        Terminal(source)
     }
 
-    fn level(&self) -> Events {
-        let mut events = WRITABLE;
-        events.set(READABLE, waiting() > 0 || has_ended());
-        events
+    /// What stat(2) says about any.
+    pub fn stat() -> Stat {
+        character_stat(5, 1)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        LINE.lock().sources.retain(|&source| source != self.0);
     }
 }
 
@@ -75,18 +91,14 @@ impl File for Terminal {
             return Err(Errno::EAGAIN);
         }
         let n = console::read(buffer)?;
-        if let Some(line) = &*LINE.lock() {
-            line.taken.set(line.taken.get() + n);
-        }
+        let mut line = LINE.lock();
+        line.taken += n;
+        line.publish(Events::empty());
         Ok(n)
     }
 
-    fn source(&self) -> Option<Rc<dyn Source>> {
-        Some(line())
-    }
-
-    fn readiness(&self) -> Option<Readiness> {
-        Some(line().readiness())
+    fn source(&self) -> SourceId {
+        self.0
     }
 
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
@@ -99,7 +111,7 @@ impl File for Terminal {
     }
 
     fn stat(&self) -> Stat {
-        character_stat(5, 1)
+        Terminal::stat()
     }
 
     fn bytes_to_read(&self) -> Option<usize> {

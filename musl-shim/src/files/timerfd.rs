@@ -2,18 +2,20 @@
 //! A timerfd as a file. The event core's time is CLOCK_MONOTONIC; nobody can set CLOCK_REALTIME here, so the two differ by a constant.
 
 use alloc::rc::Rc;
+use core::cell::RefCell;
 
-use vfs_hooks::source::{Readiness, Source};
+use vfs_hooks::source::SourceId;
 use vfs_hooks::timerfd::{Setting, TimerFd};
 
 use super::File;
 use crate::clock::{monotonic, realtime};
 use crate::errno::Errno;
+use crate::poller::core;
 use crate::timers;
 
 /// What timerfd_create(2) makes.
 pub struct TimerFile {
-    timer: Rc<TimerFd>,
+    timer: Rc<RefCell<TimerFd>>,
     id: u64,
     /// Of CLOCK_REALTIME.
     real: bool,
@@ -22,7 +24,7 @@ pub struct TimerFile {
 impl TimerFile {
     /// A disarmed one.
     pub fn new(real: bool) -> TimerFile {
-        let timer = Rc::new(TimerFd::new());
+        let timer = Rc::new(RefCell::new(TimerFd::new(&mut *core())));
         let id = timers::add(&timer);
         TimerFile { timer, id, real }
     }
@@ -39,15 +41,17 @@ impl TimerFile {
             }
             (first, true) => first,
         };
-        let old = self.timer.set(now, first, interval);
-        timers::update(self.id, &self.timer);
+        let mut timer = self.timer.borrow_mut();
+        let old = timer.set(&mut *core(), now, first, interval);
+        timers::update(self.id, &timer);
         old
     }
 
     /// timerfd_gettime(2).
     pub fn get(&self) -> Setting {
-        let setting = self.timer.get(monotonic());
-        timers::update(self.id, &self.timer);
+        let mut timer = self.timer.borrow_mut();
+        let setting = timer.get(&mut *core(), monotonic());
+        timers::update(self.id, &timer);
         setting
     }
 }
@@ -63,8 +67,9 @@ impl File for TimerFile {
         let Some(room) = buffer.first_chunk_mut() else {
             return Err(Errno::EINVAL);
         };
-        let count = self.timer.read(monotonic());
-        timers::update(self.id, &self.timer);
+        let mut timer = self.timer.borrow_mut();
+        let count = timer.read(&mut *core(), monotonic());
+        timers::update(self.id, &timer);
         *room = count.map_err(|_| Errno::EAGAIN)?.to_ne_bytes();
         Ok(room.len())
     }
@@ -73,11 +78,7 @@ impl File for TimerFile {
         Some(self)
     }
 
-    fn source(&self) -> Option<Rc<dyn Source>> {
-        Some(self.timer.clone())
-    }
-
-    fn readiness(&self) -> Option<Readiness> {
-        Some(self.timer.readiness())
+    fn source(&self) -> SourceId {
+        self.timer.borrow().source()
     }
 }

@@ -5,6 +5,7 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 
 use vfs_hooks::net::State as RemoteState;
+use vfs_hooks::stream::Side;
 use vfs_hooks::wire::net;
 
 use crate::abi::{AF_INET, AF_UNIX};
@@ -13,28 +14,9 @@ use crate::net::address::{Address, LOOPBACK, is_loopback};
 use crate::net::bind::Binding;
 use crate::net::listener::{Accepted, Incoming, Listener, find};
 use crate::net::remote::Remote;
-use crate::net::socket::{Socket, State, tcp_pair};
+use crate::net::socket::{Socket, State, tcp_stream};
 use crate::platform::net::{ask_net, has_net};
-
-/// What is behind a socket while it waits for room in a backlog.
-mod waiting {
-    use vfs_hooks::Events;
-    use vfs_hooks::notifier::{Local, Notifier};
-
-    /// Nothing holds, as in Linux's SYN_SENT.
-    #[derive(Default)]
-    pub struct Waiting(Notifier);
-
-    impl Local for Waiting {
-        fn notifier(&self) -> &Notifier {
-            &self.0
-        }
-
-        fn level(&self) -> Events {
-            Events::empty()
-        }
-    }
-}
+use crate::poller::core;
 
 /// How far a connect(2) got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +59,7 @@ impl Socket {
         let mut binding = self.binding.borrow_mut();
         let binding = binding.as_mut().ok_or(Errno::EINVAL)?;
         let network = binding.listen()?;
-        let listener = match Listener::open(self.local.get(), backlog, network) {
+        let listener = match Listener::open(self.local.get(), backlog, network, self.source) {
             Ok(listener) => listener,
             Err(errno) => {
                 binding.unlisten();
@@ -87,8 +69,8 @@ impl Socket {
         if network {
             binding.used();
         }
-        *self.state.borrow_mut() = State::Listening(listener.clone());
-        self.source.replace(listener)
+        *self.state.borrow_mut() = State::Listening(listener);
+        Ok(())
     }
 
     /// accept(2): the new socket; EAGAIN if no connection waits.
@@ -101,7 +83,7 @@ impl Socket {
         let socket = match accepted {
             Accepted::Remote(remote) => Socket::of_remote(remote, options),
             Accepted::Local(incoming) => {
-                let socket = Socket::of_stream(AF_INET, incoming.stream, options);
+                let socket = Socket::of_stream(AF_INET, incoming.stream, Side::Second, options);
                 socket.local.set(incoming.local);
                 socket.peer.set(incoming.peer);
                 socket
@@ -159,25 +141,27 @@ impl Socket {
             let port = self.local.get().port;
             self.local.set(Address { ip: from, port });
         }
-        let (client, server) = tcp_pair();
+        let stream = tcp_stream();
         let incoming = Incoming {
-            stream: server,
+            stream: stream.clone(),
             local: to,
             peer: self.local.get(),
         };
         self.peer.set(to);
         self.connecting.set(true);
         let connected = Rc::new(Cell::new(false));
-        let room = listener.push(incoming, &client, &self.source, &connected);
+        let room = listener.push(incoming, self.source, &connected);
         connected.set(room);
         *self.state.borrow_mut() = State::Local {
-            stream: client.clone(),
+            stream: stream.clone(),
+            side: Side::First,
             connected,
         };
         if room {
-            self.source.replace(client)?;
+            let mut stream = stream.borrow_mut();
+            stream.attach(&mut *core(), Side::First, self.source);
         } else {
-            self.source.replace(Rc::new(waiting::Waiting::default()))?;
+            self.publish_waiting();
         }
         Ok(Progress::Begun)
     }
@@ -202,7 +186,7 @@ impl Socket {
         self.connecting.set(true);
         *self.state.borrow_mut() = State::Remote(remote.clone());
         self.apply_options();
-        self.source.replace(remote)?;
+        self.look_at(&remote)?;
         Ok(Progress::Begun)
     }
 
@@ -244,7 +228,7 @@ impl Socket {
 
     /// Closes a slot once nothing refers to it.
     fn retire(&self, remote: Rc<Remote>) {
-        let _ = self.source.replace(Rc::new(waiting::Waiting::default()));
+        self.publish_waiting();
         remote.close(true);
     }
 }

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Listening: connections from this process come by a queue of ours, those from the network by a slot of the net server.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
-use vfs_hooks::Events;
 use vfs_hooks::accept::AcceptQueue;
-use vfs_hooks::source::{Readiness, Source, Watcher};
-use vfs_hooks::stream::Stream;
+use vfs_hooks::source::SourceId;
+use vfs_hooks::stream::{Side, Stream};
 
 use crate::errno::Errno;
 use crate::net::address::Address;
 use crate::net::remote::Remote;
-use crate::net::switch::Switch;
 use crate::platform::net as server;
+use crate::poller::core;
 use crate::shared::Shared;
 use vfs_hooks::wire::net;
 
 /// A connection from this process, as its server will see it.
 pub struct Incoming {
-    /// The server's end.
-    pub stream: Rc<Stream>,
+    /// The connection, of which the server has the second end.
+    pub stream: Rc<RefCell<Stream>>,
     /// The address that was connected to.
     pub local: Address,
     /// The client's.
@@ -32,8 +32,8 @@ pub struct Incoming {
 /// A connection that found the backlog full: as on Linux its client waits until there is room.
 struct Pending {
     incoming: Incoming,
-    client: Rc<Stream>,
-    source: Rc<Switch>,
+    /// The client's socket.
+    client: SourceId,
     connected: Rc<Cell<bool>>,
 }
 
@@ -49,14 +49,10 @@ pub enum Accepted {
 pub struct Listener {
     /// Where it listens.
     pub address: Address,
-    queue: Rc<AcceptQueue<Incoming>>,
+    queue: RefCell<AcceptQueue<Incoming>>,
     pending: RefCell<VecDeque<Pending>>,
     remote: Option<Remote>,
-    watchers: RefCell<Vec<Option<Pair>>>,
 }
-
-/// Subscriptions at the queue and, if there is one, at the slot.
-type Pair = (usize, Option<usize>);
 
 /// Listeners by port, for connections from this process.
 static LISTENERS: Shared<BTreeMap<u16, Vec<Weak<Listener>>>> = Shared::new(BTreeMap::new());
@@ -81,8 +77,13 @@ fn at_net_server(backlog: i32) -> u64 {
 }
 
 impl Listener {
-    /// Listens at `address`; at the net server too if `network` says so.
-    pub fn open(address: Address, backlog: i32, network: bool) -> Result<Rc<Listener>, Errno> {
+    /// Listens at `address`; at the net server too if `network` says so. `source` is the socket's.
+    pub fn open(
+        address: Address,
+        backlog: i32,
+        network: bool,
+        source: SourceId,
+    ) -> Result<Rc<Listener>, Errno> {
         let remote = if network {
             let port = u64::from(address.port);
             let [slot, ..] = server::ask_net(net::LISTEN, [port, at_net_server(backlog), 0])?;
@@ -92,11 +93,17 @@ impl Listener {
         };
         let listener = Rc::new(Listener {
             address,
-            queue: Rc::new(AcceptQueue::new(backlog)),
+            queue: RefCell::new(AcceptQueue::new(&mut *core(), source, backlog)),
             pending: RefCell::default(),
             remote,
-            watchers: RefCell::default(),
         });
+        if let Some(remote) = &listener.remote {
+            let looked = core().set_remote(source, Some(Box::new(remote.look())));
+            if let Err(errno) = looked {
+                listener.close();
+                return Err(errno.into());
+            }
+        }
         LISTENERS
             .lock()
             .entry(address.port)
@@ -107,7 +114,7 @@ impl Listener {
 
     /// listen(2) once more.
     pub fn set_backlog(&self, backlog: i32) -> Result<(), Errno> {
-        self.queue.set_backlog(backlog);
+        self.queue.borrow_mut().set_backlog(backlog);
         if let Some(remote) = &self.remote {
             let slot = u64::from(remote.number());
             server::ask_net(net::SET_BACKLOG, [slot, at_net_server(backlog), 0])?;
@@ -115,22 +122,16 @@ impl Listener {
         Ok(())
     }
 
-    /// Takes a connection from this process. `false`: there is no room yet; once there is, `connected` is set and `source` has `client`
-    /// behind it.
-    pub fn push(
-        &self,
-        incoming: Incoming,
-        client: &Rc<Stream>,
-        source: &Rc<Switch>,
-        connected: &Rc<Cell<bool>>,
-    ) -> bool {
-        match self.queue.push(incoming) {
+    /// Takes a connection from this process. `false`: there is no room yet; once there is, `connected` is set and `client`, the
+    /// source of its socket, speaks for the first end.
+    pub fn push(&self, incoming: Incoming, client: SourceId, connected: &Rc<Cell<bool>>) -> bool {
+        let pushed = self.queue.borrow_mut().push(&mut *core(), incoming);
+        match pushed {
             Ok(()) => true,
             Err(incoming) => {
                 self.pending.borrow_mut().push_back(Pending {
                     incoming,
-                    client: client.clone(),
-                    source: source.clone(),
+                    client,
                     connected: connected.clone(),
                 });
                 false
@@ -140,7 +141,8 @@ impl Listener {
 
     /// The oldest connection; EAGAIN if there is none.
     pub fn accept(&self) -> Result<Accepted, Errno> {
-        if let Ok(incoming) = self.queue.pop() {
+        let popped = self.queue.borrow_mut().pop(&mut *core());
+        if let Ok(incoming) = popped {
             self.admit();
             return Ok(Accepted::Local(incoming));
         }
@@ -152,14 +154,17 @@ impl Listener {
 
     /// Lets those in for whom there is room now.
     fn admit(&self) {
-        while !self.queue.is_full() {
+        let mut queue = self.queue.borrow_mut();
+        while !queue.is_full() {
             let Some(next) = self.pending.borrow_mut().pop_front() else {
                 return;
             };
-            if self.queue.push(next.incoming).is_ok() {
+            let stream = next.incoming.stream.clone();
+            let mut core = core();
+            if queue.push(&mut *core, next.incoming).is_ok() {
                 next.connected.set(true);
-                // A stream has room for any number of watchers.
-                let _ = next.source.replace(next.client);
+                let mut stream = stream.borrow_mut();
+                stream.attach(&mut *core, Side::First, next.client);
             }
         }
     }
@@ -175,76 +180,20 @@ impl Listener {
             }
         }
         drop(listeners);
-        for incoming in self.queue.close() {
-            incoming.stream.abort();
+        let mut core = core();
+        for incoming in self.queue.borrow_mut().close(&mut *core) {
+            let mut stream = incoming.stream.borrow_mut();
+            stream.abort(&mut *core, Side::Second);
         }
         for pending in self.pending.take() {
-            pending.incoming.stream.abort();
+            let mut stream = pending.incoming.stream.borrow_mut();
+            stream.abort(&mut *core, Side::Second);
             pending.connected.set(true);
-            let _ = pending.source.replace(pending.client);
+            stream.attach(&mut *core, Side::First, pending.client);
         }
+        drop(core);
         if let Some(remote) = &self.remote {
             remote.close(false);
-        }
-    }
-}
-
-impl Source for Listener {
-    fn readiness(&self) -> Readiness {
-        let ours = self.queue.readiness();
-        let Some(remote) = &self.remote else {
-            return ours;
-        };
-        let theirs = remote.readiness();
-        Readiness {
-            events: ours.events | theirs.events,
-            edges: vfs_hooks::source::Edges {
-                input: ours.edges.input.wrapping_add(theirs.edges.input),
-                output: ours.edges.output.wrapping_add(theirs.edges.output),
-            },
-        }
-    }
-
-    fn subscribe(&self, watcher: &Watcher, interest: Events) -> Option<usize> {
-        let theirs = match &self.remote {
-            Some(remote) => Some(remote.subscribe(watcher, interest)?),
-            None => None,
-        };
-        let ours = self.queue.subscribe(watcher, interest)?;
-        let mut watchers = self.watchers.borrow_mut();
-        let entry = Some((ours, theirs));
-        match watchers.iter().position(Option::is_none) {
-            Some(free) => {
-                watchers[free] = entry;
-                Some(free)
-            }
-            None => {
-                watchers.push(entry);
-                Some(watchers.len() - 1)
-            }
-        }
-    }
-
-    fn arm(&self, subscription: usize, interest: Events) {
-        if let Some(&Some((ours, theirs))) = self.watchers.borrow().get(subscription) {
-            self.queue.arm(ours, interest);
-            if let (Some(remote), Some(theirs)) = (&self.remote, theirs) {
-                remote.arm(theirs, interest);
-            }
-        }
-    }
-
-    fn unsubscribe(&self, subscription: usize) {
-        let entry = self
-            .watchers
-            .borrow_mut()
-            .get_mut(subscription)
-            .and_then(Option::take);
-        if let Some((ours, theirs)) = entry {
-            self.queue.unsubscribe(ours);
-            if let (Some(remote), Some(theirs)) = (&self.remote, theirs) {
-                remote.unsubscribe(theirs);
-            }
         }
     }
 }

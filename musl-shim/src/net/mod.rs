@@ -8,7 +8,6 @@
 //! | `bind`, `ports` | who holds which port |
 //! | `listener` | connections that nobody has accepted yet |
 //! | `remote` | connections at the net server |
-//! | `switch` | one source over a socket's changes |
 //! | `options`, `address` | their values |
 
 pub mod address;
@@ -19,4 +18,3 @@ pub mod options;
 pub mod ports;
 pub mod remote;
 pub mod socket;
-pub mod switch;

@@ -9,11 +9,10 @@ use core::sync::atomic::Ordering;
 
 use vfs_hooks::Events;
 use vfs_hooks::net::{Channel, SLOTS, SocketSlot, State, kind};
-use vfs_hooks::notifier::READABLE;
 use vfs_hooks::process::NET_CHANNEL;
 use vfs_hooks::ring::Ring;
-use vfs_hooks::shared::SharedWatchers;
-use vfs_hooks::source::{Edges, Readiness, Source, Watcher};
+use vfs_hooks::source::{self, Edges, Readiness};
+use vfs_hooks::subscription::Subscriptions;
 
 use crate::errno::Errno;
 use crate::net::address::Address;
@@ -30,7 +29,6 @@ fn channel() -> Channel {
 /// Who watches it must have stopped before it is closed: from then on the slot is the net server's to use for another socket.
 pub struct Remote {
     slot: u32,
-    watchers: SharedWatchers,
     /// shutdown(SHUT_RD), of which only this process knows.
     shut_read: Cell<bool>,
     closed: Cell<bool>,
@@ -42,7 +40,6 @@ impl Remote {
         match u32::try_from(slot) {
             Ok(slot) if (slot as usize) < SLOTS => Ok(Remote {
                 slot,
-                watchers: SharedWatchers::default(),
                 shut_read: Cell::new(false),
                 closed: Cell::new(false),
             }),
@@ -224,7 +221,39 @@ impl Remote {
     }
 }
 
-impl Source for Remote {
+impl Remote {
+    /// What the event core looks at.
+    pub fn look(&self) -> Look {
+        Look { slot: self.slot }
+    }
+
+    /// What holds besides, of which the net server does not know.
+    pub fn level_here(&self) -> Events {
+        let mut events = Events::empty();
+        if self.shut_read.get() {
+            events |= Events::READABLE | Events::RDHUP;
+            if self.header().shut_write.load(Ordering::Relaxed) != 0 {
+                events |= Events::HUP;
+            }
+        }
+        events
+    }
+}
+
+/// A slot as the event core looks at it: while the socket is open, as for [`Remote`].
+#[derive(Debug)]
+pub struct Look {
+    slot: u32,
+}
+
+impl Look {
+    fn header(&self) -> &'static SocketSlot {
+        // SAFETY: the number came from a `Remote`, for which the net server named the slot to us, so its chunk is mapped.
+        unsafe { channel().slot(self.slot) }
+    }
+}
+
+impl source::Remote for Look {
     fn readiness(&self) -> Readiness {
         let header = self.header();
         // Edges before the level: a late edge costs a look, a missed one an event.
@@ -232,28 +261,13 @@ impl Source for Remote {
             input: header.input_edges.load(Ordering::Acquire),
             output: header.output_edges.load(Ordering::Acquire),
         };
-        let mut events = header.level();
-        if self.shut_read.get() {
-            events |= READABLE | Events::RDHUP;
-            if header.shut_write.load(Ordering::Relaxed) != 0 {
-                events |= Events::HUP;
-            }
+        Readiness {
+            events: header.level(),
+            edges,
         }
-        Readiness { events, edges }
     }
 
-    fn subscribe(&self, watcher: &Watcher, interest: Events) -> Option<usize> {
-        self.watchers
-            .subscribe(&self.header().subscriptions, watcher, interest)
-    }
-
-    fn arm(&self, subscription: usize, interest: Events) {
-        self.watchers
-            .arm(&self.header().subscriptions, subscription, interest);
-    }
-
-    fn unsubscribe(&self, subscription: usize) {
-        self.watchers
-            .unsubscribe(&self.header().subscriptions, subscription);
+    fn subscriptions(&self) -> Option<&Subscriptions> {
+        Some(&self.header().subscriptions)
     }
 }

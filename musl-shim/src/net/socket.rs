@@ -2,14 +2,14 @@
 //! A socket: AF_INET SOCK_STREAM, or one end of an AF_UNIX pair. What it is connected to is here or at the net server; nobody can
 //! tell by the calls.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 
 use vfs_hooks::Events;
 use vfs_hooks::net::State as RemoteState;
-use vfs_hooks::notifier::{Local, Notifier, READABLE, WRITABLE};
-use vfs_hooks::source::{Readiness, Source};
-use vfs_hooks::stream::{Kind, Shutdown, Stream, StreamError};
+use vfs_hooks::source::{SourceId, Sources};
+use vfs_hooks::stream::{Kind, Shutdown, Side, Stream, StreamError};
 
 use crate::abi::*;
 use crate::errno::Errno;
@@ -19,7 +19,7 @@ use crate::net::bind::Binding;
 use crate::net::listener::Listener;
 use crate::net::options::Options;
 use crate::net::remote::Remote;
-use crate::net::switch::Switch;
+use crate::poller::core;
 use crate::signal::{SIGPIPE, raise};
 
 /// Bytes that wait in one direction of a loopback TCP connection.
@@ -35,36 +35,15 @@ pub enum State {
     Listening(Rc<Listener>),
     /// Connected in this process once `connected` says so: until then it waits for room in a backlog.
     Local {
-        /// This end.
-        stream: Rc<Stream>,
+        /// The connection.
+        stream: Rc<RefCell<Stream>>,
+        /// Which end of it is this one.
+        side: Side,
         /// Whether it got into the backlog.
         connected: Rc<Cell<bool>>,
     },
     /// A connection at the net server, which may still be on its way.
     Remote(Rc<Remote>),
-}
-
-/// What is behind a socket that is not connected: writable and hung up, as Linux has it; after a failed connection also readable.
-#[derive(Debug, Default)]
-pub struct Unconnected {
-    failed: Cell<bool>,
-    error: Cell<Option<Errno>>,
-    notifier: Notifier,
-}
-
-impl Local for Unconnected {
-    fn notifier(&self) -> &Notifier {
-        &self.notifier
-    }
-
-    fn level(&self) -> Events {
-        let mut events = WRITABLE | Events::HUP;
-        if self.failed.get() {
-            events |= READABLE | Events::RDHUP;
-        }
-        events.set(Events::ERR, self.error.get().is_some());
-        events
-    }
 }
 
 /// See the module.
@@ -75,8 +54,8 @@ pub struct Socket {
     pub state: RefCell<State>,
     /// What setsockopt(2) keeps.
     pub options: RefCell<Options>,
-    /// Its source for all its life.
-    pub source: Rc<Switch>,
+    /// Its source for all its life, whatever it is connected to.
+    pub source: SourceId,
     /// The port it holds.
     pub binding: RefCell<Option<Binding>>,
     /// Own address, unless the net server knows better.
@@ -85,7 +64,9 @@ pub struct Socket {
     pub peer: Cell<Address>,
     /// A connect(2) is under way whose success no call has told yet.
     pub connecting: Cell<bool>,
-    unconnected: Rc<Unconnected>,
+    /// A connection failed, and what SO_ERROR has not told of it.
+    failed: Cell<bool>,
+    error: Cell<Option<Errno>>,
 }
 
 fn errno(error: StreamError) -> Errno {
@@ -98,49 +79,57 @@ fn errno(error: StreamError) -> Errno {
     }
 }
 
-/// Two connected ends of a loopback TCP connection.
-pub fn tcp_pair() -> (Rc<Stream>, Rc<Stream>) {
-    Stream::pair(Kind::Tcp, TCP_BUFFER)
+/// A loopback TCP connection.
+pub fn tcp_stream() -> Rc<RefCell<Stream>> {
+    Rc::new(RefCell::new(Stream::new(Kind::Tcp, TCP_BUFFER)))
 }
 
 impl Socket {
-    fn with(family: u32, state: State, source: Rc<dyn Source>, options: Options) -> Socket {
+    fn with(family: u32, state: State, options: Options) -> Socket {
         Socket {
             family,
             state: RefCell::new(state),
             options: RefCell::new(options),
-            source: Rc::new(Switch::new(source)),
+            // Writable and hung up: so Linux has it while nothing is connected.
+            source: core().open(Events::WRITABLE | Events::HUP),
             binding: RefCell::new(None),
             local: Cell::default(),
             peer: Cell::default(),
             connecting: Cell::new(false),
-            unconnected: Rc::default(),
+            failed: Cell::new(false),
+            error: Cell::new(None),
         }
     }
 
     /// An unconnected TCP socket.
     pub fn tcp() -> Socket {
-        let unconnected: Rc<Unconnected> = Rc::default();
-        let options = Options::new(16_384, 131_072);
-        let mut socket = Socket::with(AF_INET, State::Idle, unconnected.clone(), options);
-        socket.unconnected = unconnected;
-        socket
+        Socket::with(AF_INET, State::Idle, Options::new(16_384, 131_072))
     }
 
     /// Two ends of a socketpair(2).
     pub fn unix_pair() -> [Socket; 2] {
-        let (a, b) = Stream::pair(Kind::Unix, UNIX_BUFFER);
+        let stream = Rc::new(RefCell::new(Stream::new(Kind::Unix, UNIX_BUFFER)));
         let options = Options::new(UNIX_BUFFER as i32, UNIX_BUFFER as i32);
-        [a, b].map(|stream| Socket::of_stream(AF_UNIX, stream, options))
+        [Side::First, Side::Second]
+            .map(|side| Socket::of_stream(AF_UNIX, stream.clone(), side, options))
     }
 
     /// One end of a connection in this process.
-    pub fn of_stream(family: u32, stream: Rc<Stream>, options: Options) -> Socket {
+    pub fn of_stream(
+        family: u32,
+        stream: Rc<RefCell<Stream>>,
+        side: Side,
+        options: Options,
+    ) -> Socket {
         let state = State::Local {
             stream: stream.clone(),
+            side,
             connected: Rc::new(Cell::new(true)),
         };
-        Socket::with(family, state, stream, options)
+        let socket = Socket::with(family, state, options);
+        let mut stream = stream.borrow_mut();
+        stream.attach(&mut *core(), side, socket.source);
+        socket
     }
 
     /// A connection that the net server accepted.
@@ -148,7 +137,51 @@ impl Socket {
         if options.no_delay || options.keep_alive {
             remote.set_options(options.no_delay, options.keep_alive);
         }
-        Socket::with(AF_INET, State::Remote(remote.clone()), remote, options)
+        let socket = Socket::with(AF_INET, State::Remote(remote.clone()), options);
+        // Nobody watches it yet, so there is room.
+        let _ = socket.look_at(&remote);
+        socket
+    }
+
+    /// From now on the event core looks at the connection at the net server. ENOBUFS: it has no room for all who watch the socket.
+    pub fn look_at(&self, remote: &Remote) -> Result<(), Errno> {
+        let mut core = core();
+        core.publish(self.source, remote.level_here(), Events::empty());
+        core.set_remote(self.source, Some(Box::new(remote.look())))
+            .map_err(|_| Errno::ENOBUFS)
+    }
+
+    /// Nothing is connected: what holds then, as news to all.
+    pub fn publish_idle(&self) {
+        let mut level = Events::WRITABLE | Events::HUP;
+        if self.failed.get() {
+            level |= Events::READABLE | Events::RDHUP;
+        }
+        level.set(Events::ERR, self.error.get().is_some());
+        self.publish(level);
+    }
+
+    /// Something is on its way: nothing holds, as in Linux's SYN_SENT.
+    pub fn publish_waiting(&self) {
+        self.publish(Events::empty());
+    }
+
+    fn publish(&self, level: Events) {
+        let mut core = core();
+        // Taking away needs no room.
+        let _ = core.set_remote(self.source, None);
+        core.publish(self.source, level, Events::all());
+    }
+
+    /// Takes what SO_ERROR tells of a connection that failed.
+    fn take_failure(&self) -> Option<Errno> {
+        let error = self.error.take()?;
+        let mut level = Events::WRITABLE | Events::HUP;
+        if self.failed.get() {
+            level |= Events::READABLE | Events::RDHUP;
+        }
+        core().publish(self.source, level, Events::empty());
+        Some(error)
     }
 
     /// Opens it as a file. `flags`: O_NONBLOCK.
@@ -169,7 +202,11 @@ impl Socket {
     /// Whether reading and writing can be meant: ENOTCONN otherwise (getpeername, shutdown).
     pub fn require_connected(&self) -> Result<(), Errno> {
         let connected = match &*self.state.borrow() {
-            State::Local { stream, connected } => connected.get() && stream.is_connected(),
+            State::Local {
+                stream,
+                side,
+                connected,
+            } => connected.get() && stream.borrow().is_connected(*side),
             State::Remote(remote) => {
                 let state = remote.header().state();
                 state.contains(RemoteState::CONNECTED) && !state.contains(RemoteState::BROKEN)
@@ -208,19 +245,21 @@ impl Socket {
     /// SO_ERROR: takes the pending error.
     pub fn take_error(&self) -> Option<Errno> {
         match &*self.state.borrow() {
-            State::Local { stream, .. } => stream.take_error().map(errno),
+            State::Local { stream, side, .. } => {
+                let error = stream.borrow_mut().take_error(&mut *core(), *side);
+                error.map(errno)
+            }
             State::Remote(remote) => remote.take_error(),
-            _ => self.unconnected.error.take(),
+            _ => self.take_failure(),
         }
     }
 
     /// Back to unconnected, after a connection failed with `error`; that is kept for SO_ERROR if nobody was told.
     pub fn fail(&self, error: Option<Errno>) {
-        self.unconnected.failed.set(true);
-        self.unconnected.error.set(error);
+        self.failed.set(true);
+        self.error.set(error);
         *self.state.borrow_mut() = State::Idle;
-        // It has room for any number of watchers.
-        let _ = self.source.replace(self.unconnected.clone());
+        self.publish_idle();
     }
 
     /// Takes bytes, or looks at them. 0 is end of file.
@@ -228,19 +267,20 @@ impl Socket {
     pub fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<usize, Errno> {
         match &*self.state.borrow() {
             State::Local { connected, .. } if !connected.get() => Err(Errno::EAGAIN),
-            State::Local { stream, .. } => {
+            State::Local { stream, side, .. } => {
+                let (mut stream, mut core) = (stream.borrow_mut(), core());
                 let result = if peek {
-                    stream.peek(buffer)
+                    stream.peek(&mut *core, *side, buffer)
                 } else {
-                    stream.read(buffer)
+                    stream.read(&mut *core, *side, buffer)
                 };
                 result.map_err(errno)
             }
             State::Remote(remote) => remote.receive(buffer, peek),
             State::Listening(_) => Err(Errno::ENOTCONN),
-            State::Idle => match self.unconnected.error.take() {
+            State::Idle => match self.take_failure() {
                 Some(error) => Err(error),
-                None if self.unconnected.failed.get() => Ok(0),
+                None if self.failed.get() => Ok(0),
                 None => Err(Errno::ENOTCONN),
             },
         }
@@ -251,9 +291,12 @@ impl Socket {
     pub fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
         match &*self.state.borrow() {
             State::Local { connected, .. } if !connected.get() => Err(Errno::EAGAIN),
-            State::Local { stream, .. } => stream.write(bytes).map_err(errno),
+            State::Local { stream, side, .. } => {
+                let sent = stream.borrow_mut().write(&mut *core(), *side, bytes);
+                sent.map_err(errno)
+            }
             State::Remote(remote) => remote.send(bytes),
-            _ => Err(self.unconnected.error.take().unwrap_or(Errno::EPIPE)),
+            _ => Err(self.take_failure().unwrap_or(Errno::EPIPE)),
         }
     }
 
@@ -265,13 +308,19 @@ impl Socket {
             _ => None,
         };
         if let Some(listener) = listening {
+            // The slot is the net server's from then on.
+            let _ = core().set_remote(self.source, None);
             listener.close();
             *self.state.borrow_mut() = State::Idle;
-            return self.source.replace(self.unconnected.clone());
+            self.publish_idle();
+            return Ok(());
         }
         self.require_connected()?;
         match &*self.state.borrow() {
-            State::Local { stream, .. } => stream.shutdown(how).map_err(errno),
+            State::Local { stream, side, .. } => {
+                let result = stream.borrow_mut().shutdown(&mut *core(), *side, how);
+                result.map_err(errno)
+            }
             State::Remote(remote) => {
                 if how != Shutdown::Write {
                     remote.shut_read();
@@ -280,7 +329,7 @@ impl Socket {
                     remote.shut_write();
                 }
                 // The net server does not tell of what this end did.
-                self.source.touch();
+                core().publish(self.source, remote.level_here(), Events::all());
                 Ok(())
             }
             _ => Err(Errno::ENOTCONN),
@@ -309,11 +358,25 @@ impl Drop for Socket {
         let abort = self.options.borrow().aborts();
         match &*self.state.borrow() {
             State::Idle => {}
-            State::Listening(listener) => listener.close(),
-            State::Local { stream, .. } if abort => stream.abort(),
-            State::Local { stream, .. } => stream.close(),
-            State::Remote(remote) => remote.close(abort),
+            State::Listening(listener) => {
+                let _ = core().set_remote(self.source, None);
+                listener.close();
+            }
+            State::Local { stream, side, .. } => {
+                let (mut stream, mut core) = (stream.borrow_mut(), core());
+                if abort {
+                    stream.abort(&mut *core, *side);
+                } else {
+                    stream.close(&mut *core, *side);
+                }
+            }
+            State::Remote(remote) => {
+                // The slot is the net server's from then on: nobody may look any longer.
+                let _ = core().set_remote(self.source, None);
+                remote.close(abort);
+            }
         }
+        core().close(self.source);
         if let Some(binding) = self.binding.take() {
             binding.release();
         }
@@ -349,7 +412,7 @@ impl File for Socket {
 
     fn bytes_to_read(&self) -> Option<usize> {
         match &*self.state.borrow() {
-            State::Local { stream, .. } => Some(stream.available()),
+            State::Local { stream, side, .. } => Some(stream.borrow().available(*side)),
             State::Remote(remote) => Some(remote.readable()),
             State::Idle => Some(0),
             State::Listening(_) => None,
@@ -360,12 +423,8 @@ impl File for Socket {
         Some(self)
     }
 
-    fn source(&self) -> Option<Rc<dyn Source>> {
-        Some(self.source.clone())
-    }
-
-    fn readiness(&self) -> Option<Readiness> {
-        Some(self.source.readiness())
+    fn source(&self) -> SourceId {
+        self.source
     }
 }
 

@@ -1,44 +1,57 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! How a thread blocks. No source of another process tells of itself here.
 
-use alloc::rc::Rc;
-
-use libposix_poll::Deadline;
-use libposix_poll::backend::{Backend, Woken};
-use vfs_hooks::source::Slots;
+use libposix_poll::backend::{AttachError, Block, BufferSize, Collected, Kernel, QueueId, Woke};
+use libposix_poll::{Deadline, Errno};
 
 use super::raw::{self, nr};
 use super::threads;
 use crate::clock::{monotonic, timespec};
 use crate::shared::unlocked;
 
-/// What makes backends.
-#[derive(Debug, Default)]
-pub struct Transport;
+/// A kernel without watch slots.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
 
-impl Transport {
-    /// The only one.
-    pub fn new() -> Transport {
-        Transport
+impl Kernel for System {
+    fn has_queues(&self) -> bool {
+        false
     }
 
-    /// A backend for one more poller.
-    pub fn backend(&self) -> Rc<dyn Backend> {
-        Rc::new(Sleep)
-    }
-}
-
-struct Sleep;
-
-impl Slots for Sleep {
-    fn attach(&self, _: u64) -> Option<u32> {
-        None
+    fn grow_watches(&mut self) -> Result<u32, Errno> {
+        Err(Errno::NOMEM)
     }
 
-    fn detach(&self, _: u32, _: u64) {}
+    fn queue_create(&mut self) -> Result<QueueId, Errno> {
+        Err(Errno::NOMEM)
+    }
 
-    fn kick(&self, thread: usize) {
-        threads::kick(thread);
+    fn queue_destroy(&mut self, _: QueueId) {}
+
+    fn queue_enlarge(&mut self, _: QueueId) -> Result<Collected, Errno> {
+        Err(Errno::NOMEM)
+    }
+
+    fn attach(&mut self, _: QueueId, _: u32, _: u64) -> Result<(), AttachError> {
+        Err(AttachError::Refused)
+    }
+
+    fn detach(&mut self, _: QueueId, _: u32) {}
+
+    fn tail(&self, _: QueueId, _: BufferSize) -> u64 {
+        0
+    }
+
+    fn entry(&self, _: QueueId, _: BufferSize, _: u64) -> u64 {
+        0
+    }
+
+    fn collect(&mut self, _: QueueId) -> Collected {
+        Collected::default()
+    }
+
+    fn poll_bits(&mut self) -> u64 {
+        0
     }
 }
 
@@ -50,39 +63,26 @@ struct PollFd {
     revents: i16,
 }
 
-impl Backend for Sleep {
-    fn has_news(&self) -> bool {
-        false
+/// Blocks the calling thread until it is kicked or the deadline passes. The core lock is released meanwhile.
+pub fn wait(_: Block, deadline: Deadline) -> Woke {
+    const POLLIN: i16 = 1;
+    let mut fds = [PollFd {
+        fd: threads::eventfd(),
+        events: POLLIN,
+        revents: 0,
+    }];
+    if threads::take_kick() {
+        return Woke::default();
     }
-
-    fn take(&self, _: &mut dyn FnMut(u64)) -> bool {
-        true
-    }
-
-    fn wait(&self, deadline: Deadline) -> Woken {
-        const POLLIN: i16 = 1;
-        let mut fds = [PollFd {
-            fd: threads::eventfd(),
-            events: POLLIN,
-            revents: 0,
-        }];
-        if threads::take_kick() {
-            return Woken::Interrupted;
-        }
-        let mut rest = timespec(deadline.ns().saturating_sub(monotonic()));
-        let timeout = match deadline {
-            Deadline::NEVER => 0,
-            _ => &raw mut rest as usize,
-        };
-        let args = [fds.as_mut_ptr() as usize, fds.len(), timeout, 0, 0, 0];
-        // Whoever kicks this thread from here on finds its eventfd.
-        // SAFETY: the kernel writes to the fds and to the timeout, if there is one; both are ours.
-        unlocked(|| unsafe { raw::syscall(nr::PPOLL, &args) });
-        threads::take_kick();
-        Woken::Interrupted
-    }
-
-    fn current_thread(&self) -> usize {
-        threads::current()
-    }
+    let mut rest = timespec(deadline.ns().saturating_sub(monotonic()));
+    let timeout = match deadline {
+        Deadline::NEVER => 0,
+        _ => &raw mut rest as usize,
+    };
+    let args = [fds.as_mut_ptr() as usize, fds.len(), timeout, 0, 0, 0];
+    // Whoever kicks this thread from here on finds its eventfd.
+    // SAFETY: the kernel writes to the fds and to the timeout, if there is one; both are ours.
+    unlocked(|| unsafe { raw::syscall(nr::PPOLL, &args) });
+    threads::take_kick();
+    Woke::default()
 }

@@ -7,23 +7,22 @@
 //! The deadline is armed lazily: a wait that ends before the armed one costs a request, a later one does not, since being woken too early
 //! is harmless. So a server that waits with one timeout again and again asks once per timeout, not once per wait.
 
-use core::cell::Cell;
 use core::ptr::read_volatile;
 use core::sync::atomic::{Ordering::Relaxed, fence};
 
-use libposix_poll::backend::{AttachError, BufferSize, Collected, Kernel, QueueId, QueueWoken};
+use libposix_poll::backend::{AttachError, Block, BufferSize, Collected, Kernel, QueueId, Woke};
 use libposix_poll::{Deadline, Errno};
 use sel4_bindings::{
-    CPtr, Error, Message, nb_recv, notification_queue_attach, notification_queue_detach, recv,
+    CPtr, Error, nb_recv, notification_queue_attach, notification_queue_detach, recv,
 };
 use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::process::{LARGE_PAGE, OWN, WATCHES, cptr, notice, queue_buffer, slot as own_slot};
 use vfs_hooks::wire::{NEVER, root};
 
-use super::info::stats;
+use super::info::{info, stats};
 use super::server::ask_root;
 use super::threads;
-use crate::shared::unlocked;
+use crate::shared::{Shared, unlocked};
 
 /// Badge of what comes from a queue rather than from the own notification.
 const QUEUE: u64 = 1 << 63;
@@ -53,56 +52,60 @@ fn buffer_word(queue: QueueId, size: BufferSize, index: u64) -> u64 {
     unsafe { read_volatile(address as *const u64) }
 }
 
-/// The system calls, by whichever thread makes them.
-#[derive(Debug)]
-pub struct System {
-    /// What the root server will signal next to each thread, or [`NEVER`].
-    armed: [Cell<u64>; MAX_THREADS],
-}
+/// What the root server will signal next to each thread, or [`NEVER`].
+static ARMED: Shared<[u64; MAX_THREADS]> = Shared::new([NEVER; MAX_THREADS]);
 
-impl System {
-    /// Nothing is armed.
-    pub const fn new() -> System {
-        System {
-            armed: [const { Cell::new(NEVER) }; MAX_THREADS],
-        }
-    }
-
-    /// Sees to it that the thread is woken at the deadline at the latest.
-    fn arm(&self, deadline: Deadline) {
-        let armed = &self.armed[threads::current()];
-        if deadline.ns() < armed.get() {
-            // Refused only if the message is malformed.
-            let _ = ask_root(root::SET_TIMER, [deadline.ns(), 0, 0]);
-            armed.set(deadline.ns());
-        }
-    }
-
-    /// Remembers what the own notification brought; returns the watch bits.
-    fn noticed(&self, badge: u64) -> u64 {
-        if badge & notice::TIMER != 0 {
-            self.armed[threads::current()].set(NEVER);
-        }
-        let watches = badge >> notice::FIRST_WATCH;
-        if watches != 0 {
-            stats().badge_wakes.fetch_add(1, Relaxed);
-        }
-        watches
-    }
-
-    fn block(&self, on: CPtr, deadline: Deadline) -> Message {
-        self.arm(deadline);
-        // Whoever wakes this thread from here on signals its notification, which keeps it until `recv`.
-        stats().waits.fetch_add(1, Relaxed);
-        unlocked(|| recv(on))
+/// Sees to it that the thread is woken at the deadline at the latest.
+fn arm(deadline: Deadline) {
+    let armed = &mut ARMED.lock()[threads::current()];
+    if deadline.ns() < *armed {
+        // Refused only if the message is malformed.
+        let _ = ask_root(root::SET_TIMER, [deadline.ns(), 0, 0]);
+        *armed = deadline.ns();
     }
 }
 
-impl Default for System {
-    fn default() -> Self {
-        Self::new()
+/// Remembers what a notification brought; returns the watch bits.
+fn noticed(badge: u64) -> u64 {
+    if badge & notice::TIMER != 0 {
+        ARMED.lock()[threads::current()] = NEVER;
     }
+    let watches = badge >> notice::FIRST_WATCH;
+    if watches != 0 {
+        stats().badge_wakes.fetch_add(1, Relaxed);
+    }
+    watches
 }
+
+/// Blocks the calling thread where the core says, until something comes or the deadline passes. The core lock is released meanwhile.
+pub fn wait(block: Block, deadline: Deadline) -> Woke {
+    let kept = threads::take_notices();
+    if kept != 0 {
+        let bits = noticed(kept);
+        return Woke { cookie: None, bits };
+    }
+    arm(deadline);
+    let on = match block {
+        Block::Own => threads::notification(threads::current()),
+        Block::Queue(queue) => queue_cap(queue),
+        Block::Process => threads::process_notification(),
+    };
+    stats().waits.fetch_add(1, Relaxed);
+    // Whoever wakes this thread from here on signals its notification, which keeps it until `recv`.
+    let message = unlocked(|| recv(on));
+    let mut woke = Woke::default();
+    if message.badge & QUEUE == 0 {
+        woke.bits = noticed(message.badge);
+    } else if message.badge & !QUEUE != 0 {
+        stats().handoffs.fetch_add(1, Relaxed);
+        woke.cookie = Some(message.mrs[0]);
+    }
+    woke
+}
+
+/// The system calls.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
 
 /// What a collection returned.
 fn collected(badge: u64, first: u64) -> Collected {
@@ -117,33 +120,37 @@ fn collected(badge: u64, first: u64) -> Collected {
 }
 
 impl Kernel for System {
-    fn grow_watches(&self) -> Result<u32, Errno> {
+    fn has_queues(&self) -> bool {
+        info().queue_kernel != 0
+    }
+
+    fn grow_watches(&mut self) -> Result<u32, Errno> {
         match ask_root(root::WATCHES_GROW, [0; 3]) {
             Ok([count, ..]) => Ok(count as u32),
             Err(errno) => Err(Errno(errno.raw())),
         }
     }
 
-    fn queue_create(&self) -> Result<QueueId, Errno> {
+    fn queue_create(&mut self) -> Result<QueueId, Errno> {
         match ask_root(root::QUEUE_CREATE, [0; 3]) {
             Ok([number, ..]) => Ok(QueueId(number as u32)),
             Err(errno) => Err(Errno(errno.raw())),
         }
     }
 
-    fn queue_destroy(&self, queue: QueueId) {
+    fn queue_destroy(&mut self, queue: QueueId) {
         // Refused only for a queue that is not ours.
         let _ = ask_root(root::QUEUE_DESTROY, [u64::from(queue.0), 0, 0]);
     }
 
-    fn queue_enlarge(&self, queue: QueueId) -> Result<Collected, Errno> {
+    fn queue_enlarge(&mut self, queue: QueueId) -> Result<Collected, Errno> {
         match ask_root(root::QUEUE_RESIZE, [u64::from(queue.0), 0, 0]) {
             Ok([badge, first, _]) => Ok(collected(badge, first)),
             Err(errno) => Err(Errno(errno.raw())),
         }
     }
 
-    fn attach(&self, queue: QueueId, slot: u32, cookie: u64) -> Result<(), AttachError> {
+    fn attach(&mut self, queue: QueueId, slot: u32, cookie: u64) -> Result<(), AttachError> {
         match notification_queue_attach(queue_cap(queue), watch_cap(slot), cookie) {
             Ok(()) => Ok(()),
             Err(Error::NotEnoughMemory) => Err(AttachError::Full),
@@ -151,7 +158,7 @@ impl Kernel for System {
         }
     }
 
-    fn detach(&self, queue: QueueId, slot: u32) {
+    fn detach(&mut self, queue: QueueId, slot: u32) {
         // Refused only if it is not attached, which is what is wanted.
         let _ = notification_queue_detach(queue_cap(queue), watch_cap(slot));
         // It is still active from its last signal, and would tell its next watch at once, of nothing.
@@ -168,50 +175,15 @@ impl Kernel for System {
         buffer_word(queue, size, HEADER + number % size.slots())
     }
 
-    fn collect(&self, queue: QueueId) -> Collected {
+    fn collect(&mut self, queue: QueueId) -> Collected {
         let message = nb_recv(queue_cap(queue));
         // The entries were written before the call returned; this keeps the compiler from reading them before.
         fence(core::sync::atomic::Ordering::Acquire);
         collected(message.badge, message.mrs[0])
     }
 
-    fn current_thread(&self) -> usize {
-        threads::current()
-    }
-
-    fn kick(&self, thread: usize) {
-        threads::kick(thread);
-    }
-
-    fn wait_queue(&self, queue: QueueId, deadline: Deadline) -> QueueWoken {
-        let kept = threads::take_notices();
-        if kept != 0 {
-            self.noticed(kept);
-            return QueueWoken::Bound;
-        }
-        let message = self.block(queue_cap(queue), deadline);
-        if message.badge & QUEUE == 0 {
-            self.noticed(message.badge);
-            return QueueWoken::Bound;
-        }
-        if message.badge & !QUEUE == 0 {
-            return QueueWoken::Entries;
-        }
-        stats().handoffs.fetch_add(1, Relaxed);
-        QueueWoken::HandOff(message.mrs[0])
-    }
-
-    fn wait_own(&self, deadline: Deadline) -> u64 {
-        let kept = threads::take_notices();
-        if kept != 0 {
-            return self.noticed(kept);
-        }
-        let message = self.block(threads::notification(threads::current()), deadline);
-        self.noticed(message.badge)
-    }
-
-    fn poll_own(&self) -> u64 {
-        let own = nb_recv(threads::notification(threads::current())).badge;
-        self.noticed(own | threads::take_notices())
+    fn poll_bits(&mut self) -> u64 {
+        let came = nb_recv(threads::process_notification()).badge;
+        noticed(came | threads::take_notices())
     }
 }

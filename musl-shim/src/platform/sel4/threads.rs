@@ -25,6 +25,12 @@ pub fn notification(_thread: usize) -> CPtr {
     CPtr(cptr(OWN, slot::NOTIFICATION))
 }
 
+/// The process's notification, which carries the watch bits on the unmodified kernel: that of the first thread.
+#[inline]
+pub fn process_notification() -> CPtr {
+    CPtr(cptr(OWN, slot::NOTIFICATION))
+}
+
 /// Keeps what came to the calling thread's notification.
 pub fn keep_notice(bits: u64) {
     // A kick that was signalled without a badge is a notice too.

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Watching sources of other processes: places at them, arming and looking, and the signals that come back.
+//!
+//! A place is a subscription cell in the source's shared memory and a watch slot whose notification the kernel turns into the watch's cookie. The
+//! protocol is that of [`vfs_hooks::subscription`]: arm, then look. What stays in the ready list is looked at again before anybody
+//! sleeps, so it is armed only when it leaves.
+
+use crate::backend::badge::Groups;
+use crate::backend::queue::Queue;
+use crate::backend::{Block, Kernel, WatchSlots, Woke};
+use crate::errno::Errno;
+use crate::event_core::Core;
+use crate::instance::Instance;
+use crate::slab::NONE;
+use crate::watch::{Interest, Mode, Place, Purpose};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use vfs_hooks::Events;
+use vfs_hooks::source::{Edges, Readiness, Remote, SourceId};
+use vfs_hooks::subscription::SUBSCRIPTIONS;
+
+/// A source's part in shared memory, and which of its cells are ours. That is kept here, in private memory, so that what the other side
+/// writes into the cells cannot make this process give back a slot that is not its own.
+pub(crate) struct Shared {
+    object: Box<dyn Remote>,
+    used: [bool; SUBSCRIPTIONS],
+}
+
+impl Shared {
+    pub fn readiness(&self) -> Readiness {
+        self.object.readiness()
+    }
+
+    fn enter(&mut self, slot: u32, interest: Events) -> Option<Place> {
+        let cells = self.object.subscriptions()?;
+        let cell = self.used.iter().position(|used| !used)?;
+        self.used[cell] = true;
+        cells.put(cell, slot, interest);
+        Some(Place {
+            slot,
+            cell: cell as u8,
+            seen: Edges::default(),
+        })
+    }
+
+    pub fn leave(&mut self, place: Place) {
+        self.used[usize::from(place.cell)] = false;
+        if let Some(cells) = self.object.subscriptions() {
+            cells.unsubscribe(place.cell.into());
+        }
+    }
+}
+
+/// How signals reach one instance.
+#[derive(Debug)]
+pub(crate) enum Member {
+    /// It has watched nothing of other processes yet.
+    None,
+    /// By a queue of its own.
+    Queue(Queue),
+    /// By badge bits that it shares with the others.
+    Badge(Box<Groups>),
+}
+
+impl Member {
+    #[inline]
+    pub fn is_none(&self) -> bool {
+        matches!(self, Member::None)
+    }
+}
+
+/// What all instances of the process share.
+pub(crate) struct Transport<K> {
+    kernel: K,
+    slots: WatchSlots,
+    /// Unmodified kernel: instances with groups.
+    members: Vec<u32>,
+    /// The thread that waits on the process's notification.
+    leader: Option<usize>,
+    /// Threads that would be leader, and the instance that each waits in.
+    followers: Vec<usize>,
+}
+
+impl<K: Kernel> Transport<K> {
+    pub const fn new(kernel: K) -> Self {
+        Transport {
+            kernel,
+            slots: WatchSlots::new(),
+            members: Vec::new(),
+            leader: None,
+            followers: Vec::new(),
+        }
+    }
+
+    /// A watch slot whose signals name `key` to the instance.
+    fn attach(&mut self, number: u32, instance: &mut Instance, key: u64) -> Option<u32> {
+        let kernel = &mut self.kernel;
+        if instance.member.is_none() {
+            if kernel.has_queues() {
+                instance.member = Member::Queue(Queue::new(kernel)?);
+            } else {
+                instance.member = Member::Badge(Box::default());
+                self.members.push(number);
+            }
+        }
+        let slot = self.slots.take(kernel)?;
+        let attached = match &mut instance.member {
+            Member::Queue(queue) => queue.attach(kernel, slot, key),
+            Member::Badge(groups) => {
+                groups.attach(slot, key);
+                true
+            }
+            Member::None => false,
+        };
+        if attached {
+            Some(slot)
+        } else {
+            self.slots.give(slot);
+            None
+        }
+    }
+
+    pub fn detach(&mut self, instance: &mut Instance, slot: u32, key: u64) {
+        match &mut instance.member {
+            Member::Queue(queue) => self.kernel.detach(queue.id(), slot),
+            Member::Badge(groups) => groups.detach(slot, key),
+            Member::None => {}
+        }
+        self.slots.give(slot);
+    }
+
+    /// The instance is gone.
+    pub fn leave(&mut self, number: u32, member: Member) {
+        match member {
+            Member::Queue(queue) => self.kernel.queue_destroy(queue.id()),
+            Member::Badge(_) => self.members.retain(|&other| other != number),
+            Member::None => {}
+        }
+    }
+}
+
+impl<K: Kernel> Core<K> {
+    /// Gives a source its part in shared memory, or takes it away. Those who watch it move along, and are told to look. ENOSPC: the
+    /// new part has no room for them all; then those without room hear of the published level only.
+    pub fn set_remote(
+        &mut self,
+        source: SourceId,
+        object: Option<Box<dyn Remote>>,
+    ) -> Result<(), Errno> {
+        let Some(at) = self.sources.find(source.0) else {
+            return Ok(());
+        };
+        let mut watches = Vec::new();
+        let mut next = self.sources[at].watches.head;
+        while next != NONE {
+            watches.push(next);
+            next = self.watches[next].at_source.next;
+        }
+        for &watch in &watches {
+            self.drop_place(watch);
+        }
+        let entry = &mut self.sources[at];
+        entry.plain = object.is_none() && entry.instance == NONE;
+        entry.shared = object.map(|object| Shared {
+            object,
+            used: [false; SUBSCRIPTIONS],
+        });
+        let mut result = Ok(());
+        if entry.shared.is_some() {
+            for &watch in &watches {
+                result = result.and(self.take_place(watch));
+            }
+        }
+        self.tell(at, Events::all());
+        result
+    }
+
+    fn drop_place(&mut self, at: u32) {
+        let watch = &mut self.watches[at];
+        let Some(place) = watch.place.take() else {
+            return;
+        };
+        let (source, instance) = (watch.source, watch.instance);
+        if let Some(shared) = &mut self.sources[source].shared {
+            shared.leave(place);
+        }
+        let key = self.watches.key(at);
+        self.transport
+            .detach(&mut self.instances[instance], place.slot, key);
+    }
+
+    /// Takes a place at the watch's source, armed. ENOSPC: there is none, or no watch slot.
+    pub(crate) fn take_place(&mut self, at: u32) -> Result<(), Errno> {
+        let shared = self.sources[self.watches[at].source].shared.as_ref();
+        if shared.is_none_or(|shared| shared.object.subscriptions().is_none()) {
+            return Ok(());
+        }
+        let key = self.watches.key(at);
+        let watch = &mut self.watches[at];
+        let instance = watch.instance;
+        let owner = &mut self.instances[instance];
+        let slot = self.transport.attach(instance, owner, key);
+        let slot = slot.ok_or(Errno::NOSPC)?;
+        let shared = self.sources[watch.source].shared.as_mut();
+        let place = shared.and_then(|shared| shared.enter(slot, watch.interest));
+        match place {
+            Some(place) => {
+                watch.place = Some(place);
+                self.see(at);
+                Ok(())
+            }
+            None => {
+                self.transport.detach(owner, slot, key);
+                Err(Errno::NOSPC)
+            }
+        }
+    }
+
+    /// Asks the watch's shared source for a signal at the next event. Look afterwards.
+    pub(crate) fn arm(&mut self, at: u32) {
+        let watch = &self.watches[at];
+        if let (Some(place), Some(shared)) = (watch.place, &self.sources[watch.source].shared)
+            && let Some(cells) = shared.object.subscriptions()
+        {
+            cells.set_interest(place.cell.into(), watch.interest);
+        }
+    }
+
+    /// [`Core::look`] at a source that has more than a published level.
+    pub(crate) fn look_further(&mut self, at: u32) -> Events {
+        let watch = &self.watches[at];
+        let (source, mode, interest) = (watch.source, watch.mode, watch.interest);
+        if watch.place.is_none() {
+            return self.level_at(source) & interest;
+        }
+        if interest.is_empty() {
+            // One-shot and spent: not armed, so its source need not signal until it is modified.
+            return Events::empty();
+        }
+        // What stays in the ready list is looked at again before anybody sleeps: only what leaves it needs a signal.
+        if !mode.edge && !mode.one_shot {
+            let events = self.level_at(source) & interest;
+            if !events.is_empty() {
+                return events;
+            }
+        }
+        self.arm(at);
+        self.see(at);
+        self.level_at(source) & interest
+    }
+
+    /// Notes the edges of the watch's shared source. Whether any that it asks for is new.
+    fn see(&mut self, at: u32) -> bool {
+        let watch = &mut self.watches[at];
+        let shared = self.sources[watch.source].shared.as_ref();
+        let (Some(place), Some(shared)) = (&mut watch.place, shared) else {
+            return false;
+        };
+        let edges = shared.readiness().edges;
+        let moved = edges.moved(place.seen, watch.interest);
+        place.seen = edges;
+        moved
+    }
+
+    /// Moves what the instance's backend has heard of to the ready lists. No system call unless the backend has news (queue), or while anything is
+    /// attached (badge). `taker`: the instance that the caller takes from, or [`NONE`].
+    pub(crate) fn collect(&mut self, instance: u32, taker: u32) {
+        if self.instances[instance].nested > 0 {
+            let inner: Vec<u32> = self.inner(instance).collect();
+            inner
+                .into_iter()
+                .for_each(|inner| self.collect(inner, taker));
+        }
+        if self.instances[instance].member.is_none() {
+            return;
+        }
+        let mut cookies = core::mem::take(&mut self.cookies);
+        let mut complete = true;
+        let kernel = &mut self.transport.kernel;
+        match &mut self.instances[instance].member {
+            Member::None => {}
+            Member::Queue(queue) => {
+                if queue.has_news(kernel) {
+                    complete = queue.take(kernel, &mut cookies);
+                }
+            }
+            Member::Badge(_) => {
+                let bits = kernel.poll_bits();
+                self.deliver(bits, Some(instance));
+                if let Member::Badge(groups) = &mut self.instances[instance].member {
+                    groups.take(&mut cookies);
+                }
+            }
+        }
+        for cookie in cookies.drain(..) {
+            if let Some(at) = self.watches.find(cookie) {
+                self.hint(at, taker);
+            }
+        }
+        self.cookies = cookies;
+        if !complete {
+            let all: Vec<u32> = self.instances[instance].watches().collect();
+            all.into_iter().for_each(|at| self.hint(at, taker));
+        }
+    }
+
+    /// A signal says: look here. It may be late or false: what counts are the edges.
+    fn hint(&mut self, at: u32, taker: u32) {
+        let watch = &self.watches[at];
+        if watch.purpose == Purpose::Forward {
+            self.arm(at);
+            let source = self.watches[at].source;
+            self.hint_others(source, at, taker);
+            return;
+        }
+        if watch.interest.is_empty() {
+            return;
+        }
+        if self.see(at) {
+            // Not armed: it is in the ready list from here on.
+            self.queue_for(at, taker);
+        } else if !self.watches[at].queued {
+            self.arm(at);
+            if self.see(at) {
+                self.queue_for(at, taker);
+            }
+        }
+    }
+
+    /// Something happened at a shared source: all other watches of it here look, for their own signals may be still on the way.
+    fn hint_others(&mut self, source: u32, but: u32, taker: u32) {
+        let mut at = self.sources[source].watches.head;
+        while at != NONE {
+            let next = self.watches[at].at_source.next;
+            if at != but && self.watches[at].purpose != Purpose::Forward {
+                self.hint(at, taker);
+            }
+            at = next;
+        }
+    }
+
+    /// Arms the shared ones among the watches of a ready list, so that each further event is news to those who watch the instance.
+    pub(crate) fn arm_ready(&mut self, instance: u32) {
+        let mut at = self.instances[instance].ready.head;
+        while at != NONE {
+            if self.watches[at].place.is_some() && !self.watches[at].interest.is_empty() {
+                self.arm(at);
+                self.see(at);
+            }
+            at = self.watches[at].ready.next;
+        }
+    }
+
+    /// Watch bits that came: each instance that has such watches will look. `collector` does so anyway; of the others one waiter is woken.
+    fn deliver(&mut self, bits: u64, collector: Option<u32>) {
+        if bits == 0 {
+            return;
+        }
+        for index in 0..self.transport.members.len() {
+            let member = self.transport.members[index];
+            let found = match &mut self.instances[member].member {
+                Member::Badge(groups) => groups.deliver(bits),
+                _ => false,
+            };
+            if found && collector != Some(member) {
+                self.wake_one(member);
+            }
+        }
+    }
+
+    /// Where a thread blocks whose instance watches other processes or other instances. `None`: there is news.
+    pub(crate) fn prepare_to_block(&mut self, instance: u32, thread: usize) -> Option<Block> {
+        if self.instances[instance].nested > 0 {
+            self.forward(instance);
+        }
+        self.collect(instance, instance);
+        if !self.instances[instance].ready.is_empty() {
+            return None;
+        }
+        Some(match &self.instances[instance].member {
+            Member::None => Block::Own,
+            Member::Queue(queue) => Block::Queue(queue.id()),
+            Member::Badge(_) => {
+                if self.transport.leader.is_none() {
+                    self.transport.leader = Some(thread);
+                    Block::Process
+                } else {
+                    self.transport.followers.push(thread);
+                    Block::Own
+                }
+            }
+        })
+    }
+
+    /// What ended a thread's wait.
+    pub(crate) fn take_news(
+        &mut self,
+        instance: Option<u32>,
+        thread: usize,
+        block: Block,
+        woke: Woke,
+    ) {
+        if let (Some(cookie), Some(instance)) = (woke.cookie, instance)
+            && let Member::Queue(queue) = &mut self.instances[instance].member
+        {
+            queue.handed(cookie);
+        }
+        if self.transport.members.is_empty() {
+            return;
+        }
+        self.transport.followers.retain(|&other| other != thread);
+        if block == Block::Process {
+            self.transport.leader = None;
+            self.deliver(woke.bits, instance);
+            // Somebody else must wait on the process's notification: it wakes, finds no leader, and is it.
+            if let Some(next) = self.transport.followers.pop() {
+                self.wake(next);
+            }
+        }
+    }
+
+    // Nested instances. A signal of a shared source below an inner instance goes to the inner instance's backend; a thread that blocks in the
+    // outer one hears of it by a place of its own at the same source, taken when it first blocks: a forward.
+
+    /// Takes places at all shared sources below the instance, and gives back those that are below it no longer.
+    fn forward(&mut self, instance: u32) {
+        let mut below = Vec::new();
+        self.shared_below(instance, &mut below);
+        let mut missing: Vec<u32> = below.iter().map(|&at| self.watches[at].source).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        for at in self.instances[instance].forwards.clone() {
+            match missing.binary_search(&self.watches[at].source) {
+                Ok(index) => {
+                    missing.remove(index);
+                    self.arm(at);
+                }
+                Err(_) => self.delete_watch(at),
+            }
+        }
+        for source in missing {
+            let interest = Interest {
+                events: Events::all(),
+                mode: Mode::default(),
+                data: 0,
+            };
+            // Without room the outer instance hears of this source when somebody looks: see CAVEATS.
+            if let Ok(at) = self.add(instance, source, -1, interest, Purpose::Forward) {
+                self.instances[instance].forwards.push(at);
+            }
+        }
+        // Armed; now everything below is looked at once more.
+        for leaf in below {
+            self.arm(leaf);
+            self.hint(leaf, instance);
+        }
+        self.has_ready(instance);
+    }
+
+    /// Watches of shared sources in the instances below this one.
+    fn shared_below(&self, instance: u32, below: &mut Vec<u32>) {
+        for at in self.instances[instance].watches() {
+            let inner = self.sources[self.watches[at].source].instance;
+            if inner == NONE {
+                continue;
+            }
+            let leaves = self.instances[inner].watches();
+            below.extend(leaves.filter(|&leaf| self.watches[leaf].place.is_some()));
+            if self.instances[inner].nested > 0 {
+                self.shared_below(inner, below);
+            }
+        }
+    }
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the core costs, in instructions, for one watch as for a hundred thousand: counted by stepping through it, so the same in every run.
+//!
+//! ```sh
+//! cargo test --release -p libposix-poll --test cost # prints the table; fails above a limit
+//! ```
+//!
+//! The test runs itself as a traced child. Each measured operation stands between two breakpoints, and is counted a second time empty; the
+//! difference is its cost. Only the optimised code is held to the limits.
+
+#![allow(unsafe_code)]
+
+use libposix_poll::backend::{AttachError, BufferSize, Collected, Kernel, QueueId};
+use libposix_poll::frontend::epoll::{EDGE, ONE_SHOT, Operation};
+use libposix_poll::{Core, Errno, Events, InstanceId};
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::hint::black_box;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use vfs_hooks::eventfd::EventFd;
+use vfs_hooks::pipe::Pipe;
+use vfs_hooks::source::SourceId;
+
+/// No source of another process is watched here.
+struct NoKernel;
+
+impl Kernel for NoKernel {
+    fn has_queues(&self) -> bool {
+        false
+    }
+    fn grow_watches(&mut self) -> Result<u32, Errno> {
+        Err(Errno::NOMEM)
+    }
+    fn queue_create(&mut self) -> Result<QueueId, Errno> {
+        Err(Errno::NOMEM)
+    }
+    fn queue_destroy(&mut self, _: QueueId) {}
+    fn queue_enlarge(&mut self, _: QueueId) -> Result<Collected, Errno> {
+        Err(Errno::NOMEM)
+    }
+    fn attach(&mut self, _: QueueId, _: u32, _: u64) -> Result<(), AttachError> {
+        Err(AttachError::Refused)
+    }
+    fn detach(&mut self, _: QueueId, _: u32) {}
+    fn tail(&self, _: QueueId, _: BufferSize) -> u64 {
+        0
+    }
+    fn entry(&self, _: QueueId, _: BufferSize, _: u64) -> u64 {
+        0
+    }
+    fn collect(&mut self, _: QueueId) -> Collected {
+        Collected::default()
+    }
+    fn poll_bits(&mut self) -> u64 {
+        0
+    }
+}
+
+type Process = Core<NoKernel>;
+
+/// An instance that watches `n` eventfds.
+struct Bench {
+    core: Process,
+    epoll: InstanceId,
+    fds: Vec<EventFd>,
+}
+
+const IN: u32 = Events::IN.bits();
+
+impl Bench {
+    fn new(n: usize, events: u32) -> Bench {
+        let mut core = Core::new(NoKernel);
+        let (epoll, _) = core.epoll_create();
+        let fds: Vec<EventFd> = (0..n).map(|_| EventFd::new(&mut core, 0, false)).collect();
+        for (i, fd) in fds.iter().enumerate() {
+            let data = i as u64;
+            let add = Operation::Add { events, data };
+            core.epoll_ctl(epoll, add, i as i32, fd.source()).unwrap();
+        }
+        Bench { core, epoll, fds }
+    }
+}
+
+#[inline(never)]
+fn wait(core: &mut Process, epoll: InstanceId, out: &mut [(u32, u64)]) -> usize {
+    let mut at = 0;
+    core.take(epoll, out.len(), |events, data| {
+        if let Some(slot) = out.get_mut(at) {
+            *slot = (events.bits(), data);
+        }
+        at += 1;
+    })
+}
+
+#[inline(never)]
+fn control(core: &mut Process, epoll: InstanceId, what: Operation, fd: i32, source: SourceId) {
+    core.epoll_ctl(epoll, what, fd, source).unwrap();
+}
+
+#[inline(never)]
+fn poll(core: &mut Process, fds: &[EventFd]) -> usize {
+    let asked = IN as u16;
+    fds.iter()
+        .filter(|fd| !core.revents(fd.source(), asked).is_empty())
+        .count()
+}
+
+#[inline(always)]
+fn breakpoint() {
+    // SAFETY: the tracer goes on after it; nothing but the instruction pointer changes.
+    unsafe { core::arch::asm!("int3") };
+}
+
+/// Lets the tracer count `work`, after it has run twice, so that everything has grown to its size.
+fn counted(mut work: impl FnMut()) {
+    work();
+    work();
+    breakpoint();
+    work();
+    breakpoint();
+}
+
+/// The limits of issue 5, for each row of [`child`].
+const ROWS: &[(&str, u64, u64)] = &[
+    // name, operations, most instructions for each
+    ("wait, nothing ready", 1, 60),
+    ("wait, one level-triggered ready", 1, 120),
+    ("each further ready one of a batch", 64, 40),
+    ("add", 1, 250),
+    ("modify", 1, 250),
+    ("delete", 1, 250),
+    ("poll, each fd", 256, 20),
+    ("eventfd: write, wait, read; level", 1, 250),
+    ("eventfd: write, wait, read; edge", 1, 250),
+    ("eventfd: write, wait, read, re-arm; one-shot", 1, 350),
+    ("eventfd: write, read; watched", 1, 250),
+    ("pipe of 8 bytes: write, wait, read; level", 1, 400),
+];
+
+const SIZES: [usize; 2] = [1, 100_000];
+
+/// What is counted, row by row, for each size.
+fn child() {
+    for n in SIZES {
+        let mut out = [(0, 0); 64];
+        let mut b = Bench::new(n, IN);
+        counted(|| assert_eq!(wait(&mut b.core, b.epoll, &mut out), 0));
+        b.fds[n / 2].write(&mut b.core, 1).unwrap();
+        counted(|| assert_eq!(wait(&mut b.core, b.epoll, &mut out), 1));
+        let mut many = Bench::new(n.max(65), IN);
+        for fd in &mut many.fds[..65] {
+            fd.write(&mut many.core, 1).unwrap();
+        }
+        counted(|| assert_eq!(wait(&mut many.core, many.epoll, &mut out), 64));
+
+        let extra = EventFd::new(&mut b.core, 0, false);
+        let (source, fd) = (extra.source(), n as i32);
+        let add = Operation::Add {
+            events: IN,
+            data: 1,
+        };
+        let modify = Operation::Modify {
+            events: IN | EDGE,
+            data: 1,
+        };
+        for row in 0..3 {
+            for time in 0..3 {
+                for (step, what) in [add, modify, Operation::Delete].into_iter().enumerate() {
+                    if time == 2 && step == row {
+                        breakpoint();
+                        control(&mut b.core, b.epoll, what, fd, source);
+                        breakpoint();
+                    } else {
+                        control(&mut b.core, b.epoll, what, fd, source);
+                    }
+                }
+            }
+        }
+        let polled: Vec<EventFd> = (0..256)
+            .map(|_| EventFd::new(&mut b.core, 0, false))
+            .collect();
+        counted(|| assert_eq!(poll(&mut b.core, &polled), 0));
+
+        for (events, rearm) in [(IN, false), (IN | EDGE, false), (IN | ONE_SHOT, true)] {
+            let mut b = Bench::new(n, events);
+            let at = n / 2;
+            counted(|| {
+                let fd = &mut b.fds[at];
+                black_box(fd.write(&mut b.core, 1)).unwrap();
+                assert_eq!(wait(&mut b.core, b.epoll, &mut out), 1);
+                black_box(fd.read(&mut b.core)).unwrap();
+                if rearm {
+                    let again = Operation::Modify { events, data: 1 };
+                    control(&mut b.core, b.epoll, again, at as i32, fd.source());
+                }
+            });
+        }
+        let mut b = Bench::new(n, IN);
+        counted(|| {
+            let fd = &mut b.fds[n / 2];
+            black_box(fd.write(&mut b.core, 1)).unwrap();
+            black_box(fd.read(&mut b.core)).unwrap();
+        });
+        let mut pipe = Pipe::new(&mut b.core);
+        let add = Operation::Add {
+            events: IN,
+            data: 1,
+        };
+        control(&mut b.core, b.epoll, add, n as i32, pipe.reader());
+        wait(&mut b.core, b.epoll, &mut out);
+        counted(|| {
+            let mut bytes = [0; 8];
+            black_box(pipe.write(&mut b.core, &bytes)).unwrap();
+            assert_eq!(wait(&mut b.core, b.epoll, &mut out), 1);
+            black_box(pipe.read(&mut b.core, &mut bytes)).unwrap();
+        });
+    }
+}
+
+/// Instructions between the child's next two breakpoints; `None` when it has ended.
+fn count(child: Pid) -> Option<u64> {
+    let stopped = |status| match status {
+        WaitStatus::Stopped(_, Signal::SIGTRAP) => true,
+        WaitStatus::Exited(_, 0) => false,
+        other => panic!("the traced child: {other:?}"),
+    };
+    ptrace::cont(child, None).unwrap();
+    if !stopped(waitpid(child, None).unwrap()) {
+        return None;
+    }
+    let mut steps = 0;
+    loop {
+        let at = ptrace::getregs(child).unwrap().rip;
+        let word = ptrace::read(child, at as ptrace::AddressType).unwrap();
+        if word as u8 == 0xcc {
+            // The second breakpoint: let it happen.
+            ptrace::cont(child, None).unwrap();
+            assert!(stopped(waitpid(child, None).unwrap()));
+            return Some(steps);
+        }
+        ptrace::step(child, None).unwrap();
+        assert!(stopped(waitpid(child, None).unwrap()));
+        steps += 1;
+    }
+}
+
+/// Not libtest's: the child must be one thread.
+fn main() {
+    if std::env::var_os("COST_CHILD").is_some() {
+        return child();
+    }
+    if std::env::args().any(|argument| argument == "--list") {
+        return println!("{NAME}: test");
+    }
+    let failed = run();
+    let result = if failed.is_empty() { "ok" } else { "FAILED" };
+    println!("test {NAME} ... {result}");
+    if !failed.is_empty() {
+        println!("{}", failed.join("\n"));
+        std::process::exit(101);
+    }
+}
+
+const NAME: &str = "every_operation_stays_within_its_limit";
+
+/// Counts; what exceeded its limit.
+#[allow(
+    clippy::zombie_processes,
+    reason = "waited for by number: the last wait finds it exited"
+)]
+fn run() -> Vec<String> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env("COST_CHILD", "1");
+    // SAFETY: between fork and exec only this system call is made.
+    unsafe { command.pre_exec(|| ptrace::traceme().map_err(Into::into)) };
+    let child = command.spawn().unwrap();
+    let pid = Pid::from_raw(child.id() as i32);
+    // Stopped by its exec.
+    waitpid(pid, None).unwrap();
+    let mut failed = Vec::new();
+    for n in SIZES {
+        for &(name, operations, limit) in ROWS {
+            let total = count(pid).expect("a row for each measurement");
+            let each = total.div_ceil(operations);
+            println!("N = {n:>6}  {name:<48} {each:>5} of {limit}");
+            if each > limit && !cfg!(debug_assertions) {
+                failed.push(format!(
+                    "{name}, N = {n}: {each} instructions, more than {limit}"
+                ));
+            }
+        }
+    }
+    assert_eq!(count(pid), None);
+    failed
+}
