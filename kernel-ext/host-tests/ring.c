@@ -43,6 +43,9 @@ int main(int argc, char **argv)
     nq_word_t i, first, count;
     char operation;
 
+    if (bits) {
+        nqSetBuffer(&ring, bits);
+    }
     while (scanf(" %c", &operation) == 1) {
         i = 0;
         if (operation != 'c' && (scanf("%lu", &i) != 1 || i >= NOTIFICATIONS)) {
@@ -61,8 +64,8 @@ int main(int argc, char **argv)
 
         case 's':
             if (!nqOutstanding(&ring, position[i])) {
+                buffer[ring.next] = i;
                 position[i] = nqPush(&ring);
-                buffer[nqEntryWord(position[i] - 1, bits)] = i;
             }
             break;
 

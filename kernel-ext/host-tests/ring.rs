@@ -279,9 +279,24 @@ fn mutants_are_caught() {
             "ring->tail",
         ),
         (
-            "entries in the header",
-            "return NQ_HEADER_WORDS + (bits",
-            "return 0 * (bits",
+            "next does not wrap",
+            "ring->next + 1 == ring->end ?",
+            "ring->next + 1 == 0 ?",
+        ),
+        (
+            "next wraps into the header",
+            "? NQ_HEADER_WORDS : ring->next",
+            "? 0 : ring->next",
+        ),
+        (
+            "next wraps too early",
+            "(nq_half_t)(NQ_HEADER_WORDS + nqSlots(bits))",
+            "(nq_half_t)(NQ_HEADER_WORDS + nqSlots(bits) - 1)",
+        ),
+        (
+            "next forgotten",
+            "ring->next = (nq_half_t)nqEntryWord(ring->tail, bits)",
+            "(void)nqEntryWord(ring->tail, bits)",
         ),
     ];
     for (name, from, to) in mutants {

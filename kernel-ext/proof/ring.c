@@ -81,7 +81,7 @@ entryInRun(word_t from, word_t to)
 }
 
 /* What is always true. In this order: the ring, its counts, the buffer's room,
- * the followed attachment, the waiters, the reader's run, the followed entry. */
+ * the next word (nothing is attached before there is a buffer), the followed attachment, the waiters, the reader's run, the followed entry. */
 static bool_t
 invariant(void)
 {
@@ -96,6 +96,10 @@ invariant(void)
 
            ring.attached + ring.stale <= MOST_ATTACHED &&
            (bits == 0 || ring.attached + ring.stale <= half) &&
+
+           (ring.end == 0 ? ring.attached == 0 && bits == 0 :
+            NQ_HEADER_WORDS <= ring.next && ring.next < ring.end && ring.end <= NQ_HEADER_WORDS + nqSlots(NQ_LARGE_BITS)) &&
+           (bits == 0 || ring.end == NQ_HEADER_WORDS + nqSlots(bits)) &&
 
            position <= ring.tail && told == mine && entries == mine &&
 
@@ -119,8 +123,10 @@ sameWord(word_t a, word_t b)
     return apart == 0 || (apart >= nqSlots(bits) && nondet_bool());
 }
 
-/* SHIPPED: word_t position = nqPush(&queue->ring);
-   SHIPPED: words[nqEntryWord(position - 1, bits)] = cookie; words[0] = position; */
+/* The word that was next is that of the entry: PROOF_next.
+   SHIPPED: word_t word = queue->ring.next; word_t position = nqPush(&queue->ring);
+   SHIPPED: words[word] = cookie;
+   SHIPPED: words[0] = position; */
 static word_t
 addEntry(bool_t followed)
 {
@@ -140,7 +146,7 @@ addEntry(bool_t followed)
 
 /* An attached notification was signalled. Its new position.
    SHIPPED: if (nqOutstanding(&queue->ring, notification_ptr_get_ntfnQueue_head(ntfnPtr))) { return; }
-   SHIPPED: if (notification_ptr_get_state(&queue->ntfn) == NtfnState_Waiting) {
+   SHIPPED: if (state == NtfnState_Waiting) {
    SHIPPED: notification_ptr_set_ntfnQueue_head(ntfnPtr, addEntry(queue, cookie)); */
 static word_t
 notifyQueue(word_t last, bool_t followed)
@@ -232,8 +238,8 @@ detach(bool_t followed)
     }
 }
 
-/* SHIPPED: *first = queue->ring.head; *badge = NQ_BADGE | nqCollect(&queue->ring);
-   SHIPPED: if (*badge != NQ_BADGE && unlikely(bufferBits(queue->buffer.cap) == 0)) { *badge |= NQ_OVERRUN; } */
+/* SHIPPED: word_t first = queue->ring.head; word_t badge = NQ_BADGE | nqCollect(&queue->ring);
+   SHIPPED: if (badge != NQ_BADGE && unlikely(bufferBits(queue->buffer.cap) == 0)) { badge |= NQ_OVERRUN; } */
 static void
 collect(void)
 {
@@ -259,7 +265,8 @@ collect(void)
 
 /* The frame may be the one that is there.
    SHIPPED: if (queue->ring.attached > nqSlots(bits) / 2) {
-   SHIPPED: collect(queue, &badge, &first); cteDeleteOne(&queue->buffer); cteInsert(frameCap, frameSlot, &queue->buffer); */
+   SHIPPED: cteDeleteOne(&queue->buffer); cteInsert(frameCap, frameSlot, &queue->buffer);
+   SHIPPED: nqSetBuffer(&queue->ring, bufferBits(frameCap)); */
 static void
 setBuffer(void)
 {
@@ -270,6 +277,7 @@ setBuffer(void)
         return;
     }
     collect();
+    nqSetBuffer(&ring, fresh);
     if (!same || bits == 0 || bits != fresh) {
         /* The run lies in the old frame, where nothing is written any more. */
         bits = fresh;
@@ -317,6 +325,8 @@ anything(void)
     ring.tail = anyWord();
     ring.attached = anyWord();
     ring.stale = anyWord();
+    ring.next = anyWord();
+    ring.end = anyWord();
     bits = nondet_bool() ? 0 : nondet_bool() ? NQ_SMALL_BITS : NQ_LARGE_BITS;
     waiting = anyWord();
     attached = nondet_bool();
@@ -349,10 +359,27 @@ words(void)
                    "entries that are close do not share a word");
 }
 
+/* From nqSetBuffer on, and after every push, next is the word of the next entry. */
+static void
+next(void)
+{
+    bits = nondet_bool() ? NQ_SMALL_BITS : NQ_LARGE_BITS;
+    ring.tail = anyWord();
+    __ESBMC_assume(ring.tail < MOST_ENTRIES);
+    nqSetBuffer(&ring, bits);
+    __ESBMC_assert(ring.next == nqEntryWord(ring.tail, bits), "next is the tail's word");
+    nqPush(&ring);
+    __ESBMC_assert(ring.next == nqEntryWord(ring.tail, bits), "next follows the tail");
+    /* Any state in which next is right is one that nqSetBuffer makes. */
+    __ESBMC_assert(ring.end == NQ_HEADER_WORDS + nqSlots(bits), "the end stays");
+}
+
 int main(void)
 {
 #if defined(PROOF_words)
     words();
+#elif defined(PROOF_next)
+    next();
 #elif defined(PROOF_base)
     __ESBMC_assert(invariant(), "the invariant holds of zeroed memory");
 #else

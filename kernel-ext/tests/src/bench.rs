@@ -47,6 +47,7 @@ fn main(info: BootInfo) -> ! {
     messages(&mut world, &table);
     if kernel == Kernel::Queue {
         entries(&mut world, &table);
+        nested(&mut world, &table);
         waiters(&mut world, &table);
         invocations(&mut world, &table);
     }
@@ -191,6 +192,31 @@ fn entries(world: &mut World, table: &Table) {
     });
     signal(n(0));
     table.row("wait.entries", || count(|| _ = wait(queue.cap)));
+}
+
+/// Two levels: a signal that adds an entry to the inner queue, and one to the outer
+/// unless that has it already.
+fn nested(world: &mut World, table: &Table) {
+    let (outer, inner) = (Queue::new(world), Queue::new(world));
+    outer.attach(inner.cap, 7).expect("nest");
+    let notification = world.make(ObjectType::Notification);
+    inner.attach(notification, 7).expect("attach");
+    table.row("signal.nested.both_entries", || {
+        poll(outer.cap);
+        poll(inner.cap);
+        count(|| signal(notification))
+    });
+    table.row("signal.nested.inner_entry", || {
+        poll(inner.cap);
+        count(|| signal(notification))
+    });
+    table.row("collect.both_levels", || {
+        signal(notification);
+        count(|| {
+            poll(outer.cap);
+            poll(inner.cap);
+        })
+    });
 }
 
 fn waiters(world: &mut World, table: &Table) {

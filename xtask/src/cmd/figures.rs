@@ -2,23 +2,21 @@
 //! `cargo xtask figures`: measure both kernels, and print the tables of docs/figures.md.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use kernel_ext::{Build, Kernel};
+use anyhow::{Result, bail, ensure};
+use kernel_ext::Kernel;
 
 use crate::forward::Forward;
 use crate::paths::Paths;
 use crate::process::say;
 use crate::program::{self, DEMO};
-use crate::qemu::{Event, Guest, Machine};
-use crate::suites::guest::boot;
+use crate::qemu::{Event, Guest};
+use crate::suites::{costs, guest::boot};
 use crate::system::{self, Setup};
-use crate::{deb, guest};
 
 /// What Linux needs, from the project's baseline (Debian's 6.1, mitigations off, same QEMU, same flags).
 const LINUX: &str = include_str!("../../../bench/linux.tsv");
@@ -51,8 +49,8 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
     let mut requests = Rows::new();
     for (kernel, name) in kernels {
         say(&format!("measuring the {kernel} kernel"));
-        for (row, figure) in kernel_bench(paths, kernel)? {
-            put(&mut objects, row, name, figure);
+        for (row, figure) in costs::measure(paths, kernel)? {
+            put(&mut objects, row, name, figure as f64);
         }
         say(&format!("measuring the event core on the {kernel} kernel"));
         for (row, figure) in event_loop(paths, kernel)? {
@@ -115,28 +113,6 @@ fn print(title: &str, rows: &Rows, columns: &[&str]) {
         println!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
     }
     println!();
-}
-
-/// The benchmark root task: TSV of name and instructions.
-fn kernel_bench(paths: &Paths, kernel: Kernel) -> Result<Vec<(String, f64)>> {
-    deb::install(paths, deb::QEMU)?;
-    let image = guest::build(paths, &["queue-tests"], &[])?.join("queue-bench");
-    let machine = Machine {
-        kernel: system::kernel(paths, kernel, Build::Release)?.elf32,
-        image: fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?,
-        memory: system::MEMORY,
-        icount: true,
-        network: false,
-        forwards: Vec::new(),
-    };
-    let outcome = boot(paths, &machine, LIMIT)?;
-    let text = String::from_utf8_lossy(&outcome.console).into_owned();
-    ensure!(text.contains("# end"), "the benchmark did not end: {text}");
-    Ok(text
-        .lines()
-        .filter_map(|line| line.trim().split_once('\t'))
-        .filter_map(|(name, figure)| Some((name.to_owned(), figure.trim().parse().ok()?)))
-        .collect())
 }
 
 /// bench/evloop.c: name, N, median.

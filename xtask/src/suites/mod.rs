@@ -9,6 +9,7 @@ use crate::paths::Paths;
 
 mod cc;
 mod compare;
+pub mod costs;
 mod demo;
 mod driver;
 mod frames;
@@ -81,6 +82,11 @@ pub const ALL: &[Suite] = &[
         name: "compare",
         about: "every way to wait for many sources delivers each event once, both kernels",
         run: compare::run,
+    },
+    Suite {
+        name: "kernel-costs",
+        about: "instructions of the queue kernel's operations against the unmodified one's",
+        run: costs::run,
     },
     Suite {
         name: "driver",

@@ -23,12 +23,15 @@
 #define __OBJECT_NQRING_H
 
 typedef unsigned long nq_word_t;
+typedef unsigned int nq_half_t;
 
 struct nq_ring {
     nq_word_t head;     /* entries collected */
     nq_word_t tail;     /* entries added */
-    nq_word_t attached; /* attachments */
-    nq_word_t stale;    /* uncollected entries of detached notifications */
+    nq_half_t attached; /* attachments */
+    nq_half_t stale;    /* uncollected entries of detached notifications */
+    nq_half_t next;     /* the word of the buffer for the next entry */
+    nq_half_t end;      /* the word behind the buffer */
 };
 typedef struct nq_ring nq_ring_t;
 
@@ -41,46 +44,49 @@ typedef struct nq_ring nq_ring_t;
 
 #define NQ_SLOTS(bits) ((1ul << ((bits) - 3)) - NQ_HEADER_WORDS)
 
-static inline nq_word_t
-nqSlots(nq_word_t bits)
+static inline nq_word_t nqSlots(nq_word_t bits)
 {
     return bits ? NQ_SLOTS(bits) : 0;
 }
 
 /* The word of the buffer in which an entry lies. The two sizes are told apart
  * so that the compiler divides by constants. */
-static inline nq_word_t
-nqEntryWord(nq_word_t entry, nq_word_t bits)
+static inline nq_word_t nqEntryWord(nq_word_t entry, nq_word_t bits)
 {
     return NQ_HEADER_WORDS + (bits == NQ_LARGE_BITS ? entry % NQ_SLOTS(NQ_LARGE_BITS)
                               : entry % NQ_SLOTS(NQ_SMALL_BITS));
 }
 
+/* Goes over to a buffer, of one of the two sizes. From then on next is the word
+ * of entry number tail: signals never divide. */
+static inline void nqSetBuffer(nq_ring_t *ring, nq_word_t bits)
+{
+    ring->next = (nq_half_t)nqEntryWord(ring->tail, bits);
+    ring->end = (nq_half_t)(NQ_HEADER_WORDS + nqSlots(bits));
+}
+
 /* Whether the entry at a position waits to be collected */
-static inline int
-nqOutstanding(const nq_ring_t *ring, nq_word_t position)
+static inline int nqOutstanding(const nq_ring_t *ring, nq_word_t position)
 {
     return position > ring->head;
 }
 
 /* Whether a buffer has room for what is attached, and for more */
-static inline int
-nqFits(const nq_ring_t *ring, nq_word_t more, nq_word_t bits)
+static inline int nqFits(const nq_ring_t *ring, nq_word_t more, nq_word_t bits)
 {
     return ring->attached + ring->stale + more <= nqSlots(bits) / 2;
 }
 
-/* Adds an entry and returns its position */
-static inline nq_word_t
-nqPush(nq_ring_t *ring)
+/* Adds an entry, which lies in the word that was next, and returns its position */
+static inline nq_word_t nqPush(nq_ring_t *ring)
 {
+    ring->next = ring->next + 1 == ring->end ? NQ_HEADER_WORDS : ring->next + 1;
     ring->tail++;
     return ring->tail;
 }
 
 /* Takes out all entries and returns how many there were */
-static inline nq_word_t
-nqCollect(nq_ring_t *ring)
+static inline nq_word_t nqCollect(nq_ring_t *ring)
 {
     nq_word_t count = ring->tail - ring->head;
 
@@ -90,8 +96,7 @@ nqCollect(nq_ring_t *ring)
 }
 
 /* Forgets an attachment whose last entry has this position */
-static inline void
-nqDetach(nq_ring_t *ring, nq_word_t position)
+static inline void nqDetach(nq_ring_t *ring, nq_word_t position)
 {
     ring->attached--;
     if (nqOutstanding(ring, position)) {

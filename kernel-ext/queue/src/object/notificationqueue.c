@@ -12,6 +12,10 @@
  *    in deletingAttachment;
  *  - invocations attach, detach and set the buffer.
  *
+ * What can be attached has a notification: a queue starts with one, which is
+ * signalled when an entry is added, and a thread has one, which is signalled
+ * when it ends.
+ *
  * Waiters and the bound thread are those of the notification that the queue
  * starts with, and are woken by sendSignal on it. That notification is active
  * while there are entries of which the bound thread has not been told. Whether
@@ -23,41 +27,34 @@
 #ifdef CONFIG_ARCH_X86_64
 
 #include <assert.h>
-#include <api/invocation.h>
+#include <object.h>
 #include <api/syscall.h>
 #include <kernel/thread.h>
 #include <machine/io.h>
 #include <model/statedata.h>
-#include <object/cnode.h>
-#include <object/notification.h>
-#include <object/notificationqueue.h>
-#include <object/objecttype.h>
 
-static inline notification_queue_t *CONST
-queueOf(cap_t cap)
+static inline notification_queue_t *CONST queueOf(cap_t cap)
 {
     return NQ_PTR(cap_notification_queue_cap_get_capNQPtr(cap));
 }
 
-/* Size of the buffer that a cap gives, 0 if it is no frame */
-static inline word_t CONST
-bufferBits(cap_t cap)
+/* Size of the buffer that a cap gives, 0 if it cannot be one */
+static inline word_t CONST bufferBits(cap_t cap)
 {
-    if (cap_get_capType(cap) == cap_frame_cap) {
-        return pageBitsForSize(cap_frame_cap_get_capFSize(cap));
+    if (cap_get_capType(cap) != cap_frame_cap) {
+        return 0;
     }
-    return 0;
+    switch (cap_frame_cap_get_capFSize(cap)) {
+    case X86_SmallPage:
+        return NQ_SMALL_BITS;
+    case X86_LargePage:
+        return NQ_LARGE_BITS;
+    default:
+        return 0;
+    }
 }
 
-/* The buffer as the kernel sees it, wherever the user has it mapped */
-static inline word_t *CONST
-bufferWords(cap_t cap)
-{
-    return WORD_PTR(cap_frame_cap_get_capFBasePtr(cap));
-}
-
-static void
-setMessage(tcb_t *thread, word_t badge, word_t word)
+static void setMessage(tcb_t *thread, word_t badge, word_t word)
 {
     setRegister(thread, badgeRegister, badge);
     setRegister(thread, msgRegisters[0], word);
@@ -67,18 +64,18 @@ setMessage(tcb_t *thread, word_t badge, word_t word)
 /* ---- Signal ---- */
 
 /* Writes an entry and returns its position. Without a buffer it is only
- * counted. The tail follows the entry; with one core, no user sees either
- * before both are written. */
-static word_t
-addEntry(notification_queue_t *queue, word_t cookie)
+ * counted. The buffer is written as the kernel sees it, wherever the user has
+ * it mapped, the entry before the tail that tells of it. */
+static inline word_t addEntry(notification_queue_t *queue, word_t cookie)
 {
-    word_t bits = bufferBits(queue->buffer.cap);
+    word_t word = queue->ring.next;
     word_t position = nqPush(&queue->ring);
 
-    if (likely(bits != 0)) {
-        word_t *words = bufferWords(queue->buffer.cap);
+    if (likely(cap_get_capType(queue->buffer.cap) == cap_frame_cap)) {
+        word_t *words = WORD_PTR(cap_frame_cap_get_capFBasePtr(queue->buffer.cap));
 
-        words[nqEntryWord(position - 1, bits)] = cookie;
+        words[word] = cookie;
+        SMP_COND_STATEMENT(__atomic_thread_fence(__ATOMIC_RELEASE);)
         words[0] = position;
     }
     return position;
@@ -86,40 +83,56 @@ addEntry(notification_queue_t *queue, word_t cookie)
 
 /* Tells the queue that an attached notification is active, unless it knows. A
  * waiter is handed the cookie; then there is no entry. */
-static void
-notifyQueue(notification_t *ntfnPtr)
+static void notifyQueue(notification_t *ntfnPtr)
 {
-    cap_t attachment = NTFN_ATTACHMENT(ntfnPtr)->cap;
-    notification_queue_t *queue = queueOf(attachment);
-    word_t cookie = cap_notification_queue_cap_get_capNQCookie(attachment);
+    cte_t *attachment = NTFN_ATTACHMENT(ntfnPtr);
+    notification_queue_t *queue = queueOf(attachment->cap);
+    word_t state, cookie;
 
     if (nqOutstanding(&queue->ring, notification_ptr_get_ntfnQueue_head(ntfnPtr))) {
         return;
     }
-    if (notification_ptr_get_state(&queue->ntfn) == NtfnState_Waiting) {
+    state = notification_ptr_get_state(&queue->ntfn);
+    cookie = cap_notification_queue_cap_get_capNQCookie(attachment->cap);
+    if (state == NtfnState_Waiting) {
         /* sendSignal wakes the first waiter; it sets the badge, not the message. */
         setMessage(TCB_PTR(notification_ptr_get_ntfnQueue_head(&queue->ntfn)), 0, cookie);
         sendSignal(&queue->ntfn, NQ_BADGE | 1);
-    } else {
-        notification_ptr_set_ntfnQueue_head(ntfnPtr, addEntry(queue, cookie));
+        return;
+    }
+    notification_ptr_set_ntfnQueue_head(ntfnPtr, addEntry(queue, cookie));
+    if (state == NtfnState_Idle && !notification_ptr_get_ntfnBoundTCB(&queue->ntfn)) {
+        /* As sendSignal would, in a third of the instructions */
+        notification_ptr_set_ntfnMsgIdentifier(&queue->ntfn, NQ_BADGE);
+        notification_ptr_set_state(&queue->ntfn, NtfnState_Active);
+    } else if (state != NtfnState_Active) {
         sendSignal(&queue->ntfn, NQ_BADGE);
     }
 }
 
-void
-sendAttachedSignal(notification_t *ntfnPtr, word_t badge)
+void sendAttachedSignal(notification_t *ntfnPtr, word_t badge)
 {
     if (notification_ptr_get_attachedActive(ntfnPtr)) {
         badge |= notification_ptr_get_ntfnMsgIdentifier(ntfnPtr);
+    } else {
+        notification_ptr_set_attachedActive(ntfnPtr, true);
     }
     notification_ptr_set_ntfnMsgIdentifier(ntfnPtr, badge);
-    notification_ptr_set_attachedActive(ntfnPtr, true);
     notifyQueue(ntfnPtr);
 }
 
+/* The thread was deleted, or stopped by a fault that nobody handles. */
+void threadEnded(tcb_t *tcb)
+{
+    sendSignal(&tcb->tcbEnd, 0);
+    /* Whom that woke is enqueued, not switched to: it may be deleted next. */
+    rescheduleRequired();
+}
+
+/* ---- Receive ---- */
+
 /* Takes the badges; the entry that tells of them stays. */
-void
-pollAttachedSignal(tcb_t *thread, notification_t *ntfnPtr)
+void pollAttachedSignal(tcb_t *thread, notification_t *ntfnPtr)
 {
     if (notification_ptr_get_attachedActive(ntfnPtr)) {
         setRegister(thread, badgeRegister, notification_ptr_get_ntfnMsgIdentifier(ntfnPtr));
@@ -129,27 +142,28 @@ pollAttachedSignal(tcb_t *thread, notification_t *ntfnPtr)
     }
 }
 
-/* ---- Receive ---- */
-
-/* Takes out all entries. Badge and message for the collector: how many there
- * are, and the number of the first. */
-static void
-collect(notification_queue_t *queue, word_t *badge, word_t *first)
+/* Takes out all entries. The collector learns, if it wants a reply, how many
+ * there are and the number of the first. */
+static inline void collect(tcb_t *thread, notification_queue_t *queue, bool_t reply)
 {
-    *first = queue->ring.head;
-    *badge = NQ_BADGE | nqCollect(&queue->ring);
-    if (*badge != NQ_BADGE && unlikely(bufferBits(queue->buffer.cap) == 0)) {
-        *badge |= NQ_OVERRUN;
+    word_t first = queue->ring.head;
+    word_t badge = NQ_BADGE | nqCollect(&queue->ring);
+
+    if (badge != NQ_BADGE && unlikely(bufferBits(queue->buffer.cap) == 0)) {
+        badge |= NQ_OVERRUN;
     }
     if (notification_ptr_get_state(&queue->ntfn) == NtfnState_Active) {
         notification_ptr_set_state(&queue->ntfn, NtfnState_Idle);
+    }
+    notification_ptr_set_attachedActive(&queue->ntfn, false);
+    if (reply) {
+        setMessage(thread, badge, first);
     }
 }
 
 /* What one waits for: a signal to the thread's own bound notification, an entry
  * (which is told of, not collected) or a cookie that is handed over. */
-static void
-waitForQueue(tcb_t *thread, notification_queue_t *queue, cap_t cap)
+static void waitForQueue(tcb_t *thread, notification_queue_t *queue, cap_t cap)
 {
     notification_t *bound = thread->tcbBoundNotification;
 
@@ -166,46 +180,52 @@ waitForQueue(tcb_t *thread, notification_queue_t *queue, cap_t cap)
 }
 
 /* False if the thread may not wait here; then it faults. */
-bool_t
-receiveQueue(tcb_t *thread, cap_t cap, bool_t isBlocking)
+bool_t receiveQueue(tcb_t *thread, cap_t cap, bool_t isBlocking)
 {
     notification_queue_t *queue = queueOf(cap);
     tcb_t *boundTCB = TCB_PTR(notification_ptr_get_ntfnBoundTCB(&queue->ntfn));
-    word_t badge, first;
 
-    if (!cap_notification_queue_cap_get_capNQCanWait(cap) || (boundTCB && boundTCB != thread)) {
+    if (!cap_notification_queue_cap_get_capNQCanWait(cap) || (boundTCB && boundTCB != thread) ||
+            (isBlocking && isAttached(&queue->ntfn))) {
         return false;
     }
     if (isBlocking) {
         waitForQueue(thread, queue, cap);
     } else {
-        collect(queue, &badge, &first);
-        setMessage(thread, badge, first);
+        collect(thread, queue, true);
     }
     return true;
 }
 
 /* ---- Delete ---- */
 
-void
-detachNotification(notification_t *ntfnPtr)
+/* The last cap to a notification or queue goes. From a queue nothing hangs any
+ * more, or only the attachment that is just going. Deepest nesting:
+ * notification, attachment, queue, attachment, outer queue, frame. */
+void deletingNotification(cap_t cap)
 {
+    notification_t *ntfnPtr = NTFN_PTR(cap_notification_cap_get_capNtfnPtr(queueNotificationCap(cap)));
+
     cteDeleteOne(NTFN_ATTACHMENT(ntfnPtr));
+    if (cap_get_capType(cap) == cap_notification_queue_cap) {
+        cteDeleteOne(&queueOf(cap)->buffer);
+    }
 }
 
-/* A slot is about to be emptied. If it is that of an attachment, settle the
- * queue's counts and make its notification an ordinary one again. The queue is
- * still there: this cap was one to it. */
-void
-deletingAttachment(cte_t *slot)
+/* The last cap to a thread goes. */
+void deletingThread(tcb_t *tcb)
 {
-    notification_t *ntfnPtr;
+    threadEnded(tcb);
+    cteDeleteOne(NTFN_ATTACHMENT(&tcb->tcbEnd));
+}
 
-    if (cap_get_capType(slot->cap) != cap_notification_queue_cap ||
-            !cap_notification_queue_cap_get_capNQIsAttachment(slot->cap)) {
-        return;
-    }
-    ntfnPtr = (notification_t *)slot - 1;
+/* The slot of an attachment is about to be emptied: settle the queue's counts
+ * and make the notification an ordinary one again. The queue is still there:
+ * this cap was one to it. */
+void deletingAttachment(cte_t *slot)
+{
+    notification_t *ntfnPtr = (notification_t *)slot - 1;
+
     nqDetach(&queueOf(slot->cap)->ring, notification_ptr_get_ntfnQueue_head(ntfnPtr));
     /* The word is again the first waiter's, of which there is none. */
     notification_ptr_set_ntfnQueue_head(ntfnPtr, 0);
@@ -214,35 +234,35 @@ deletingAttachment(cte_t *slot)
     notification_ptr_set_attachedActive(ntfnPtr, false);
 }
 
-/* The last cap to a queue goes, so nothing is attached any more, or the last
- * attachment is just going. Deepest nesting: notification, attachment, queue,
- * frame. */
-void
-finaliseQueue(notification_queue_t *queue)
-{
-    unbindMaybeNotification(&queue->ntfn);
-    cancelAllSignals(&queue->ntfn);
-    cteDeleteOne(&queue->buffer);
-}
-
 /* ---- Invoke ---- */
 
 /* An error of a decode. Which cap was wrong (0: the queue's) is said for
  * InvalidCapability only, how much memory is left for NotEnoughMemory only. */
-static exception_t
-refuse(seL4_Error error, word_t capNumber)
+static exception_t refuse(seL4_Error error, word_t capNumber, const char *why)
 {
+    userError("NotificationQueue %s", why);
     current_syscall_error.type = error;
     current_syscall_error.invalidCapNumber = capNumber;
     current_syscall_error.memoryLeft = 0;
     return EXCEPTION_SYSCALL_ERROR;
 }
 
-static exception_t
-invokeAttach(notification_queue_t *queue, cte_t *slot, notification_t *ntfnPtr, word_t cookie)
+/* The notification of what a cap names, NULL if that cannot be attached */
+static notification_t *CONST attachableOf(cap_t cap)
 {
-    bool_t active = notification_ptr_get_state(ntfnPtr) == NtfnState_Active;
+    if (cap_get_capType(cap) == cap_thread_cap) {
+        return &TCB_PTR(cap_thread_cap_get_capTCBPtr(cap))->tcbEnd;
+    }
+    cap = queueNotificationCap(cap);
+    if (cap_get_capType(cap) == cap_notification_cap && cap_notification_cap_get_capNtfnCanReceive(cap)) {
+        return NTFN_PTR(cap_notification_cap_get_capNtfnPtr(cap));
+    }
+    return NULL;
+}
 
+static exception_t invokeAttach(notification_queue_t *queue, cte_t *slot, notification_t *ntfnPtr,
+                                bool_t active, word_t cookie)
+{
     cteInsert(cap_notification_queue_cap_new(cookie, false, false, true, NQ_REF(queue)),
               slot, NTFN_ATTACHMENT(ntfnPtr));
     queue->ring.attached++;
@@ -255,77 +275,69 @@ invokeAttach(notification_queue_t *queue, cte_t *slot, notification_t *ntfnPtr, 
     return EXCEPTION_NONE;
 }
 
-static exception_t
-decodeAttach(word_t length, cte_t *slot, notification_queue_t *queue, notification_t *ntfnPtr,
-             word_t *buffer)
+static exception_t decodeAttach(word_t length, cte_t *slot, notification_queue_t *queue, cap_t cap,
+                                word_t *buffer)
 {
+    notification_t *ntfnPtr = attachableOf(cap);
+    notification_queue_t *inner = cap_get_capType(cap) == cap_notification_queue_cap ? queueOf(cap) : NULL;
+    bool_t active = notification_ptr_get_state(ntfnPtr) == NtfnState_Active;
+
     if (length < 1) {
-        userError("NotificationQueue Attach: Truncated message.");
-        return refuse(seL4_TruncatedMessage, 0);
+        return refuse(seL4_TruncatedMessage, 0, "Attach: Truncated message.");
     }
     if (isAttached(ntfnPtr) || notification_ptr_get_state(ntfnPtr) == NtfnState_Waiting ||
             notification_ptr_get_ntfnBoundTCB(ntfnPtr)) {
-        userError("NotificationQueue Attach: The notification is attached, waited for or bound.");
-        return refuse(seL4_IllegalOperation, 0);
+        return refuse(seL4_IllegalOperation, 0, "Attach: Attached, waited for or bound already.");
+    }
+    if (inner && (inner == queue || inner->ring.attached || isAttached(&queue->ntfn))) {
+        return refuse(seL4_IllegalOperation, 0, "Attach: Only an empty queue, and one level deep.");
     }
     if (!nqFits(&queue->ring, 1, bufferBits(queue->buffer.cap))) {
-        userError("NotificationQueue Attach: The buffer has no room for another notification.");
-        return refuse(seL4_NotEnoughMemory, 0);
+        return refuse(seL4_NotEnoughMemory, 0, "Attach: The buffer has no room for another attachment.");
     }
     setThreadState(NODE_STATE(ksCurThread), ThreadState_Restart);
-    return invokeAttach(queue, slot, ntfnPtr, getSyscallArg(0, buffer));
+    return invokeAttach(queue, slot, ntfnPtr, active || (inner && inner->ring.tail != inner->ring.head),
+                        getSyscallArg(0, buffer));
 }
 
-static exception_t
-decodeDetach(notification_queue_t *queue, notification_t *ntfnPtr)
+static exception_t decodeDetach(notification_queue_t *queue, notification_t *ntfnPtr)
 {
     if (!isAttached(ntfnPtr) || queueOf(NTFN_ATTACHMENT(ntfnPtr)->cap) != queue) {
-        userError("NotificationQueue Detach: The notification is not attached to this queue.");
-        return refuse(seL4_IllegalOperation, 0);
+        return refuse(seL4_IllegalOperation, 0, "Detach: Not attached to this queue.");
     }
     setThreadState(NODE_STATE(ksCurThread), ThreadState_Restart);
-    detachNotification(ntfnPtr);
+    cteDeleteOne(NTFN_ATTACHMENT(ntfnPtr));
     return EXCEPTION_NONE;
 }
 
 /* The collected run lies in the old buffer. */
-static exception_t
-invokeSetBuffer(notification_queue_t *queue, cap_t frameCap, cte_t *frameSlot, bool_t call)
+static exception_t invokeSetBuffer(notification_queue_t *queue, cap_t frameCap, cte_t *frameSlot, bool_t call)
 {
-    tcb_t *thread = NODE_STATE(ksCurThread);
-    word_t badge, first;
-
-    collect(queue, &badge, &first);
+    collect(NODE_STATE(ksCurThread), queue, call);
     cteDeleteOne(&queue->buffer);
     cteInsert(frameCap, frameSlot, &queue->buffer);
-    bufferWords(frameCap)[0] = queue->ring.tail;
-    if (call) {
-        setMessage(thread, badge, first);
-    }
+    nqSetBuffer(&queue->ring, bufferBits(frameCap));
+    *WORD_PTR(cap_frame_cap_get_capFBasePtr(frameCap)) = queue->ring.tail;
     /* There is a reply already. */
-    setThreadState(thread, ThreadState_Running);
+    setThreadState(NODE_STATE(ksCurThread), ThreadState_Running);
     return EXCEPTION_NONE;
 }
 
-static exception_t
-decodeSetBuffer(notification_queue_t *queue, cte_t *frameSlot, bool_t call)
+static exception_t decodeSetBuffer(notification_queue_t *queue, cte_t *frameSlot, bool_t call)
 {
-    cap_t frameCap = frameSlot->cap;
-    word_t bits = bufferBits(frameCap);
+    word_t bits = bufferBits(frameSlot->cap);
     deriveCap_ret_t dc_ret;
 
-    if ((bits != NQ_SMALL_BITS && bits != NQ_LARGE_BITS) ||
-            cap_frame_cap_get_capFIsDevice(frameCap) ||
-            cap_frame_cap_get_capFVMRights(frameCap) != VMReadWrite) {
-        userError("NotificationQueue SetBuffer: Not a read-write 4K or 2M frame of ordinary memory.");
-        return refuse(seL4_InvalidCapability, 1);
+    if (bits == 0 || cap_frame_cap_get_capFIsDevice(frameSlot->cap) ||
+            cap_frame_cap_get_capFVMRights(frameSlot->cap) != VMReadWrite) {
+        return refuse(seL4_InvalidCapability, 1,
+                      "SetBuffer: Not a read-write 4K or 2M frame of ordinary memory.");
     }
     /* Not nqFits: what is stale now will have been collected. */
     if (queue->ring.attached > nqSlots(bits) / 2) {
-        userError("NotificationQueue SetBuffer: The frame is too small for what is attached.");
-        return refuse(seL4_NotEnoughMemory, 0);
+        return refuse(seL4_NotEnoughMemory, 0, "SetBuffer: The frame is too small for what is attached.");
     }
-    dc_ret = deriveCap(frameSlot, frameCap);
+    dc_ret = deriveCap(frameSlot, frameSlot->cap);
     if (dc_ret.status != EXCEPTION_NONE) {
         return dc_ret.status;
     }
@@ -333,41 +345,31 @@ decodeSetBuffer(notification_queue_t *queue, cte_t *frameSlot, bool_t call)
     return invokeSetBuffer(queue, dc_ret.cap, frameSlot, call);
 }
 
-exception_t
-decodeNotificationQueueInvocation(word_t invLabel, word_t length, cte_t *slot, cap_t cap,
-                                  extra_caps_t excaps, bool_t call, word_t *buffer)
+exception_t decodeNotificationQueueInvocation(word_t invLabel, word_t length, cte_t *slot, cap_t cap,
+                                              extra_caps_t excaps, bool_t call, word_t *buffer)
 {
-    notification_queue_t *queue = queueOf(cap);
-    notification_t *ntfnPtr;
-    cap_t ntfnCap;
+    cte_t *argument = excaps.excaprefs[0];
 
     if (invLabel < NotificationQueueAttach || invLabel > NotificationQueueSetBuffer) {
-        userError("NotificationQueue: Illegal operation attempted.");
-        return refuse(seL4_IllegalOperation, 0);
+        return refuse(seL4_IllegalOperation, 0, "Illegal operation attempted.");
     }
     if (!cap_notification_queue_cap_get_capNQCanManage(cap)) {
-        userError("NotificationQueue: The cap lacks the write (manage) right.");
-        return refuse(seL4_InvalidCapability, 0);
+        return refuse(seL4_InvalidCapability, 0, "The cap lacks the write (manage) right.");
     }
-    if (excaps.excaprefs[0] == NULL) {
-        userError("NotificationQueue: Truncated message.");
-        return refuse(seL4_TruncatedMessage, 0);
+    if (argument == NULL) {
+        return refuse(seL4_TruncatedMessage, 0, "Truncated message.");
     }
     if (invLabel == NotificationQueueSetBuffer) {
-        return decodeSetBuffer(queue, excaps.excaprefs[0], call);
+        return decodeSetBuffer(queueOf(cap), argument, call);
     }
-
-    ntfnCap = excaps.excaprefs[0]->cap;
-    if (cap_get_capType(ntfnCap) != cap_notification_cap ||
-            !cap_notification_cap_get_capNtfnCanReceive(ntfnCap)) {
-        userError("NotificationQueue: Not a notification cap with the read (receive) right.");
-        return refuse(seL4_InvalidCapability, 1);
+    if (attachableOf(argument->cap) == NULL) {
+        return refuse(seL4_InvalidCapability, 1,
+                      "Not a thread, and no notification or queue with the read (receive) right.");
     }
-    ntfnPtr = NTFN_PTR(cap_notification_cap_get_capNtfnPtr(ntfnCap));
     if (invLabel == NotificationQueueAttach) {
-        return decodeAttach(length, slot, queue, ntfnPtr, buffer);
+        return decodeAttach(length, slot, queueOf(cap), argument->cap, buffer);
     }
-    return decodeDetach(queue, ntfnPtr);
+    return decodeDetach(queueOf(cap), attachableOf(argument->cap));
 }
 
 #endif /* CONFIG_ARCH_X86_64 */

@@ -66,6 +66,7 @@ fn each_argument(
 pub(super) fn attach(world: &mut World, tap: &mut Tap) {
     let expected = |kind| match kind {
         Kind::Notification | Kind::NotificationBadged => Ok(()),
+        Kind::Queue | Kind::QueueWaitOnly | Kind::Tcb => Ok(()),
         _ => wrong_cap(1),
     };
     each_argument(world, tap, Method::Attach, expected, |fixture, cap| {
@@ -76,6 +77,7 @@ pub(super) fn attach(world: &mut World, tap: &mut Tap) {
 pub(super) fn detach(world: &mut World, tap: &mut Tap) {
     let expected = |kind| match kind {
         Kind::Notification | Kind::NotificationBadged => ILLEGAL,
+        Kind::Queue | Kind::QueueWaitOnly | Kind::Tcb => ILLEGAL,
         _ => wrong_cap(1),
     };
     each_argument(world, tap, Method::Detach, expected, |_, _| false);

@@ -19,6 +19,7 @@ mod kinds;
 mod matrix;
 mod messages;
 mod minting;
+mod nesting;
 mod notification;
 mod random;
 mod refusals;
@@ -26,6 +27,7 @@ mod rig;
 mod stock;
 #[cfg(test)]
 mod table;
+mod threads;
 mod waiters;
 
 use sel4_bindings::Kernel;
@@ -126,6 +128,20 @@ const TESTS: &[Test] = &[
     test(902, "wrong state", On::Queue, &[9, 7], refusals::wrong_state),
     test(903, "detach", On::Queue, &[9, 7], attach::detach),
     test(904, "Detach of every kind of capability", On::Queue, &[9], matrix::detach),
+
+    test(1001, "thread deleted", On::Queue, &[10], threads::deleted),
+    test(1002, "thread faulted", On::Queue, &[10], threads::faulted),
+    test(1003, "thread's end awaited", On::Queue, &[10, 4], threads::waiter),
+    test(1004, "detach a thread", On::Queue, &[10, 9], threads::detach),
+    test(1005, "threads deleted together", On::Queue, &[10, 12], threads::together),
+
+    test(1101, "nested queues", On::Queue, &[11], nesting::entries),
+    test(1102, "nested queues, waiters", On::Queue, &[11, 4], nesting::waiters),
+    test(1103, "nested queues, bound", On::Queue, &[11, 4], nesting::bound),
+    test(1104, "nest a queue with entries", On::Queue, &[11], nesting::with_entries),
+    test(1105, "nested queues, refused", On::Queue, &[11, 9], nesting::refusals),
+    test(1106, "delete nested queues", On::Queue, &[11, 12], nesting::deletion),
+    test(1107, "delete nested queues in any order", On::Queue, &[11, 12], nesting::chain),
 
     test(1201, "delete a notification", On::Queue, &[12, 7], deletion::notification),
     test(1202, "delete the queue's capabilities", On::Queue, &[12], deletion::queue),

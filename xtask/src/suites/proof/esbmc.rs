@@ -38,7 +38,7 @@ const fn proof(name: &'static str, define: &'static str, numbers: Numbers) -> Pr
 }
 
 /// In this order a mutant meets them.
-const PROOFS: [Proof; 5] = [
+const PROOFS: [Proof; 7] = [
     proof(
         "the invariant holds of zeroed memory",
         "PROOF_base",
@@ -62,6 +62,16 @@ const PROOFS: [Proof; 5] = [
     proof(
         "no arithmetic of an entry's word wraps round",
         "PROOF_words",
+        Numbers::Words,
+    ),
+    proof(
+        "the next entry's word is known without dividing",
+        "PROOF_next",
+        Numbers::Integers,
+    ),
+    proof(
+        "no arithmetic of the next word wraps round",
+        "PROOF_next",
         Numbers::Words,
     ),
 ];

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the queue may cost, in instructions: each operation of the queue kernel against
+//! one of the unmodified kernel, measured in the same way. The counts are exact and the
+//! same in every run, so the limits are too.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kernel_ext::{Build, Kernel};
+
+use super::{Report, guest::boot};
+use crate::paths::Paths;
+use crate::qemu::Machine;
+use crate::{deb, guest, system};
+
+/// A measurement that takes longer hangs.
+const HUNG: Duration = Duration::from_secs(300);
+
+/// How much more than on the unmodified kernel.
+enum Limit {
+    /// Instructions.
+    More(u64),
+    /// Percent.
+    Percent(u64),
+}
+
+use Limit::{More, Percent};
+
+/// Row of the queue kernel, row of the unmodified one, and the limit between them.
+const LIMITS: &[(&str, &str, Limit)] = &[
+    // Who does not use queues pays nothing measurable.
+    ("yield", "yield", More(0)),
+    ("signal.idle", "signal.idle", More(8)),
+    ("signal.active", "signal.active", More(8)),
+    ("signal.wake_waiter", "signal.wake_waiter", More(8)),
+    ("poll.empty", "poll.empty", More(8)),
+    ("poll.ready", "poll.ready", More(8)),
+    ("wait.ready", "wait.ready", More(8)),
+    (
+        "call.same_priority.0_words",
+        "call.same_priority.0_words",
+        More(0),
+    ),
+    (
+        "call.same_priority.4_words",
+        "call.same_priority.4_words",
+        More(0),
+    ),
+    // The slow path, on which a capability is deleted.
+    (
+        "call.higher_priority_server",
+        "call.higher_priority_server",
+        More(8),
+    ),
+    // Who does, little more than for a notification.
+    ("signal.attached.new_entry", "signal.idle", Percent(10)),
+    ("signal.attached.another_entry", "signal.idle", Percent(10)),
+    ("signal.attached.outstanding", "signal.active", More(8)),
+    ("poll.attached.ready", "poll.ready", More(8)),
+    ("collect.0", "poll.empty", Percent(10)),
+    ("collect.1", "poll.ready", Percent(10)),
+    ("collect.64", "poll.ready", Percent(10)),
+    ("wait.entries", "wait.ready", Percent(10)),
+    (
+        "signal.attached.wake_waiter",
+        "signal.wake_waiter",
+        Percent(10),
+    ),
+    (
+        "signal.bound.wake_waiter",
+        "signal.wake_waiter",
+        Percent(10),
+    ),
+];
+
+/// Measures both kernels; each limit is a test.
+pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
+    let queue: BTreeMap<_, _> = measure(paths, Kernel::Queue)?.into_iter().collect();
+    let stock: BTreeMap<_, _> = measure(paths, Kernel::Stock)?.into_iter().collect();
+    for (row, base, limit) in LIMITS {
+        report.add(row, check(queue.get(*row), stock.get(*base), limit));
+    }
+    Ok(())
+}
+
+fn check(queue: Option<&u64>, stock: Option<&u64>, limit: &Limit) -> Result<()> {
+    let queue = queue.context("the queue kernel's benchmark has no such row")?;
+    let stock = stock.context("the stock kernel's benchmark has no such row")?;
+    let most = match limit {
+        More(instructions) => stock + instructions,
+        Percent(percent) => stock + stock * percent / 100,
+    };
+    ensure!(
+        *queue <= most,
+        "{queue} instructions; at most {most} are allowed (stock: {stock})"
+    );
+    Ok(())
+}
+
+/// Runs the benchmark root task; name and instructions of each operation.
+pub fn measure(paths: &Paths, kernel: Kernel) -> Result<Vec<(String, u64)>> {
+    deb::install(paths, deb::QEMU)?;
+    let image = guest::build(paths, &["queue-tests"], &[])?.join("queue-bench");
+    let machine = Machine {
+        kernel: system::kernel(paths, kernel, Build::Release)?.elf32,
+        image: fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?,
+        memory: system::MEMORY,
+        icount: true,
+        network: false,
+        forwards: Vec::new(),
+    };
+    let outcome = boot(paths, &machine, HUNG)?;
+    let text = String::from_utf8_lossy(&outcome.console).into_owned();
+    ensure!(text.contains("# end"), "the benchmark did not end: {text}");
+    Ok(text
+        .lines()
+        .filter_map(|line| line.trim().split_once('\t'))
+        .filter_map(|(name, figure)| Some((name.to_owned(), figure.trim().parse().ok()?)))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_exact() {
+        assert!(check(Some(&449), Some(&409), &Percent(10)).is_ok());
+        assert!(check(Some(&450), Some(&409), &Percent(10)).is_err());
+        assert!(check(Some(&406), Some(&398), &More(8)).is_ok());
+        assert!(check(Some(&407), Some(&398), &More(8)).is_err());
+        assert!(check(None, Some(&398), &More(8)).is_err());
+    }
+}
