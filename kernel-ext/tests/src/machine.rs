@@ -9,7 +9,8 @@ use sel4_bindings::{CPtr, x86_io_port_in8, x86_io_port_out8, yield_};
 
 const COM1: u16 = 0x3f8;
 const LINE_STATUS: u16 = COM1 + 5;
-const TRANSMITTER_EMPTY: u8 = 0x20;
+const HOLDING_REGISTER_EMPTY: u8 = 0x20;
+const TRANSMITTER_EMPTY: u8 = 0x40;
 /// QEMU's isa-debug-exit: it exits with twice the value plus one.
 const DEBUG_EXIT: u16 = 0xf4;
 
@@ -27,9 +28,13 @@ impl Write for Console {
 }
 
 fn put(byte: u8) {
-    // An error means that the port capability is gone: nothing can be said then.
-    while x86_io_port_in8(CPtr::IO_PORT, LINE_STATUS).is_ok_and(|s| s & TRANSMITTER_EMPTY == 0) {}
+    // Errors mean that the port capability is gone: nothing can be said then.
+    wait_for(HOLDING_REGISTER_EMPTY);
     let _ = x86_io_port_out8(CPtr::IO_PORT, COM1.into(), byte.into());
+}
+
+fn wait_for(status: u8) {
+    while x86_io_port_in8(CPtr::IO_PORT, LINE_STATUS).is_ok_and(|s| s & status == 0) {}
 }
 
 /// Prints a line on the serial line.
@@ -51,6 +56,8 @@ pub fn out(port: u16, value: u8) {
 
 /// Ends the run.
 pub fn exit(status: u8) -> ! {
+    // QEMU ends at once: what it still holds of the last line would be lost.
+    wait_for(TRANSMITTER_EMPTY);
     let _ = x86_io_port_out8(CPtr::IO_PORT, DEBUG_EXIT.into(), status.into());
     // QEMU has no such device: stop here.
     loop {

@@ -17,6 +17,8 @@ pub const OVERRUN: Word = 1 << 62;
 pub const SMALL_SLOTS: Word = 504;
 /// Notifications that a buffer of 4 KiB serves.
 pub const SMALL_CAPACITY: usize = 252;
+/// Notifications that a buffer of 2 MiB serves.
+pub const LARGE_CAPACITY: usize = 131_068;
 /// Entries that a buffer of 2 MiB holds.
 pub const LARGE_SLOTS: Word = 262_136;
 
@@ -36,6 +38,11 @@ impl Buffer {
     /// One of 4 KiB.
     pub fn small(world: &mut World) -> Buffer {
         let frame = world.make(ObjectType::Frame);
+        Buffer::mapped(world, frame)
+    }
+
+    /// A frame of 4 KiB that is not mapped by this capability.
+    pub fn mapped(world: &mut World, frame: CPtr) -> Buffer {
         let address = world.map(frame);
         Buffer {
             frame,
@@ -64,13 +71,32 @@ impl Buffer {
         unsafe { words.add(index).read_volatile() }
     }
 
+    /// Where it is mapped.
+    pub fn address(&self) -> usize {
+        self.address
+    }
+
     /// Fills the first `words` words with zeros.
     pub fn clear(&self, words: usize) {
+        self.set(words, 0);
+    }
+
+    /// Writes a word everywhere.
+    pub fn fill(&self, word: Word) {
+        self.set(HEADER_WORDS + self.slots as usize, word);
+    }
+
+    fn set(&self, words: usize, word: Word) {
         assert!(words <= HEADER_WORDS + self.slots as usize);
         for index in 0..words {
             // SAFETY: as in `word`; the test's own mapping can be written.
-            unsafe { (self.address as *mut Word).add(index).write_volatile(0) };
+            unsafe { (self.address as *mut Word).add(index).write_volatile(word) };
         }
+    }
+
+    /// Whether every word is 0.
+    pub fn is_zero(&self) -> bool {
+        (0..HEADER_WORDS + self.slots as usize).all(|index| self.word(index) == 0)
     }
 
     /// Number of entries ever added, as the kernel wrote it.

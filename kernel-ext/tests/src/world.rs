@@ -12,7 +12,7 @@ use sel4_bindings::{
 /// Depth at which the root CNode's slots are found.
 pub const DEPTH: u8 = 64;
 /// Most objects that one retype makes (`CONFIG_RETYPE_FAN_OUT_LIMIT`).
-const FAN_OUT: usize = 256;
+pub(crate) const FAN_OUT: usize = 256;
 /// Where small and large frames are mapped: far from the image, and apart, since
 /// they need different page tables.
 const SMALL_FRAMES: usize = 0x10_0000_0000;

@@ -101,8 +101,18 @@ fn check(queue: Option<&u64>, stock: Option<&u64>, limit: &Limit) -> Result<()> 
 
 /// Runs the benchmark root task; name and instructions of each operation.
 pub fn measure(paths: &Paths, kernel: Kernel) -> Result<Vec<(String, u64)>> {
+    table(paths, kernel, "queue-bench")
+}
+
+/// Runs the root task that revokes; how long an interrupt waits meanwhile.
+pub fn waits(paths: &Paths, kernel: Kernel) -> Result<Vec<(String, u64)>> {
+    table(paths, kernel, "queue-latency")
+}
+
+/// Runs a root task that prints a table.
+fn table(paths: &Paths, kernel: Kernel, task: &str) -> Result<Vec<(String, u64)>> {
     deb::install(paths, deb::QEMU)?;
-    let image = guest::build(paths, &["queue-tests"], &[])?.join("queue-bench");
+    let image = guest::build(paths, &["queue-tests"], &[])?.join(task);
     let machine = Machine {
         kernel: system::kernel(paths, kernel, Build::Release)?.elf32,
         image: fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?,

@@ -89,6 +89,11 @@ pub const ALL: &[Suite] = &[
         run: costs::run,
     },
     Suite {
+        name: "kernel-latency",
+        about: "both kernels: interrupts wait no longer for more attachments",
+        run: queue::latency,
+    },
+    Suite {
         name: "driver",
         about: "the driver's own promises: statuses, errors, exact output",
         run: driver::run,

@@ -28,6 +28,17 @@ pub fn on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
     both_builds(paths, Kernel::Stock, report)
 }
 
+/// How long interrupts wait while things are revoked, in instructions.
+pub fn latency(paths: &Paths, report: &mut Report) -> Result<()> {
+    let mut task = RootTask::named("queue-latency");
+    task.icount = true;
+    for kernel in Kernel::ALL {
+        let elf = system::kernel(paths, kernel, Build::Release)?.elf32;
+        report.absorb(&kernel.to_string(), task.run(paths, &elf, HUNG)?);
+    }
+    Ok(())
+}
+
 /// The random test alone is long: the release kernel, which is the one that is used.
 pub fn random(paths: &Paths, report: &mut Report) -> Result<()> {
     let task = RootTask::named("queue-tests").random(LONG_SEED, LONG)?;

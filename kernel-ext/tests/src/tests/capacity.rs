@@ -4,12 +4,13 @@
 
 use sel4_bindings::{Error, ObjectType, Word, signal};
 
+use crate::herd::Herd;
 use crate::queue::{
-    Buffer, Collected, LARGE_SLOTS, Queue, SMALL_CAPACITY, SMALL_SLOTS, set_buffer, signal_all,
-    take,
+    Buffer, Collected, LARGE_CAPACITY, LARGE_SLOTS, Queue, SMALL_CAPACITY, SMALL_SLOTS, set_buffer,
+    signal_all, take,
 };
 use crate::tap::Tap;
-use crate::world::{World, nth};
+use crate::world::{World, nth, revoke};
 
 const FULL: Error = Error::NotEnoughMemory;
 
@@ -179,4 +180,64 @@ pub(super) fn shared_buffer(world: &mut World, tap: &mut Tap) {
     );
     tap.equal(first.collect(), Collected::of(1, 0), "and nothing else");
     tap.equal(second.collect(), Collected::of(1, 0), "of both");
+}
+
+/// 2 MiB, exactly. The herd widens the CSpace for the rest of the run: this is done
+/// by one test only.
+pub(super) fn large_limit(world: &mut World, tap: &mut Tap) {
+    let buffer = Buffer::large(world);
+    let queue = Queue::with_buffer(world, buffer);
+    let herd = Herd::new(world);
+    let memory = Herd::memory(world, LARGE_CAPACITY + 1);
+    herd.make(memory, 0, LARGE_CAPACITY + 1);
+    let n = |i| herd.slot(i);
+    let attach = |i| queue.attach(n(i), i as Word);
+    let all = (0..LARGE_CAPACITY).all(|i| attach(i).is_ok());
+    tap.check(all, "2 MiB serve 131,068");
+    tap.equal(attach(LARGE_CAPACITY), Err(FULL), "but not 131,069");
+    queue.detach(n(7)).expect("detach");
+    tap.equal(
+        attach(LARGE_CAPACITY),
+        Ok(()),
+        "one that is detached makes room",
+    );
+    tap.equal(attach(7), Err(FULL), "for one");
+    queue.detach(n(LARGE_CAPACITY)).expect("detach");
+    attach(7).expect("attach");
+
+    let count = LARGE_CAPACITY as Word;
+    let cookies = || (0..LARGE_CAPACITY).map(|i| i as Word);
+    let (mut counted, mut exact, mut intact) = (true, true, true);
+    for round in 0..3 {
+        signal_all((0..LARGE_CAPACITY).map(n));
+        if round > 0 {
+            intact &= buffer.has((round - 1) * count, cookies());
+        }
+        counted &= queue.collect() == Collected::of(count, round * count);
+        exact &= buffer.has(round * count, cookies());
+    }
+    tap.check(counted, "three rounds of 131,068 entries: all are counted");
+    tap.check(exact, "every entry is in its place");
+    tap.check(
+        intact,
+        "a collected run is intact while the next one is written",
+    );
+    tap.check(3 * count > LARGE_SLOTS, "once round the ring");
+
+    let small = Buffer::small(world);
+    let shrunk = set_buffer(queue.cap, small.frame).map(|_| ());
+    tap.equal(shrunk, Err(FULL), "4 KiB are too small for them");
+    revoke(queue.cap);
+    // A debug kernel has a line to say about each refusal: a few will do.
+    let detached = |i| queue.detach(n(i)) == Err(Error::IllegalOperation);
+    let usable = (0..LARGE_CAPACITY).step_by(997).all(detached);
+    tap.check(usable, "revoking detaches every one");
+    tap.check(
+        attach(0).is_ok() && attach(LARGE_CAPACITY).is_ok(),
+        "one can attach again",
+    );
+    revoke(memory);
+    tap.equal(queue.collect().count, 1, "one was active");
+    let other = world.make(ObjectType::Notification);
+    tap.equal(queue.attach(other, 1), Ok(()), "nothing is left of them");
 }

@@ -5,75 +5,34 @@
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use sel4_bindings::{
-    CPtr, ObjectType, Word, irq_control_get_ioapic, irq_handler_ack, irq_handler_set_notification,
-    notification_queue_attach, notification_queue_detach, rdtsc, signal, wait,
+    CPtr, ObjectType, Word, irq_handler_ack, notification_queue_attach, notification_queue_detach,
+    rdtsc, signal, wait,
 };
 
 use crate::CHILD_PRIORITY;
 use crate::child::{self, Child, clear_log, log, logged};
-use crate::machine::out;
-use crate::queue::{Collected, FROM_QUEUE, Queue, SMALL_CAPACITY, collect, take};
+use crate::pit;
+use crate::queue::{Collected, FROM_QUEUE, Queue, SMALL_CAPACITY, collect, set_buffer, take};
 use crate::tap::Tap;
-use crate::world::{DEPTH, World, nth, revoke};
+use crate::world::{World, delete, nth, revoke};
 
-/// The interval timer's ports, and the pin of its interrupt on the IOAPIC.
-const COUNTER_0: u16 = 0x40;
-const COMMAND: u16 = 0x43;
-const PIN: Word = 2;
-/// Counter 0, both bytes: periodic, and one shot.
-const PERIODIC: u8 = 0x34;
-const ONE_SHOT: u8 = 0x30;
-/// Ticks of 1/1,193,182 s between interrupts: about 30,000 a second.
-const INTERVAL: u8 = 40;
-
-fn start_timer() {
-    out(COMMAND, PERIODIC);
-    out(COUNTER_0, INTERVAL);
-    out(COUNTER_0, 0);
-}
-
-fn stop_timer() {
-    // A one-shot counter that is given no value never ends.
-    out(COMMAND, ONE_SHOT);
-}
-
-/// The timer's interrupt handler, and the notification that it signals: idle,
-/// with the timer stopped. There is one handler to an interrupt, so both tests
-/// take it from here.
-fn timer(world: &mut World) -> (CPtr, CPtr) {
-    static HANDLER: AtomicUsize = AtomicUsize::new(0);
-    stop_timer();
-    let notification = world.make(ObjectType::Notification);
-    let mut handler = CPtr(HANDLER.load(Ordering::Relaxed));
-    if handler == CPtr::NULL {
-        handler = world.slots(1);
-        let root = CPtr::INIT_CNODE;
-        let (slot, depth) = (handler.index(), DEPTH.into());
-        irq_control_get_ioapic(CPtr::IRQ_CONTROL, root, slot, depth, 0, PIN, 0, 0, 0)
-            .expect("no handler for the timer's interrupt");
-        HANDLER.store(handler.0, Ordering::Relaxed);
-    }
-    irq_handler_set_notification(handler, notification).expect("no interrupt");
-    // The firmware's last tick may still be pending: it comes once it is let.
-    irq_handler_ack(handler).expect("acknowledge");
-    take(notification);
-    (handler, notification)
-}
+/// Ticks between interrupts: about 30,000 a second.
+const INTERVAL: u16 = 40;
 
 pub(super) fn delivered(world: &mut World, tap: &mut Tap) {
-    let (handler, notification) = timer(world);
+    let (handler, notification) = pit::timer(world);
     let queue = Queue::new(world);
     let child = Child::new(world, 0, CHILD_PRIORITY, CPtr::NULL);
     queue.attach(notification, 0xabc).expect("attach");
     clear_log();
     child.receive(queue.cap, 1);
     irq_handler_ack(handler).expect("acknowledge");
-    start_timer();
+    pit::start(INTERVAL);
     let begin = rdtsc();
     while logged() == 0 && rdtsc() - begin < 1_000_000_000 {
         core::hint::spin_loop();
     }
-    stop_timer();
+    pit::stop();
     let received = log(0).map(|r| (r.badge, r.word));
     let expected = Some((FROM_QUEUE | 1, Some(0xabc)));
     tap.equal(
@@ -86,18 +45,131 @@ pub(super) fn delivered(world: &mut World, tap: &mut Tap) {
     queue.collect();
     irq_handler_ack(handler).expect("acknowledge");
     let before = queue.buffer.tail();
-    start_timer();
+    pit::start(INTERVAL);
     let begin = rdtsc();
     while queue.buffer.tail() == before && rdtsc() - begin < 1_000_000_000 {
         core::hint::spin_loop();
     }
-    stop_timer();
+    pit::stop();
     let collected = queue.collect();
     tap.equal(
         collected,
         Collected::of(1, before),
         "without one there is an entry",
     );
+}
+
+/// Interrupts while one operation is done again and again on the queue to which
+/// their notification is attached. Each interrupt is acknowledged when its cookie
+/// has been collected: were one lost, there would be no further.
+pub(super) fn during_operations(world: &mut World, tap: &mut Tap) {
+    const COOKIE: Word = 0x1e0_c00c1e;
+    const TICKS: usize = 200;
+    /// Instructions, or about as many nanoseconds.
+    const PATIENCE: u64 = 20_000_000_000;
+    /// Does it; whether entries were counted but not written meanwhile.
+    type Operation = (&'static str, fn(&Queue, &[CPtr; 4]) -> bool);
+    let operations: [Operation; 9] = [
+        ("collect", |_, _| false),
+        ("signal", |_, n| {
+            signal(n[0]);
+            false
+        }),
+        ("Poll of a notification", |_, n| {
+            take(n[0]);
+            false
+        }),
+        ("Attach and Detach", |queue, n| {
+            // Of an active one, which is told of at once, and of an idle one.
+            for n in &n[1..3] {
+                queue.attach(*n, 1).expect("attach");
+                queue.detach(*n).expect("detach");
+            }
+            signal(n[1]);
+            false
+        }),
+        ("SetBuffer", |queue, _| {
+            let collected = set_buffer(queue.cap, queue.buffer.frame);
+            collected.expect("a buffer").overrun
+        }),
+        ("revoke the queue", |queue, _| {
+            revoke(queue.cap);
+            false
+        }),
+        ("revoke the buffer", |queue, _| {
+            revoke(queue.buffer.frame);
+            let collected = set_buffer(queue.cap, queue.buffer.frame);
+            collected.expect("a buffer").overrun
+        }),
+        ("Attach by a copy, and delete it", |queue, n| {
+            let copy = n[3];
+            copy_to(queue.cap, copy);
+            notification_queue_attach(copy, n[2], 1).expect("attach");
+            delete(copy);
+            queue.detach(n[2]).expect("detach");
+            false
+        }),
+        ("Wait with entries there", |queue, n| {
+            take(n[0]);
+            // Just collected and so armed: this adds an entry.
+            signal(n[0]);
+            assert_eq!(queue.wait(), FROM_QUEUE);
+            false
+        }),
+    ];
+    for (name, operate) in operations {
+        let (handler, interrupt) = pit::timer(world);
+        let queue = Queue::new(world);
+        let first = world.make_many(ObjectType::Notification, 3);
+        let spare = [first, nth(first, 1), nth(first, 2), world.slots(1)];
+        let attach = |notification, cookie| {
+            // Revoking has detached it; otherwise it is attached.
+            let _ = queue.attach(notification, cookie);
+        };
+        attach(interrupt, COOKIE);
+        attach(spare[0], 1);
+        irq_handler_ack(handler).expect("acknowledge");
+        pit::start(INTERVAL);
+        let (begin, mut ticks, mut next) = (rdtsc(), 0, 0);
+        let mut whole = true;
+        while ticks < TICKS && rdtsc() - begin < PATIENCE {
+            let overrun = operate(&queue, &spare);
+            attach(interrupt, COOKIE);
+            attach(spare[0], 1);
+            // An operation may have collected, too: entries lie where they were written.
+            let collected = queue.collect();
+            let end = collected.first + collected.count;
+            whole &= end >= next && end - next < crate::queue::SMALL_SLOTS;
+            if overrun {
+                // One has to look everywhere: what is not written cannot be read.
+                irq_handler_ack(handler).expect("acknowledge");
+                next = collected.first;
+            }
+            for entry in next..end {
+                if queue.buffer.entry(entry) == COOKIE {
+                    take(interrupt);
+                    ticks += 1;
+                    irq_handler_ack(handler).expect("acknowledge");
+                }
+            }
+            next = end;
+        }
+        pit::stop();
+        irq_handler_ack(handler).expect("acknowledge");
+        tap.equal(
+            ticks,
+            TICKS,
+            format_args!("{name}: every interrupt arrives"),
+        );
+        tap.check(whole, format_args!("{name}: no entry is passed over"));
+    }
+}
+
+fn copy_to(from: CPtr, to: CPtr) {
+    use sel4_bindings::{CapRights, cnode_copy};
+    let (root, depth) = (CPtr::INIT_CNODE, crate::world::DEPTH);
+    let (from, to) = (from.index(), to.index());
+    cnode_copy(root, to, depth, root, from, depth, CapRights::ALL).expect("copy");
 }
 
 // What the test and the handler share. One core, and the handler has the higher
@@ -155,7 +227,7 @@ extern "C" fn on_tick(index: usize) -> ! {
 
 pub(super) fn revoke_interrupted(world: &mut World, tap: &mut Tap) {
     const ROUNDS: usize = 300;
-    let (handler, interrupt) = timer(world);
+    let (handler, interrupt) = pit::timer(world);
     let queue = Queue::new(world);
     let other = Queue::new(world);
     let first = world.make_many(ObjectType::Notification, SMALL_CAPACITY);
@@ -170,7 +242,7 @@ pub(super) fn revoke_interrupted(world: &mut World, tap: &mut Tap) {
     let child = Child::new(world, 0, CHILD_PRIORITY, CPtr::NULL).with_message_buffer(world);
     child.run(on_tick, interrupt);
     irq_handler_ack(handler).expect("acknowledge");
-    start_timer();
+    pit::start(INTERVAL);
     let mut attached = true;
     for _ in 0..ROUNDS {
         for i in 0..SMALL_CAPACITY {
@@ -185,7 +257,7 @@ pub(super) fn revoke_interrupted(world: &mut World, tap: &mut Tap) {
         revoke(queue.cap);
         REVOKING.store(false, Ordering::Relaxed);
     }
-    stop_timer();
+    pit::stop();
     child.suspend();
     let counts = [&TICKS, &HALFWAY, &WRONG].map(|c| c.load(Ordering::Relaxed));
     crate::line!(

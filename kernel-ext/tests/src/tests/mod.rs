@@ -14,6 +14,7 @@ mod capacity;
 mod caveats;
 mod deletion;
 mod fixture;
+mod hostile;
 mod interrupts;
 mod kinds;
 mod matrix;
@@ -103,6 +104,7 @@ const TESTS: &[Test] = &[
     test(203, "interrupt", On::Queue, &[2, 4], interrupts::delivered),
     test(204, "Attach of every kind of capability", On::Queue, &[2], matrix::attach),
     test(205, "truncated messages", On::Queue, &[2, 7, 9], messages::truncated),
+    test(206, "interrupts during every operation", On::Queue, &[2, 3, 8, 12], interrupts::during_operations),
 
     test(301, "coalescing", On::Queue, &[3, 6], attach::coalescing),
     test(302, "badges beside entries", On::Queue, &[3], attach::badges),
@@ -121,6 +123,12 @@ const TESTS: &[Test] = &[
     test(703, "shared buffer", On::Queue, &[7], capacity::shared_buffer),
     test(704, "SetBuffer of every kind of capability", On::Queue, &[7], matrix::set_buffer_kinds),
     test(705, "take the buffer away", On::Queue, &[7, 8], deletion::buffer),
+    test(706, "unmapped buffer", On::Queue, &[7], hostile::unmapped),
+    test(707, "scribbled buffer, mapped twice", On::Queue, &[7], hostile::scribbled),
+    test(708, "a buffer for two queues", On::Queue, &[7, 12], hostile::two_queues),
+    test(709, "freed buffer", On::Queue, &[7, 12], hostile::freed),
+    test(710, "message buffer for a buffer", On::Queue, &[7], hostile::message_buffer),
+    test(711, "capacity of 2 MiB", On::Queue, &[7, 12], capacity::large_limit),
 
     test(801, "resize", On::Queue, &[8, 7], capacity::resize),
 

@@ -37,6 +37,12 @@ const PROMISES: &[(u8, &str)] = &[
 /// Promises that no test in this crate checks, and where they are checked or why not.
 const ELSEWHERE: &[(u8, &str)] = &[];
 
+/// Tests in other root tasks, and their promises.
+const MORE: &[(u8, &str)] = &[(
+    12,
+    "NQ1251 to NQ1254 how long an interrupt waits (both kernels; `queue-latency`)",
+)];
+
 fn table() -> String {
     let mut rows: BTreeMap<u8, Vec<String>> = BTreeMap::new();
     for test in TESTS {
@@ -49,6 +55,9 @@ fn table() -> String {
             let text = format!("NQ{:04} {}{kernel}", test.number, test.name);
             rows.entry(*promise).or_default().push(text);
         }
+    }
+    for (promise, text) in MORE {
+        rows.entry(*promise).or_default().push((*text).to_owned());
     }
     let mut table = String::from("| promise | tests |\n|---|---|\n");
     for (number, words) in PROMISES {
