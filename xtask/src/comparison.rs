@@ -113,6 +113,42 @@ struct Memory {
     caps: f64,
 }
 
+/// Invocations that put a cap into another slot.
+const MOVES: &[&str] = &["CNodeCopy", "CNodeMint", "CNodeMove", "CNodeMutate"];
+
+/// What starting a process costs the root server.
+struct Spawn {
+    total: f64,
+    /// Number and instructions of each kind of invocation.
+    methods: BTreeMap<String, (f64, f64)>,
+}
+
+impl Spawn {
+    /// `@spawn PATH total=TICKS METHOD=COUNT/TICKS …`
+    fn parse(line: &str) -> Result<Spawn> {
+        let mut total = None;
+        let mut methods = BTreeMap::new();
+        for (name, value) in line.split(' ').filter_map(|field| field.split_once('=')) {
+            match value.split_once('/') {
+                None => total = value.parse().ok(),
+                Some((count, ticks)) => {
+                    methods.insert(name.to_owned(), (count.parse()?, ticks.parse()?));
+                }
+            }
+        }
+        let total = total.with_context(|| format!("no total in {line:?}"))?;
+        ensure!(!methods.is_empty(), "no invocations in {line:?}");
+        Ok(Spawn { total, methods })
+    }
+
+    fn sum(&self, methods: &[&str]) -> (f64, f64) {
+        let found = methods.iter().filter_map(|name| self.methods.get(*name));
+        found.fold((0.0, 0.0), |sum, (count, ticks)| {
+            (sum.0 + count, sum.1 + ticks)
+        })
+    }
+}
+
 /// Kernel, mechanism, topology, sources.
 type Key = (bool, String, String, u64);
 
@@ -123,6 +159,7 @@ pub struct Comparison {
     memory: BTreeMap<Key, Memory>,
     producers: BTreeMap<(String, u64), u64>,
     stops: Vec<(Key, String)>,
+    spawns: Vec<(Kernel, Spawn)>,
 }
 
 impl Comparison {
@@ -168,6 +205,50 @@ impl Comparison {
         Ok(())
     }
 
+    /// Takes the line that the root server logged on `kernel` when it had started a program.
+    pub fn read_spawn(&mut self, kernel: Kernel, line: &str) -> Result<()> {
+        self.spawns.push((kernel, Spawn::parse(line)?));
+        Ok(())
+    }
+
+    fn spawn_table(&self, text: &mut String) {
+        let Some((_, first)) = self.spawns.first() else {
+            return;
+        };
+        let heads = self
+            .spawns
+            .iter()
+            .map(|(kernel, _)| format!("{kernel} kernel: number, instructions, share"));
+        let title = "Starting a process (bench/spawn.c): what the root server spends on each kind of invocation";
+        head(text, title, &heads.collect::<Vec<_>>());
+        let mut rows: Vec<(&str, Vec<&str>)> = vec![
+            ("all", vec![]),
+            ("**caps copied, minted, moved**", MOVES.to_vec()),
+        ];
+        rows.extend(
+            first
+                .methods
+                .keys()
+                .map(|name| (name.as_str(), vec![name.as_str()])),
+        );
+        for (name, methods) in rows {
+            let cells = self.spawns.iter().map(|(_, spawn)| {
+                let (count, ticks) = match &methods[..] {
+                    [] => (spawn.methods.values().map(|m| m.0).sum(), spawn.total),
+                    methods => spawn.sum(methods),
+                };
+                let share = 100.0 * ticks / spawn.total;
+                Some(format!(
+                    "{}, {}, {share:.1} %",
+                    number(count),
+                    number(ticks)
+                ))
+            });
+            row(text, name, cells);
+        }
+        text.push('\n');
+    }
+
     /// On the kernel where it belongs: what needs no change, on the one without.
     fn cost(&self, mechanism: &str, topology: &str, sources: u64, batch: u64) -> Option<Cost> {
         let find = |stock| {
@@ -211,6 +292,7 @@ impl Comparison {
         self.memory_table(&mut text, 10_000);
         self.kernel_table(&mut text, 1_000);
         linux_table(&mut text);
+        self.spawn_table(&mut text);
         for ((stock, mechanism, topology, sources), why) in &self.stops {
             // That stock has no queue goes without saying.
             if !(*stock && why.contains("no queue")) {
@@ -478,6 +560,15 @@ mod tests {
         let cost = comparison.cost("queue", "spread", 64, 1).unwrap();
         assert_eq!(cost.weighted(), 933.0 + 200.0 + 500.0);
         assert!(comparison.tables().contains("| notification queue | 933 |"));
+    }
+
+    #[test]
+    fn the_root_servers_line_is_read() {
+        let spawn =
+            Spawn::parse("@spawn /bin/x total=900 CNodeCopy=3/50 CNodeMint=1/10 X86PageMap=2/7")
+                .unwrap();
+        assert_eq!((spawn.total, spawn.sum(MOVES)), (900.0, (4.0, 60.0)));
+        assert!(Spawn::parse("@spawn /bin/x").is_err());
     }
 
     #[test]

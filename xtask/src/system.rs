@@ -45,6 +45,8 @@ pub struct Setup {
     pub stats: bool,
     /// Let it count what is not idling, too.
     pub meter: bool,
+    /// Build it so that it logs what starting each process costs.
+    pub spawn_meter: bool,
 }
 
 impl Setup {
@@ -60,6 +62,7 @@ impl Setup {
             memory: MEMORY,
             stats: false,
             meter: false,
+            spawn_meter: false,
         }
     }
 }
@@ -80,7 +83,11 @@ pub fn prepare(paths: &Paths, setup: &Setup, program: &Ready) -> Result<Machine>
 
     deb::install(paths, deb::QEMU)?;
     let kernel = kernel(paths, setup.kernel, Build::Release)?;
-    let servers = guest::build(paths, &["root-server", "net-server"], &[])?;
+    let features: &[&str] = match setup.spawn_meter {
+        true => &["root-server/spawn-meter"],
+        false => &[],
+    };
+    let servers = guest::build(paths, &["root-server", "net-server"], features)?;
     let read = |name: &str| {
         let path = servers.join(name);
         fs::read(&path).with_context(|| format!("cannot read {}", path.display()))

@@ -15,6 +15,7 @@
 //! | [`types`] | capability pointers, rights, badges, errors |
 //! | [`message`] | message info, received messages, the message buffer |
 //! | [`bootinfo`] | what the kernel tells the root task |
+//! | `meter` | what invocations cost, in measuring builds |
 //! | [`fault`] | what a fault message says |
 #![no_std]
 #![allow(unsafe_code)]
@@ -24,6 +25,8 @@ pub mod fault;
 pub mod invocations;
 pub mod kernel;
 pub mod message;
+#[cfg(feature = "meter")]
+pub mod meter;
 pub mod syscall;
 pub mod types;
 

@@ -229,7 +229,11 @@ pub(crate) fn invoke(
     info: MessageInfo,
     mrs: [Word; REGISTER_WORDS],
 ) -> Result<Message, Error> {
+    #[cfg(feature = "meter")]
+    let begin = rdtsc();
     let reply = call(service, info, mrs);
+    #[cfg(feature = "meter")]
+    crate::meter::count(info.label(), begin);
     match Error::from_label(reply.info.label()) {
         None => Ok(reply),
         Some(error) => {

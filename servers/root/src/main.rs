@@ -14,7 +14,7 @@
 //! | `queues` | notification queues and watch slots |
 //! | `network`, `pci` | the network card, channels between the net server and its clients |
 //! | `clock`, `serial`, `console` | devices |
-//! | `meter` | counts what is not idling |
+//! | `meter`, `spawn_meter` | count what is not idling; what starting a process costs |
 //! | `boot` | starts the processes |
 //! | `system`, `requests`, `faults` | serves them |
 //!
@@ -38,6 +38,7 @@ mod queues;
 mod requests;
 mod serial;
 mod space;
+mod spawn_meter;
 mod system;
 
 use core::panic::PanicInfo;

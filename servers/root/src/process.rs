@@ -11,6 +11,7 @@ use crate::memory::Memory;
 use crate::objects::Result;
 use crate::queues::Queues;
 use crate::space::Space;
+use crate::spawn_meter;
 
 /// Priority of every process and of the root server: one, so that calls take the kernel's fast path.
 pub const PRIORITY: u8 = 100;
@@ -71,6 +72,7 @@ impl Process {
         elf: Elf<'static>,
         endpoint: CPtr,
     ) -> Result<Process> {
+        spawn_meter::begin();
         let space = Space::new(memory)?;
         let top = memory.objects.cnode(process::CSPACE_TOP_BITS)?;
         let own = memory.objects.cnode(slot::OWN_BITS)?;
@@ -244,7 +246,9 @@ impl Process {
             rflags: 0x202,
             ..UserContext::default()
         };
-        tcb_write_registers(self.tcb, true, 0, UserContext::COUNT, &registers)
+        tcb_write_registers(self.tcb, true, 0, UserContext::COUNT, &registers)?;
+        spawn_meter::end(&self.path);
+        Ok(())
     }
 
     /// SET_TLS, while the thread waits for the reply.

@@ -14,7 +14,8 @@ use crate::paths::Paths;
 use crate::process::{say, write_if_changed};
 use crate::qemu::Machine;
 use crate::suites::guest::boot;
-use crate::{deb, guest, system};
+use crate::system::Setup;
+use crate::{deb, guest, program, system};
 
 /// The page, from the root of the checkout.
 const PAGE: &str = "docs/comparison.md";
@@ -45,6 +46,8 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
         let machine = machine(paths, kernel, "compare", true)?;
         let outcome = boot(paths, &machine, LIMIT)?;
         comparison.read(kernel, &String::from_utf8_lossy(&outcome.console))?;
+        say(&format!("starting a process on the {kernel} kernel"));
+        comparison.read_spawn(kernel, &spawn(paths, kernel)?)?;
     }
     let tables = comparison.tables();
     if args.print {
@@ -80,4 +83,21 @@ pub fn machine(paths: &Paths, kernel: Kernel, program: &str, icount: bool) -> Re
         network: false,
         forwards: Vec::new(),
     })
+}
+
+/// What starting a program costs the root server: the line that a measuring build of it logs.
+fn spawn(paths: &Paths, kernel: Kernel) -> Result<String> {
+    let source = paths.root.join("bench/spawn.c");
+    let program = program::choose(paths, &source.to_string_lossy())?.make(paths)?;
+    let setup = Setup {
+        network: false,
+        icount: true,
+        spawn_meter: true,
+        ..Setup::new(kernel)
+    };
+    let machine = system::prepare(paths, &setup, &program)?;
+    let outcome = boot(paths, &machine, LIMIT)?;
+    let line = outcome.log.iter().rfind(|line| line.starts_with("@spawn "));
+    line.cloned()
+        .context("the root server logged no start of a program")
 }
