@@ -29,6 +29,12 @@ pub const MECHANISMS: &[Mechanism] = &[
         stops: "131,068 sources for each queue (a buffer of 2 MiB)",
     },
     Mechanism {
+        key: "nested",
+        name: "queues in a queue",
+        trust: "nobody",
+        stops: "131,068 queues of 131,068 sources",
+    },
+    Mechanism {
         key: "badges",
         name: "badge bits and a scan",
         trust: "nobody",

@@ -35,7 +35,7 @@ pub const FORWARD: usize = 0xe0_0000;
 pub const CHANNELS: usize = 0x100_0000;
 /// Stacks of the consumer's threads.
 pub const STACKS: usize = 0x800_0000;
-/// Buffers of inner queues, two pages apart.
+/// Buffers of inner queues, one page each.
 pub const INNER_BUFFERS: usize = 0x1000_0000;
 
 /// Most processes: the kernel has 4,096 address space numbers, of which one is nobody's, one the root task's, and two

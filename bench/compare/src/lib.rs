@@ -140,6 +140,7 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn all(&mut self) {
         self.one::<Queue>();
+        self.one::<Nested>();
         self.one::<Badges>();
         self.one::<Threads>();
         self.one::<ThreadPosts<false>>();

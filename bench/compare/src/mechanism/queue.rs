@@ -21,7 +21,7 @@ pub(super) const HANDED_OVER: Word = 1 << 63 | 1;
 /// Badge bit: entries were counted but not written.
 const OVERRUN: Word = 1 << 62;
 /// Number of entries in a badge.
-const COUNT: Word = OVERRUN - 1;
+pub(super) const COUNT: Word = OVERRUN - 1;
 /// Words of a buffer before its first entry.
 const HEADER: usize = 8;
 /// Notifications that a buffer of 4 KiB serves.
@@ -120,8 +120,8 @@ pub(super) fn serve<S: Sys>(watcher: &Watcher, buffer: Buffer, take: impl Fn(Wor
     }
 }
 
-/// In the root task: makes the consumer's queue, with `count` notifications attached; the first of them.
-pub(super) fn make(bench: &mut Bench, count: usize) -> Result<CPtr> {
+/// In the root task: makes the consumer's queue, for `count` notifications.
+pub(super) fn make_queue(bench: &mut Bench, count: usize) -> Result<CPtr> {
     let queue = bench.arena.make(ObjectType::NotificationQueue)?;
     let buffer = match count <= SMALL_CAPACITY {
         true => bench.arena.make(ObjectType::Frame)?,
@@ -130,6 +130,12 @@ pub(super) fn make(bench: &mut Bench, count: usize) -> Result<CPtr> {
     notification_queue_set_buffer(queue, buffer)?;
     bench.map_in_consumer(buffer, QUEUE_BUFFER, CapRights::READ)?;
     bench.to_consumer(0, queue, CapRights::READ)?;
+    Ok(queue)
+}
+
+/// The same with these notifications; the first of them.
+pub(super) fn make(bench: &mut Bench, count: usize) -> Result<CPtr> {
+    let queue = make_queue(bench, count)?;
     let notifications = bench.arena.make_many(ObjectType::Notification, count)?;
     for number in 0..count {
         notification_queue_attach(queue, nth(notifications, number), number as Word)?;
