@@ -73,6 +73,15 @@ impl<K: Kernel> Core<K> {
         self.wakes.pop()
     }
 
+    /// All threads but the calling one, which does not wait, are gone: a fork has left them behind. Nobody is to wake them in vain.
+    pub fn only_thread(&mut self) {
+        self.instances
+            .values_mut()
+            .for_each(|instance| instance.waiters.clear());
+        self.wakes.clear();
+        self.transport.only_thread();
+    }
+
     /// Registers a source that is an epoll instance.
     pub(crate) fn open_instance(&mut self, instance: u32) -> u32 {
         self.sources.insert(Entry {

@@ -129,6 +129,12 @@ impl<K: Kernel> Transport<K> {
         self.slots.give(slot);
     }
 
+    /// Only one thread is left, and it does not wait.
+    pub fn only_thread(&mut self) {
+        self.leader = None;
+        self.followers.clear();
+    }
+
     /// The instance is gone.
     pub fn leave(&mut self, number: u32, member: Member) {
         match member {

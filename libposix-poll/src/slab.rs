@@ -83,6 +83,15 @@ impl<T> Slab<T> {
     }
 }
 
+impl<T> Slab<T> {
+    /// All values, to change.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries
+            .iter_mut()
+            .filter_map(|entry| entry.value.as_mut())
+    }
+}
+
 impl<T> Default for Slab<T> {
     fn default() -> Self {
         Self::new()

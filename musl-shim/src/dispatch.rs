@@ -79,13 +79,16 @@ pub fn complain(number: usize) {
 
 /// Linux's convention: the result, or a negated errno.
 pub fn dispatch(number: usize, args: &Args) -> isize {
+    if let Some(result) = platform::route(number, args) {
+        return result;
+    }
     platform::stats().calls.fetch_add(1, Ordering::Relaxed);
     let Some(&Some(handler)) = TABLE.get(number) else {
         locked(|| complain(number));
         return -(Errno::ENOSYS.raw() as isize);
     };
     // One lock for all calls: see `shared`.
-    let result = match locked(|| handler(args)) {
+    let result = match platform::uninterrupted(|| locked(|| handler(args))) {
         Ok(value) => value as isize,
         Err(errno) => -(errno.raw() as isize),
     };

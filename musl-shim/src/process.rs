@@ -64,7 +64,7 @@ pub fn set_rlimit(number: usize, limit: Rlimit) {
 
 /// Numbers below this can be open files.
 pub fn file_limit() -> usize {
-    RLIMITS.lock()[NOFILE].rlim_cur as usize
+    platform::limit().unwrap_or_else(|| RLIMITS.lock()[NOFILE].rlim_cur as usize)
 }
 
 /// The thread pointer that was set.

@@ -41,7 +41,6 @@ const DEFAULT: Sigaction = Sigaction {
 };
 
 static ACTIONS: Shared<[Sigaction; LAST]> = Shared::new([DEFAULT; LAST]);
-static MASK: AtomicU64 = AtomicU64::new(0);
 static PENDING: AtomicU64 = AtomicU64::new(0);
 
 /// The bit of a signal in a set.
@@ -54,12 +53,12 @@ const UNBLOCKABLE: u64 = bit(SIGKILL) | bit(SIGSTOP);
 
 /// Blocked signals.
 pub fn mask() -> u64 {
-    MASK.load(Relaxed)
+    platform::mask()
 }
 
 /// Sets the blocked signals.
 pub fn set_mask(mask: u64) {
-    MASK.store(mask & !UNBLOCKABLE, Relaxed);
+    platform::set_mask(mask & !UNBLOCKABLE);
 }
 
 /// Signals that wait to be unblocked.
@@ -105,6 +104,9 @@ fn ignores(signal: usize, handler: u64) -> bool {
 
 /// Sends a signal to this process.
 pub fn raise(signal: usize) {
+    if platform::raise(signal) {
+        return;
+    }
     if !ignores(signal, ACTIONS.lock()[signal - 1].handler) {
         PENDING.fetch_or(bit(signal), Relaxed);
     }
@@ -113,7 +115,7 @@ pub fn raise(signal: usize) {
 /// Whether a signal would be delivered now.
 #[inline]
 pub fn is_due() -> bool {
-    pending() & !mask() != 0
+    platform::interrupted() || pending() & !mask() != 0
 }
 
 /// Delivers what is pending and not blocked: at the end of a call, when the core lock is free.

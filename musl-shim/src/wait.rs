@@ -17,7 +17,7 @@ use vfs_hooks::source::SourceId;
 use crate::clock::monotonic;
 use crate::errno::Errno;
 use crate::files::{OpenFile, terminal};
-use crate::platform::{threads, transport};
+use crate::platform::{self, threads, transport};
 use crate::poller::{self, core};
 use crate::{signal, timers};
 
@@ -63,6 +63,7 @@ pub fn settle() {
         timers::run(monotonic());
     }
     terminal::settle();
+    platform::settle();
 }
 
 /// Sleeps until CLOCK_MONOTONIC says `deadline`.

@@ -26,13 +26,7 @@ const RUSTFLAGS: &[&str] = &[
 
 /// Builds packages of the workspace for the guest; returns the folder of the results.
 pub fn build(paths: &Paths, packages: &[&str], features: &[&str]) -> Result<PathBuf> {
-    // Another set of features gets a folder of its own, so that neither undoes the other.
-    let dir = match features {
-        [] => paths.guest(),
-        some => paths
-            .target
-            .join(format!("guest-{}", some.join("-").replace('/', "-"))),
-    };
+    let dir = paths.guest_for(features);
     let mut cargo = cargo_for_guest(paths, "build", &dir);
     for package in packages {
         cargo.args(["-p", package]);

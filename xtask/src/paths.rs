@@ -62,4 +62,15 @@ impl Paths {
     pub fn guest(&self) -> PathBuf {
         self.target.join("guest")
     }
+
+    /// The same for a set of features: one of its own, so that neither undoes the other.
+    pub fn guest_for(&self, features: &[&str]) -> PathBuf {
+        match features {
+            [] => self.guest(),
+            some => {
+                let name = some.join("-").replace('/', "-");
+                self.target.join(format!("guest-{name}"))
+            }
+        }
+    }
 }

@@ -21,34 +21,88 @@ pub struct Toolchain {
     pub cc: PathBuf,
 }
 
+/// Features of the shim for host mode.
+pub const HOST_MODE: &[&str] = &["musl-shim/host"];
+
+/// Where programs are to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// On seL4.
+    Guest,
+    /// On this Linux, in host mode.
+    Host,
+}
+
+impl Where {
+    /// The wrapper's name.
+    fn cc(self) -> &'static str {
+        match self {
+            Where::Guest => "posix-poll-cc",
+            Where::Host => "posix-poll-cc-host",
+        }
+    }
+
+    /// The shim's name as a library.
+    fn shim(self) -> &'static str {
+        match self {
+            Where::Guest => "musl_shim",
+            Where::Host => "musl_shim_host",
+        }
+    }
+
+    fn features(self) -> &'static [&'static str] {
+        match self {
+            Where::Guest => &[],
+            Where::Host => HOST_MODE,
+        }
+    }
+}
+
 /// Makes what is missing or out of date: the C library, the wrapper, the shim.
 pub fn ensure(paths: &Paths) -> Result<Toolchain> {
+    ensure_for(paths, Where::Guest)
+}
+
+/// The same, for programs that run there.
+pub fn ensure_for(paths: &Paths, place: Where) -> Result<Toolchain> {
     let sysroot = sysroot::ensure(paths)?;
-    let cc = write_wrappers(paths, &sysroot)?;
-    let shim = guest::build(paths, &["musl-shim"], &[])?.join("libmusl_shim.a");
+    let cc = write_wrappers(paths, &sysroot, place)?;
+    let built = guest::build(paths, &["musl-shim"], place.features())?;
+    let shim = built.join("libmusl_shim.a");
     let bytes = fs::read(&shim).with_context(|| format!("cannot read {}", shim.display()))?;
-    write_if_changed(&sysroot.join("lib/libmusl_shim.a"), &bytes)?;
+    let library = format!("lib/lib{}.a", place.shim());
+    write_if_changed(&sysroot.join(library), &bytes)?;
     Ok(Toolchain { cc })
 }
 
-fn write_wrappers(paths: &Paths, sysroot: &Path) -> Result<PathBuf> {
+fn write_wrappers(paths: &Paths, sysroot: &Path, place: Where) -> Result<PathBuf> {
     let include = output("gcc", Command::new("gcc").arg("-print-file-name=include"))?;
     let gcc = Path::new(include.trim())
         .parent()
         .context("gcc does not say where its headers are")?;
+    let object = format!("{}/lib/entry.o ", sysroot.display());
+    // On seL4 the entry first looks whether it is Linux that started it.
+    let (entry, start) = match place {
+        Where::Guest => (object.as_str(), "__posix_entry"),
+        Where::Host => ("", "__posix_start"),
+    };
     let fill = |name: &str| -> Result<String> {
         let path = paths.root.join("musl-shim/cc").join(name);
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(text
             .replace("@SYSROOT@", &sysroot.display().to_string())
+            .replace("@NAME@", place.cc())
+            .replace("@SHIM@", place.shim())
+            .replace("@ENTRY@", entry)
+            .replace("@START@", start)
             .replace("@GCC@", &gcc.display().to_string()))
     };
     write_if_changed(
-        &sysroot.join("posix-poll.specs"),
+        &sysroot.join(format!("{}.specs", place.cc())),
         fill("posix-poll.specs.in")?.as_bytes(),
     )?;
-    let cc = paths.bin().join("posix-poll-cc");
+    let cc = paths.bin().join(place.cc());
     write_script(&cc, &fill("posix-poll-cc.in")?)?;
     // gcc's own wrappers know about archives of link-time optimised objects.
     for tool in ["ar", "ranlib", "nm"] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! System calls and invocations of seL4 5.0.0 on x86_64, for both of our kernels.
 //!
-//! * The only crate that executes a `syscall` instruction.
+//! * The only crate with seL4 system calls.
 //! * One binary runs on both kernels: [`set_kernel`] says which one this is, and every number that
 //!   differs is looked up. What a kernel lacks is [`Error::IllegalOperation`], without a system call.
 //! * No allocator, no global state but the kernel's name: the message buffer of a thread is found

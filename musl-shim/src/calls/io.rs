@@ -13,6 +13,7 @@ use crate::dispatch::{Args, Call};
 use crate::files::eventfd::EventFile;
 use crate::files::{self, Mappable, OpenFile, get};
 use crate::net::socket::signal_broken_pipe;
+use crate::platform::adopt;
 use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, iovec};
 use crate::wait;
 
@@ -300,7 +301,8 @@ fn eventfd2(args: &Args) -> Result<usize, Errno> {
         return Err(Errno::EINVAL);
     }
     let file = EventFile::new(args[0] as u32, flags & EFD_SEMAPHORE != 0);
-    files::install(OpenFile::new(file, O_RDWR | flags & O_NONBLOCK), flags)
+    let file = OpenFile::new(adopt(file), O_RDWR | flags & O_NONBLOCK);
+    files::install(file, flags)
 }
 
 fn ioctl(args: &Args) -> Result<usize, Errno> {

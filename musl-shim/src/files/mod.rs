@@ -16,7 +16,7 @@ use crate::abi::*;
 use crate::archive::Archive;
 use crate::fd_table::FdTable;
 use crate::net::socket::Socket;
-use crate::process::{self, UID};
+use crate::process::UID;
 use crate::shared::Shared;
 use crate::{platform, poller};
 
@@ -123,6 +123,12 @@ pub trait File {
 
     /// The epoll instance, if it is one.
     fn epoll(&self) -> Option<InstanceId> {
+        None
+    }
+
+    /// Host mode: what Linux is to know of it.
+    #[cfg(all(feature = "host", not(any(test, feature = "library"))))]
+    fn real(&self) -> Option<&dyn crate::platform::Real> {
         None
     }
 
@@ -240,7 +246,7 @@ pub fn start() {
     *TREE.lock() = Some(Archive::parse(platform::memory::archive()));
     *DIRECTORY.lock() = Some(Rc::from(&b""[..]));
     let terminal = OpenFile::new(terminal::Terminal::new(), O_RDWR);
-    for fd in 0..3 {
+    for fd in platform::STANDARD_FILES {
         FILES.lock().replace(fd, terminal.clone(), false);
     }
 }
@@ -276,23 +282,7 @@ pub fn get(fd: usize) -> Result<Rc<OpenFile>, Errno> {
         .ok_or(Errno::EBADF)
 }
 
-/// The lowest free fd for a new open file. `flags`: O_CLOEXEC.
-pub fn install(file: Rc<OpenFile>, flags: u32) -> Result<usize, Errno> {
-    let limit = process::file_limit();
-    let fd = FILES
-        .lock()
-        .insert(file.clone(), flags & O_CLOEXEC != 0, 0, limit);
-    fd.ok_or(Errno::EMFILE)
-}
-
-/// Two fds at once, or none.
-pub fn install_pair(files: [Rc<OpenFile>; 2], flags: u32) -> Result<[usize; 2], Errno> {
-    if !FILES.lock().has_room(2, process::file_limit()) {
-        return Err(Errno::EMFILE);
-    }
-    let [first, second] = files;
-    Ok([install(first, flags)?, install(second, flags)?])
-}
+pub use crate::platform::{install, install_pair};
 
 /// Closes an fd.
 pub fn close(fd: usize) -> Result<(), Errno> {

@@ -10,6 +10,7 @@ use vfs_hooks::source::SourceId;
 use super::{File, OpenFile, empty_stat};
 use crate::abi::{O_NONBLOCK, O_RDONLY, O_WRONLY, S_IFIFO, Stat};
 use crate::errno::Errno;
+use crate::platform::adopt;
 use crate::poller::core;
 
 /// The end to read from.
@@ -23,8 +24,8 @@ pub fn open(flags: u32) -> [Rc<OpenFile>; 2] {
     let pipe = Rc::new(RefCell::new(Pipe::new(&mut *core())));
     let status = flags & O_NONBLOCK;
     [
-        OpenFile::new(ReadEnd(pipe.clone()), O_RDONLY | status),
-        OpenFile::new(WriteEnd(pipe), O_WRONLY | status),
+        OpenFile::new(adopt(ReadEnd(pipe.clone())), O_RDONLY | status),
+        OpenFile::new(adopt(WriteEnd(pipe)), O_WRONLY | status),
     ]
 }
 

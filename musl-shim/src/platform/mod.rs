@@ -11,11 +11,18 @@
 //! | `threads` | numbers of threads; parking and kicking them |
 //! | `transport` | backends for the event core, which also block the thread |
 //! | `stats` | the process's counters |
+//!
+//! and, in [`alone`] or in host mode's `mixed`, what differs if some calls and fds are the host's.
 
 #[cfg(feature = "host")]
 mod host;
 #[cfg(feature = "host")]
 pub use host::*;
+
+#[cfg(any(test, feature = "library", not(feature = "host")))]
+mod alone;
+#[cfg(any(test, feature = "library", not(feature = "host")))]
+pub use alone::*;
 
 #[cfg(not(feature = "host"))]
 mod sel4;

@@ -69,6 +69,11 @@ pub const ALL: &[Suite] = &[
         run: posix::on_linux,
     },
     Suite {
+        name: "posix-host",
+        about: "tests/posix in host mode: our event core and sources on this Linux",
+        run: posix::in_host_mode,
+    },
+    Suite {
         name: "kernel-queue",
         about: "the queue kernel's objects, release and debug",
         run: queue::on_queue,

@@ -14,7 +14,7 @@ use crate::paths::Paths;
 use crate::process::run_logged;
 use crate::program::Ready;
 use crate::system::{self, Setup};
-use crate::toolchain;
+use crate::toolchain::{self, Where};
 
 /// The file that the tests read, and where the guest has it.
 const DATA: &str = "data.txt";
@@ -24,7 +24,18 @@ const GUEST_DATA: &str = "/test/data.txt";
 pub fn on_linux(paths: &Paths, report: &mut Report) -> Result<()> {
     crate::deb::install(paths, crate::deb::CC)?;
     let program = compile(paths, Path::new("gcc"), "posix-linux")?;
-    let output = Command::new(&program)
+    run_here(paths, &program, report)
+}
+
+/// In host mode: our event core and sources on Linux.
+pub fn in_host_mode(paths: &Paths, report: &mut Report) -> Result<()> {
+    let cc = toolchain::ensure_for(paths, Where::Host)?.cc;
+    let program = compile(paths, &cc, "posix-host")?;
+    run_here(paths, &program, report)
+}
+
+fn run_here(paths: &Paths, program: &Path, report: &mut Report) -> Result<()> {
+    let output = Command::new(program)
         .arg("-d")
         .arg(paths.root.join("tests/posix").join(DATA))
         .output()

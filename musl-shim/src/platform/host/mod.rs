@@ -4,15 +4,37 @@
 pub mod clock;
 pub mod console;
 pub mod memory;
+#[cfg(not(any(test, feature = "library")))]
+mod mixed;
 pub mod net;
 pub mod process;
 mod raw;
-#[cfg(not(any(test, feature = "library")))]
-mod thread;
 pub mod threads;
 pub mod transport;
 
+#[cfg(not(any(test, feature = "library")))]
+pub use mixed::*;
 use vfs_hooks::process::ProcessStats;
+
+/// What host mode has and the library has not.
+#[cfg(any(test, feature = "library"))]
+mod plain {
+    pub fn hubs() -> [i32; 2] {
+        [-1; 2]
+    }
+
+    pub fn hide(fd: usize) -> usize {
+        fd
+    }
+
+    pub fn wait_mask() -> Option<u64> {
+        None
+    }
+
+    pub fn note_interruption() {}
+}
+#[cfg(not(any(test, feature = "library")))]
+use mixed as plain;
 
 /// The counters.
 pub fn stats() -> &'static ProcessStats {

@@ -8,7 +8,10 @@ use crate::errno::Errno;
 pub const ABORTED: u8 = 134;
 
 /// Comes first: makes the rest of this folder usable.
-pub fn start() {}
+pub fn start() {
+    #[cfg(not(any(test, feature = "library")))]
+    super::mixed::start();
+}
 
 /// Ends the process.
 pub fn exit(status: u8) -> ! {

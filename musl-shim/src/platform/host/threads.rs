@@ -17,23 +17,14 @@ static KICKED: [AtomicBool; MAX_THREADS] = [const { AtomicBool::new(false) }; MA
 /// The thread's eventfd, from its first wait on; -1 before. It stays for the next thread of the number.
 static EVENTFDS: [AtomicI32; MAX_THREADS] = [const { AtomicI32::new(-1) }; MAX_THREADS];
 
-#[cfg(not(feature = "library"))]
-pub use numbers::current;
+#[cfg(not(any(test, feature = "library")))]
+pub use super::mixed::numbers::current;
 
-/// The only thread.
-#[cfg(not(feature = "library"))]
-mod numbers {
-    /// The calling thread's number.
-    pub fn current() -> usize {
-        0
-    }
-}
-
-#[cfg(feature = "library")]
+#[cfg(any(test, feature = "library"))]
 pub use numbers::current;
 
 /// Numbers of the Rust program's threads.
-#[cfg(feature = "library")]
+#[cfg(any(test, feature = "library"))]
 mod numbers {
     use std::sync::Mutex;
     use vfs_hooks::lock::MAX_THREADS;
@@ -66,14 +57,19 @@ mod numbers {
     }
 }
 
-/// The eventfd that [`kick`] writes to for the calling thread, made if need be; -1 if Linux has none left: then only time and signals end a wait.
+/// The eventfd that [`kick`] writes to for the calling thread; -1 if Linux has none left: then only time and signals end a wait.
 pub fn eventfd() -> i32 {
-    let slot = &EVENTFDS[current()];
+    eventfd_of(current())
+}
+
+/// The same for any thread, made if need be.
+pub fn eventfd_of(thread: usize) -> i32 {
+    let slot = &EVENTFDS[thread];
     if slot.load(Relaxed) < 0 {
         const FLAGS: usize = 0o2004000; // EFD_CLOEXEC | EFD_NONBLOCK
         // SAFETY: no pointers.
         let fd = unsafe { raw::call(nr::EVENTFD2, [0, FLAGS]) };
-        slot.store(fd.map_or(-1, |fd| fd as i32), Release);
+        slot.store(fd.map_or(-1, |fd| super::plain::hide(fd) as i32), Release);
     }
     slot.load(Relaxed)
 }
@@ -108,6 +104,20 @@ pub fn kick(thread: usize) {
             )
         };
     }
+}
+
+/// After a fork, in the child: the eventfds are shared with the parent, so others take their place.
+#[cfg(not(any(test, feature = "library")))]
+pub fn renew() {
+    for (slot, kicked) in EVENTFDS.iter().zip(&KICKED) {
+        let fd = slot.swap(-1, Relaxed);
+        if fd >= 0 {
+            // SAFETY: the shim's own fd, in no use any longer.
+            unsafe { raw::syscall(nr::CLOSE, &[fd as usize, 0, 0, 0, 0, 0]) };
+        }
+        kicked.store(false, Relaxed);
+    }
+    eventfd();
 }
 
 /// The core lock's view of them.
