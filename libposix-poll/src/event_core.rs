@@ -20,26 +20,112 @@
 use crate::backend::Kernel;
 use crate::instance::{Instance, InstanceId};
 use crate::remote::{Shared, Transport};
-use crate::slab::{NONE, Slab};
-use crate::watch::{List, Place, Purpose, Watch, by_ready, by_source};
+use crate::slab::{NONE, Slab, Slot};
+use crate::watch::{AtSource, InInstance, List, Mode, Purpose, Ready, Watch};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::hash::{BuildHasherDefault, Hasher};
+use hashbrown::HashMap;
 use vfs_hooks::Events;
 use vfs_hooks::source::{SourceId, Sources};
 
-/// A source as the core keeps it.
+/// A source as the core keeps it. 40 bytes: an index is one `lea`.
 pub(crate) struct Entry {
     /// What holds, as published.
     pub level: Events,
     /// What somebody looked for in vain since it last held.
-    pub missed: Events,
-    /// Whether the level alone says what holds: neither of the next two.
-    pub plain: bool,
-    /// Its part in shared memory.
-    pub shared: Option<Shared>,
-    /// The epoll instance that it is.
-    pub instance: u32,
+    pub missed: u32,
     /// Its watches; exclusive ones at the tail, as in Linux's wait queues.
     pub watches: List,
+    /// The epoll instance that it is.
+    pub instance: u32,
+    generation: u32,
+    /// What any of its watches asks for, and maybe more: other news concern nobody.
+    pub asked: Events,
+    /// How many watches, while they have no index.
+    count: u8,
+    /// Whether the level alone says what holds: it is no instance and has no part in shared memory.
+    pub plain: bool,
+    pub extra: Option<Box<Extra>>,
+}
+
+const _: () = assert!(size_of::<Entry>() == 40);
+
+/// What few sources have.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// A part in shared memory.
+    pub shared: Option<Shared>,
+    /// Its watches by instance and number, if they are many.
+    index: Option<Index>,
+}
+
+/// From so many watches of one source on they are found by an index.
+const MANY: u8 = 16;
+
+/// For keys that are numbers already: one multiplication. A program that made its numbers collide would slow down itself alone.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&b| self.write_u64(b.into()));
+    }
+    #[inline]
+    fn write_u64(&mut self, word: u64) {
+        // 2⁶⁴ / golden ratio; the upper half, which has heard of all bits, stands in for the lower one too.
+        let product = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ product >> 32;
+    }
+}
+
+type Index = HashMap<u64, u32, BuildHasherDefault<Spread>>;
+
+fn index_key(instance: u32, fd: i32) -> u64 {
+    u64::from(instance) << 32 | u64::from(fd as u32)
+}
+
+impl Entry {
+    fn new(level: Events, instance: u32) -> Self {
+        Entry {
+            level,
+            missed: 0,
+            watches: List::EMPTY,
+            instance,
+            generation: 0,
+            asked: Events::empty(),
+            count: 0,
+            plain: instance == NONE,
+            extra: None,
+        }
+    }
+
+    /// Its part in shared memory.
+    pub fn shared(&self) -> Option<&Shared> {
+        self.extra.as_ref()?.shared.as_ref()
+    }
+
+    /// The same, to change.
+    pub fn shared_mut(&mut self) -> Option<&mut Shared> {
+        self.extra.as_mut()?.shared.as_mut()
+    }
+}
+
+impl Slot for Entry {
+    fn vacant() -> Self {
+        Entry::new(Events::empty(), NONE)
+    }
+    #[inline]
+    fn generation(&mut self) -> &mut u32 {
+        &mut self.generation
+    }
+    #[inline]
+    fn current(&self) -> u32 {
+        self.generation
+    }
 }
 
 /// See the module.
@@ -84,39 +170,35 @@ impl<K: Kernel> Core<K> {
 
     /// Registers a source that is an epoll instance.
     pub(crate) fn open_instance(&mut self, instance: u32) -> u32 {
-        self.sources.insert(Entry {
-            level: Events::empty(),
-            missed: Events::empty(),
-            plain: false,
-            shared: None,
-            instance,
-            watches: List::EMPTY,
-        })
+        self.sources.insert(Entry::new(Events::empty(), instance))
     }
 
     /// What holds of a source now.
-    pub fn level(&mut self, source: SourceId) -> Events {
-        match self.sources.find(source.0) {
-            Some(at) => self.level_at(at),
-            None => Events::empty(),
-        }
-    }
-
     #[inline]
-    pub(crate) fn level_at(&mut self, source: u32) -> Events {
-        let entry = &mut self.sources[source];
-        entry.missed |= !entry.level;
+    pub fn level(&mut self, source: SourceId) -> Events {
+        let Some(entry) = self.sources.find_mut(source.0) else {
+            return Events::empty();
+        };
+        entry.missed |= !entry.level.bits();
         if entry.plain {
             return entry.level;
         }
-        let mut level = entry.level;
-        if let Some(shared) = &entry.shared {
+        self.level_further(source.0 as u32)
+    }
+
+    /// What holds of a source that is more than its published level.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn level_further(&mut self, source: u32) -> Events {
+        let entry = &mut self.sources[source];
+        let (mut level, instance) = (entry.level, entry.instance);
+        if let Some(shared) = entry.shared() {
             level |= shared.readiness().events;
         }
-        let instance = entry.instance;
         if instance != NONE && self.has_ready(instance) {
             level |= Events::READABLE;
         }
+        self.sources[source].missed |= !level.bits();
         level
     }
 
@@ -127,7 +209,7 @@ impl<K: Kernel> Core<K> {
         let (source, interest) = (watch.source, watch.interest);
         let entry = &mut self.sources[source];
         if entry.plain {
-            entry.missed |= !entry.level;
+            entry.missed |= !entry.level.bits();
             return entry.level & interest;
         }
         self.look_further(at)
@@ -139,7 +221,7 @@ impl<K: Kernel> Core<K> {
         let mut at = self.sources[source].watches.head;
         while at != NONE {
             let watch = &self.watches[at];
-            let (next, exclusive) = (watch.at_source.next, watch.mode.exclusive);
+            let (next, exclusive) = (watch.at_source.next, watch.mode.contains(Mode::EXCLUSIVE));
             if watch.interest.intersects(news) && self.queue(at) && exclusive {
                 // One waiter has been woken for this: the other exclusive watches, which come last, need not know.
                 return;
@@ -149,38 +231,47 @@ impl<K: Kernel> Core<K> {
     }
 
     /// Puts a watch into its ready list and wakes a waiter. Whether there was one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn queue(&mut self, at: u32) -> bool {
         self.queue_for(at, NONE)
     }
 
     /// [`Core::queue`], but wakes nobody if it is in the instance of `taker`: who called, and will take it, or wake somebody for what is left.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn queue_for(&mut self, at: u32, taker: u32) -> bool {
-        let watch = &mut self.watches[at];
-        let quietly = watch.instance == taker;
-        let instance = &mut self.instances[watch.instance];
+        let watches = self.watches.places();
+        let watch = &mut watches[at as usize];
+        let number = watch.instance;
+        let instance = &mut self.instances[number];
         if !watch.queued {
             watch.queued = true;
-            instance.ready.push_back(&mut self.watches, at, by_ready);
+            instance.ready.push_back(watches, at, Ready);
         }
-        let source = instance.source;
-        let woken = if quietly {
-            None
-        } else {
-            instance.waiters.pop_front()
-        };
-        if let Some(thread) = woken {
-            self.wakes.push(thread);
+        if instance.waiters.is_empty() && instance.watched == 0 {
+            return false;
         }
-        if source != NONE && !self.sources[source].watches.is_empty() {
+        self.spread(number, taker)
+    }
+
+    /// An instance has something to report: a waiter is woken, and those who watch it are told. Whether there was a waiter.
+    #[cold]
+    #[inline(never)]
+    fn spread(&mut self, number: u32, taker: u32) -> bool {
+        let instance = &self.instances[number];
+        let (source, watched) = (instance.source, instance.watched > 0);
+        let wakes = number != taker && !instance.waiters.is_empty();
+        if wakes {
+            self.wake_one(number);
+        }
+        if watched {
             self.tell(source, Events::READABLE);
         }
-        woken.is_some()
+        wakes
     }
 
     /// Wakes one waiter of the instance, if it has any.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn wake_one(&mut self, instance: u32) {
         if let Some(thread) = self.instances[instance].waiters.pop_front() {
             self.wakes.push(thread);
@@ -192,53 +283,114 @@ impl<K: Kernel> Core<K> {
         self.wakes.push(thread);
     }
 
-    /// Takes a watch into its source's list.
+    /// The watch of a source in an instance under a number: by walking along the source's watches, which are one or two for nearly every source, or
+    /// by an index.
+    #[inline]
+    pub(crate) fn find_watch(&self, source: u32, instance: u32, fd: i32) -> Option<u32> {
+        let entry = &self.sources[source];
+        if let Some(extra) = &entry.extra
+            && let Some(index) = &extra.index
+        {
+            return index.get(&index_key(instance, fd)).copied();
+        }
+        let mut at = entry.watches.head;
+        while at != NONE {
+            let watch = &self.watches[at];
+            if watch.fd == fd && watch.instance == instance && watch.purpose != Purpose::Forward {
+                return Some(at);
+            }
+            at = watch.at_source.next;
+        }
+        None
+    }
+
+    /// Takes a watch into the lists of its source and its instance.
     pub(crate) fn insert_watch(&mut self, watch: Watch) -> u32 {
-        let (source, exclusive) = (watch.source, watch.mode.exclusive);
+        let (source, number, fd) = (watch.source, watch.instance, watch.fd);
+        let (mode, purpose, interest) = (watch.mode, watch.purpose, watch.interest);
         let at = self.watches.insert(watch);
-        let list = &mut self.sources[source].watches;
-        if exclusive {
-            list.push_back(&mut self.watches, at, by_source);
+        let watches = self.watches.places();
+        let entry = &mut self.sources[source];
+        if mode.contains(Mode::EXCLUSIVE) {
+            entry.watches.push_back(watches, at, AtSource);
         } else {
-            list.push_front(&mut self.watches, at, by_source);
+            entry.watches.push_front(watches, at, AtSource);
+        }
+        entry.count = entry.count.saturating_add(1);
+        entry.asked |= interest;
+        if entry.instance != NONE {
+            self.instances[entry.instance].watched += 1;
+            self.instances[number].nested += 1;
+        }
+        let instance = &mut self.instances[number];
+        if purpose != Purpose::Forward {
+            instance.watches.push_back(watches, at, InInstance);
+            instance.count += 1;
+            if entry.count > MANY {
+                self.index(source, number, fd, at);
+            }
         }
         at
     }
 
-    /// Takes a watch out of all lists. Its key means nothing from now on.
-    pub(crate) fn delete_watch(&mut self, at: u32) {
-        let watch = &self.watches[at];
-        let (source, instance, queued) = (watch.source, watch.instance, watch.queued);
-        let (fd, purpose) = (watch.fd, watch.purpose);
-        if let Some(place) = watch.place {
-            self.leave_place(at, place);
-        }
-        let owner = &mut self.instances[instance];
-        if queued {
-            owner.ready.remove(&mut self.watches, at, by_ready);
-        }
-        if purpose == Purpose::Forward {
-            owner.forwards.retain(|&forward| forward != at);
-        } else {
-            owner.forget(source, fd);
-        }
+    /// Notes a watch in the source's index, which is made if there is none.
+    #[cold]
+    #[inline(never)]
+    fn index(&mut self, source: u32, instance: u32, fd: i32, at: u32) {
         let entry = &mut self.sources[source];
-        entry.watches.remove(&mut self.watches, at, by_source);
-        if entry.instance != NONE {
-            owner.nested -= 1;
+        let extra = entry.extra.get_or_insert_default();
+        if let Some(index) = &mut extra.index {
+            index.insert(index_key(instance, fd), at);
+            return;
         }
-        self.watches.remove(at);
+        let index = extra.index.insert(Index::default());
+        let mut at = entry.watches.head;
+        while at != NONE {
+            let watch = &self.watches[at];
+            if watch.purpose != Purpose::Forward {
+                index.insert(index_key(watch.instance, watch.fd), at);
+            }
+            at = watch.at_source.next;
+        }
     }
 
-    /// Gives a watch's place at a shared source back.
-    fn leave_place(&mut self, at: u32, place: Place) {
-        let watch = &self.watches[at];
-        if let Some(shared) = &mut self.sources[watch.source].shared {
-            shared.leave(place);
+    /// Takes a watch out of all lists. Its key means nothing from now on.
+    pub(crate) fn delete_watch(&mut self, at: u32) {
+        if self.watches[at].has_place() {
+            self.drop_place(at);
         }
-        let key = self.watches.key(at);
-        self.transport
-            .detach(&mut self.instances[watch.instance], place.slot, key);
+        let watches = self.watches.places();
+        let watch = &watches[at as usize];
+        let (source, number, fd) = (watch.source, watch.instance, watch.fd);
+        let (queued, purpose) = (watch.queued, watch.purpose);
+        let entry = &mut self.sources[source];
+        if entry.instance != NONE {
+            self.instances[entry.instance].watched -= 1;
+            self.instances[number].nested -= 1;
+        }
+        let instance = &mut self.instances[number];
+        if queued {
+            instance.ready.remove(watches, at, Ready);
+        }
+        entry.watches.remove(watches, at, AtSource);
+        if entry.watches.is_empty() {
+            (entry.count, entry.asked) = (0, Events::empty());
+        } else {
+            // Too few at worst: then the list is walked for longer before it gets an index.
+            entry.count -= u8::from(entry.count < u8::MAX);
+        }
+        if purpose == Purpose::Forward {
+            instance.forwards.retain(|&forward| forward != at);
+        } else {
+            instance.watches.remove(watches, at, InInstance);
+            instance.count -= 1;
+            if let Some(extra) = &mut entry.extra
+                && let Some(index) = &mut extra.index
+            {
+                index.remove(&index_key(number, fd));
+            }
+        }
+        self.watches.remove(at);
     }
 
     /// The instance that an id names.
@@ -250,33 +402,25 @@ impl<K: Kernel> Core<K> {
 
 impl<K: Kernel> Sources for Core<K> {
     fn open(&mut self, level: Events) -> SourceId {
-        let at = self.sources.insert(Entry {
-            level,
-            missed: Events::empty(),
-            plain: true,
-            shared: None,
-            instance: NONE,
-            watches: List::EMPTY,
-        });
+        let at = self.sources.insert(Entry::new(level, NONE));
         SourceId(self.sources.key(at))
     }
 
     #[inline]
     fn publish(&mut self, source: SourceId, level: Events, news: Events) {
-        let Some(at) = self.sources.find(source.0) else {
+        let Some(entry) = self.sources.find_mut(source.0) else {
             return;
         };
-        let entry = &mut self.sources[at];
         entry.level = level;
-        entry.missed &= !level;
-        if !news.is_empty() && !entry.watches.is_empty() {
-            self.tell(at, news);
+        entry.missed &= !level.bits();
+        if entry.asked.intersects(news) {
+            self.tell(source.0 as u32, news);
         }
     }
 
     fn missed(&self, source: SourceId, events: Events) -> bool {
         let at = self.sources.find(source.0);
-        at.is_some_and(|at| self.sources[at].missed.intersects(events))
+        at.is_some_and(|at| self.sources[at].missed & events.bits() != 0)
     }
 
     fn close(&mut self, source: SourceId) {

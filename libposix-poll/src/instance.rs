@@ -6,55 +6,32 @@ use crate::backend::{Block, Kernel, Woke};
 use crate::errno::Errno;
 use crate::event_core::Core;
 use crate::remote::Member;
-use crate::slab::NONE;
-use crate::watch::{Interest, Links, List, Purpose, Watch, by_ready};
+use crate::slab::{NONE, Slot};
+use crate::watch::{Interest, List, Mode, Purpose, Ready, Watch};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::hash::{BuildHasherDefault, Hasher};
-use hashbrown::HashMap;
 use vfs_hooks::Events;
 
 /// Names an instance; never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InstanceId(pub(crate) u64);
 
-/// For keys that are numbers already: one multiplication. A program that made its numbers collide would slow down itself alone.
-#[derive(Default)]
-pub(crate) struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&b| self.write_u64(b.into()));
-    }
-    #[inline]
-    fn write_u64(&mut self, word: u64) {
-        // 2⁶⁴ / golden ratio; the upper half, which has heard of all bits, stands in for the lower one too.
-        let product = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = product ^ product >> 32;
-    }
-}
-
-/// By source and number. The number of an open file stands for it: its watches go when it is closed.
-type InterestList = HashMap<u64, u32, BuildHasherDefault<Spread>>;
-
-#[inline]
-fn list_key(source: u32, fd: i32) -> u64 {
-    u64::from(source) << 32 | u64::from(fd as u32)
-}
-
-/// See the module.
+/// See the module. 128 bytes: an index is a shift.
+#[repr(align(128))]
 pub(crate) struct Instance {
-    list: InterestList,
     pub ready: List,
-    /// Threads that block here and nobody has woken yet, the longest first.
-    pub waiters: VecDeque<usize>,
+    /// The interest list, in no order. An entry is found through its source.
+    pub watches: List,
+    pub count: u32,
     /// The source that it is; [`NONE`] for a set of poll.
     pub source: u32,
     /// How many of its watches are of epoll instances.
     pub nested: u32,
+    /// How many watches there are of it, as a source.
+    pub watched: u32,
+    generation: u32,
+    /// Threads that block here and nobody has woken yet, the longest first.
+    pub waiters: VecDeque<usize>,
     /// How signals of other processes reach it, once it watches any.
     pub member: Member,
     /// Watches of shared sources below nested instances; in no interest list.
@@ -63,39 +40,35 @@ pub(crate) struct Instance {
     pub call: u64,
 }
 
-impl Instance {
-    fn new() -> Self {
+const _: () = assert!(size_of::<Instance>() == 128);
+
+impl Slot for Instance {
+    fn vacant() -> Self {
         Instance {
-            list: InterestList::default(),
             ready: List::EMPTY,
-            waiters: VecDeque::new(),
+            watches: List::EMPTY,
+            count: 0,
             source: NONE,
             nested: 0,
+            watched: 0,
+            generation: 0,
+            waiters: VecDeque::new(),
             member: Member::None,
             forwards: Vec::new(),
             call: 0,
         }
     }
-
-    /// The watch of a source under a number.
     #[inline]
-    pub fn watch_of(&self, source: u32, fd: i32) -> Option<u32> {
-        self.list.get(&list_key(source, fd)).copied()
+    fn generation(&mut self) -> &mut u32 {
+        &mut self.generation
     }
-
-    pub fn forget(&mut self, source: u32, fd: i32) {
-        self.list.remove(&list_key(source, fd));
+    #[inline]
+    fn current(&self) -> u32 {
+        self.generation
     }
+}
 
-    /// All watches, in no order.
-    pub fn watches(&self) -> impl Iterator<Item = u32> {
-        self.list.values().copied()
-    }
-
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
+impl Instance {
     /// Whether all that it watches publishes here: nothing has to be collected.
     #[inline]
     pub fn is_simple(&self) -> bool {
@@ -106,7 +79,7 @@ impl Instance {
 impl<K: Kernel> Core<K> {
     /// A new instance that is no source.
     pub(crate) fn new_instance(&mut self) -> u32 {
-        self.instances.insert(Instance::new())
+        self.instances.insert(Instance::vacant())
     }
 
     pub(crate) fn instance_id(&self, instance: u32) -> InstanceId {
@@ -122,28 +95,8 @@ impl<K: Kernel> Core<K> {
         interest: Interest,
         purpose: Purpose,
     ) -> Result<u32, Errno> {
-        let at = self.insert_watch(Watch {
-            source,
-            instance,
-            fd,
-            interest: interest.events | Events::ALWAYS,
-            data: interest.data,
-            mode: interest.mode,
-            purpose,
-            queued: false,
-            place: None,
-            ready: Links::NONE,
-            at_source: Links::NONE,
-        });
-        let owner = &mut self.instances[instance];
-        if purpose != Purpose::Forward {
-            owner.list.insert(list_key(source, fd), at);
-        }
-        let entry = &self.sources[source];
-        if entry.instance != NONE {
-            owner.nested += 1;
-        }
-        if entry.shared.is_some()
+        let at = self.insert_watch(Watch::new(source, instance, fd, interest, purpose));
+        if !self.sources[source].plain
             && let Err(errno) = self.take_place(at)
         {
             self.delete_watch(at);
@@ -161,7 +114,8 @@ impl<K: Kernel> Core<K> {
         watch.interest = interest.events | Events::ALWAYS;
         watch.mode = interest.mode;
         watch.data = interest.data;
-        if watch.place.is_some() {
+        self.sources[watch.source].asked |= watch.interest;
+        if watch.has_place() {
             self.arm(at);
         }
         if !self.look(at).is_empty() {
@@ -169,63 +123,85 @@ impl<K: Kernel> Core<K> {
         }
     }
 
-    /// Takes what is ready, at most `most`, and gives each to `report`; returns how many. Looks at each candidate once; allocates nothing.
-    #[inline]
-    pub fn take(&mut self, id: InstanceId, most: usize, report: impl FnMut(Events, u64)) -> usize {
-        let Some(instance) = self.find_instance(id) else {
-            return 0;
-        };
-        if !self.instances[instance].is_simple() {
-            self.collect(instance, instance);
-        }
-        if self.instances[instance].ready.is_empty() {
-            return 0;
-        }
-        self.take_ready(instance, most, report)
+    /// All watches of an instance.
+    pub(crate) fn watches_of(&self, instance: u32) -> impl Iterator<Item = u32> {
+        let first = self.instances[instance].watches.first();
+        core::iter::successors(first, |&at| match self.watches[at].in_instance.next {
+            NONE => None,
+            next => Some(next),
+        })
     }
 
-    fn take_ready(
+    /// Takes what is ready, at most `most`, and gives each to `report`; returns how many. Looks at each candidate once; allocates nothing.
+    #[inline]
+    pub fn take(
         &mut self,
-        instance: u32,
+        id: InstanceId,
         most: usize,
         mut report: impl FnMut(Events, u64),
     ) -> usize {
-        let List { head, tail } = self.instances[instance].ready;
-        let (mut at, mut taken, mut stayed) = (head, 0, NONE);
-        loop {
+        let number = id.0 as u32;
+        let Some(mut instance) = self.instances.find_mut(id.0) else {
+            return 0;
+        };
+        if !instance.is_simple() {
+            self.collect(number, number);
+            instance = &mut self.instances[number];
+        }
+        let mut at = instance.ready.head;
+        let last = instance.ready.tail;
+        // `stayed`: the last watch so far that stays in the list; all others before `at` have left it.
+        let (mut taken, mut stayed) = (0, NONE);
+        'all: while at != NONE && taken < most {
+            // Level-triggered, and the source's published level says all: the common case, in which nothing is changed.
+            let (watches, sources) = (self.watches.places(), self.sources.places());
+            loop {
+                let watch = &watches[at as usize];
+                let source = &mut sources[watch.source as usize];
+                let events = source.level & watch.interest;
+                if !source.plain || events.is_empty() || !watch.mode.stays() {
+                    break;
+                }
+                source.missed |= !source.level.bits();
+                report(events, watch.data);
+                taken += 1;
+                stayed = at;
+                if at == last || taken == most {
+                    break 'all;
+                }
+                at = watch.ready.next;
+            }
             let events = self.look(at);
-            let watch = &mut self.watches[at];
-            let next = watch.ready.next;
-            let mut stays = false;
+            let watches = self.watches.places();
+            let watch = &mut watches[at as usize];
+            let next = if at == last { NONE } else { watch.ready.next };
             if !events.is_empty() {
                 report(events, watch.data);
                 taken += 1;
-                if watch.mode.one_shot {
+                if watch.mode.stays() {
+                    stayed = at;
+                    at = next;
+                    continue;
+                }
+                if watch.mode.contains(Mode::ONE_SHOT) {
                     watch.interest = Events::empty();
-                } else {
-                    stays = !watch.mode.edge;
                 }
             }
-            if stays {
-                stayed = at;
-            } else {
-                watch.queued = false;
-                let ready = &mut self.instances[instance].ready;
-                ready.remove(&mut self.watches, at, by_ready);
-            }
-            if at == tail || taken == most {
-                break;
-            }
+            watch.queued = false;
+            let ready = &mut self.instances[number].ready;
+            ready.remove(watches, at, Ready);
             at = next;
         }
-        let owner = &mut self.instances[instance];
-        if stayed != NONE {
+        let instance = &mut self.instances[number];
+        if stayed != NONE && stayed != instance.ready.tail {
             // epoll_wait(2) reports round robin: what was reported goes behind what was not (trap 3).
-            owner.ready.rotate_past(&mut self.watches, stayed, by_ready);
+            instance
+                .ready
+                .rotate_past(self.watches.places(), stayed, Ready);
         }
         // Whoever leaves the ready list non-empty wakes one more.
-        if !owner.waiters.is_empty() && !owner.ready.is_empty() {
-            self.wake_one(instance);
+        if !instance.waiters.is_empty() && !instance.ready.is_empty() {
+            self.wake_one(number);
         }
         taken
     }
@@ -244,7 +220,7 @@ impl<K: Kernel> Core<K> {
             }
             self.watches[at].queued = false;
             let ready = &mut self.instances[instance].ready;
-            ready.remove(&mut self.watches, at, by_ready);
+            ready.remove(self.watches.places(), at, Ready);
         }
         false
     }
@@ -280,17 +256,19 @@ impl<K: Kernel> Core<K> {
     /// Entries in the interest list.
     pub fn watch_count(&self, id: InstanceId) -> usize {
         let instance = self.find_instance(id);
-        instance.map_or(0, |instance| self.instances[instance].len())
+        instance.map_or(0, |instance| self.instances[instance].count as usize)
     }
 
     /// Ends an instance with all of its watches.
     pub(crate) fn delete_instance(&mut self, instance: u32) {
-        let mut watches: Vec<u32> = self.instances[instance].watches().collect();
-        watches.append(&mut self.instances[instance].forwards);
-        watches.into_iter().for_each(|at| self.delete_watch(at));
-        if let Some(owner) = self.instances.remove(instance) {
-            self.transport.leave(instance, owner.member);
+        while let Some(at) = self.instances[instance].forwards.pop() {
+            self.delete_watch(at);
         }
+        while let Some(at) = self.instances[instance].watches.first() {
+            self.delete_watch(at);
+        }
+        let owner = self.instances.remove(instance);
+        self.transport.leave(instance, owner.member);
     }
 
     /// Ends a set that is no source (that of a thread that ended).
@@ -307,7 +285,7 @@ impl<K: Kernel> Core<K> {
         while let Some(at) = self.instances[instance].ready.first() {
             self.watches[at].queued = false;
             let ready = &mut self.instances[instance].ready;
-            ready.remove(&mut self.watches, at, by_ready);
+            ready.remove(self.watches.places(), at, Ready);
         }
     }
 }

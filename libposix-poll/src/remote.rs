@@ -12,11 +12,11 @@ use crate::errno::Errno;
 use crate::event_core::Core;
 use crate::instance::Instance;
 use crate::slab::NONE;
-use crate::watch::{Interest, Mode, Place, Purpose};
+use crate::watch::{Interest, Mode, Purpose};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use vfs_hooks::Events;
-use vfs_hooks::source::{Edges, Readiness, Remote, SourceId};
+use vfs_hooks::source::{Readiness, Remote, SourceId};
 use vfs_hooks::subscription::SUBSCRIPTIONS;
 
 /// A source's part in shared memory, and which of its cells are ours. That is kept here, in private memory, so that what the other side
@@ -31,22 +31,18 @@ impl Shared {
         self.object.readiness()
     }
 
-    fn enter(&mut self, slot: u32, interest: Events) -> Option<Place> {
+    fn enter(&mut self, slot: u32, interest: Events) -> Option<u8> {
         let cells = self.object.subscriptions()?;
         let cell = self.used.iter().position(|used| !used)?;
         self.used[cell] = true;
         cells.put(cell, slot, interest);
-        Some(Place {
-            slot,
-            cell: cell as u8,
-            seen: Edges::default(),
-        })
+        Some(cell as u8)
     }
 
-    pub fn leave(&mut self, place: Place) {
-        self.used[usize::from(place.cell)] = false;
+    fn leave(&mut self, cell: u8) {
+        self.used[usize::from(cell)] = false;
         if let Some(cells) = self.object.subscriptions() {
-            cells.unsubscribe(place.cell.into());
+            cells.unsubscribe(cell.into());
         }
     }
 }
@@ -57,7 +53,7 @@ pub(crate) enum Member {
     /// It has watched nothing of other processes yet.
     None,
     /// By a queue of its own.
-    Queue(Queue),
+    Queue(Box<Queue>),
     /// By badge bits that it shares with the others.
     Badge(Box<Groups>),
 }
@@ -97,7 +93,7 @@ impl<K: Kernel> Transport<K> {
         let kernel = &mut self.kernel;
         if instance.member.is_none() {
             if kernel.has_queues() {
-                instance.member = Member::Queue(Queue::new(kernel)?);
+                instance.member = Member::Queue(Box::new(Queue::new(kernel)?));
             } else {
                 instance.member = Member::Badge(Box::default());
                 self.members.push(number);
@@ -167,51 +163,50 @@ impl<K: Kernel> Core<K> {
         }
         let entry = &mut self.sources[at];
         entry.plain = object.is_none() && entry.instance == NONE;
-        entry.shared = object.map(|object| Shared {
-            object,
-            used: [false; SUBSCRIPTIONS],
-        });
+        if object.is_some() || entry.extra.is_some() {
+            entry.extra.get_or_insert_default().shared = object.map(|object| Shared {
+                object,
+                used: [false; SUBSCRIPTIONS],
+            });
+        }
         let mut result = Ok(());
-        if entry.shared.is_some() {
-            for &watch in &watches {
-                result = result.and(self.take_place(watch));
-            }
+        for &watch in &watches {
+            result = result.and(self.take_place(watch));
         }
         self.tell(at, Events::all());
         result
     }
 
-    fn drop_place(&mut self, at: u32) {
-        let watch = &mut self.watches[at];
-        let Some(place) = watch.place.take() else {
-            return;
-        };
-        let (source, instance) = (watch.source, watch.instance);
-        if let Some(shared) = &mut self.sources[source].shared {
-            shared.leave(place);
-        }
+    /// Gives a watch's place at a shared source back, if it has one.
+    pub(crate) fn drop_place(&mut self, at: u32) {
         let key = self.watches.key(at);
-        self.transport
-            .detach(&mut self.instances[instance], place.slot, key);
+        let watch = &mut self.watches[at];
+        if !watch.has_place() {
+            return;
+        }
+        let slot = core::mem::replace(&mut watch.slot, NONE);
+        if let Some(shared) = self.sources[watch.source].shared_mut() {
+            shared.leave(watch.cell);
+        }
+        let owner = &mut self.instances[watch.instance];
+        self.transport.detach(owner, slot, key);
     }
 
-    /// Takes a place at the watch's source, armed. ENOSPC: there is none, or no watch slot.
+    /// Takes a place at the watch's source, armed, if that signals. ENOSPC: there is none, or no watch slot.
     pub(crate) fn take_place(&mut self, at: u32) -> Result<(), Errno> {
-        let shared = self.sources[self.watches[at].source].shared.as_ref();
-        if shared.is_none_or(|shared| shared.object.subscriptions().is_none()) {
-            return Ok(());
-        }
         let key = self.watches.key(at);
         let watch = &mut self.watches[at];
+        let shared = match self.sources[watch.source].shared_mut() {
+            Some(shared) if shared.object.subscriptions().is_some() => shared,
+            _ => return Ok(()),
+        };
         let instance = watch.instance;
         let owner = &mut self.instances[instance];
         let slot = self.transport.attach(instance, owner, key);
         let slot = slot.ok_or(Errno::NOSPC)?;
-        let shared = self.sources[watch.source].shared.as_mut();
-        let place = shared.and_then(|shared| shared.enter(slot, watch.interest));
-        match place {
-            Some(place) => {
-                watch.place = Some(place);
+        match shared.enter(slot, watch.interest) {
+            Some(cell) => {
+                (watch.slot, watch.cell) = (slot, cell);
                 self.see(at);
                 Ok(())
             }
@@ -225,51 +220,55 @@ impl<K: Kernel> Core<K> {
     /// Asks the watch's shared source for a signal at the next event. Look afterwards.
     pub(crate) fn arm(&mut self, at: u32) {
         let watch = &self.watches[at];
-        if let (Some(place), Some(shared)) = (watch.place, &self.sources[watch.source].shared)
+        if watch.has_place()
+            && let Some(shared) = self.sources[watch.source].shared()
             && let Some(cells) = shared.object.subscriptions()
         {
-            cells.set_interest(place.cell.into(), watch.interest);
+            cells.set_interest(watch.cell.into(), watch.interest);
         }
     }
 
     /// [`Core::look`] at a source that has more than a published level.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn look_further(&mut self, at: u32) -> Events {
         let watch = &self.watches[at];
         let (source, mode, interest) = (watch.source, watch.mode, watch.interest);
-        if watch.place.is_none() {
-            return self.level_at(source) & interest;
+        if !watch.has_place() {
+            return self.level_further(source) & interest;
         }
         if interest.is_empty() {
             // One-shot and spent: not armed, so its source need not signal until it is modified.
             return Events::empty();
         }
         // What stays in the ready list is looked at again before anybody sleeps: only what leaves it needs a signal.
-        if !mode.edge && !mode.one_shot {
-            let events = self.level_at(source) & interest;
+        if mode.stays() {
+            let events = self.level_further(source) & interest;
             if !events.is_empty() {
                 return events;
             }
         }
         self.arm(at);
         self.see(at);
-        self.level_at(source) & interest
+        self.level_further(source) & interest
     }
 
     /// Notes the edges of the watch's shared source. Whether any that it asks for is new.
     fn see(&mut self, at: u32) -> bool {
         let watch = &mut self.watches[at];
-        let shared = self.sources[watch.source].shared.as_ref();
-        let (Some(place), Some(shared)) = (&mut watch.place, shared) else {
+        let Some(shared) = self.sources[watch.source].shared() else {
             return false;
         };
         let edges = shared.readiness().edges;
-        let moved = edges.moved(place.seen, watch.interest);
-        place.seen = edges;
+        let moved = edges.moved(watch.seen, watch.interest);
+        watch.seen = edges;
         moved
     }
 
     /// Moves what the instance's backend has heard of to the ready lists. No system call unless the backend has news (queue), or while anything is
     /// attached (badge). `taker`: the instance that the caller takes from, or [`NONE`].
+    #[cold]
+    #[inline(never)]
     pub(crate) fn collect(&mut self, instance: u32, taker: u32) {
         if self.instances[instance].nested > 0 {
             let inner: Vec<u32> = self.inner(instance).collect();
@@ -305,7 +304,7 @@ impl<K: Kernel> Core<K> {
         }
         self.cookies = cookies;
         if !complete {
-            let all: Vec<u32> = self.instances[instance].watches().collect();
+            let all: Vec<u32> = self.watches_of(instance).collect();
             all.into_iter().for_each(|at| self.hint(at, taker));
         }
     }
@@ -349,7 +348,7 @@ impl<K: Kernel> Core<K> {
     pub(crate) fn arm_ready(&mut self, instance: u32) {
         let mut at = self.instances[instance].ready.head;
         while at != NONE {
-            if self.watches[at].place.is_some() && !self.watches[at].interest.is_empty() {
+            if self.watches[at].has_place() && !self.watches[at].interest.is_empty() {
                 self.arm(at);
                 self.see(at);
             }
@@ -447,7 +446,7 @@ impl<K: Kernel> Core<K> {
         for source in missing {
             let interest = Interest {
                 events: Events::all(),
-                mode: Mode::default(),
+                mode: Mode::empty(),
                 data: 0,
             };
             // Without room the outer instance hears of this source when somebody looks: see CAVEATS.
@@ -465,13 +464,13 @@ impl<K: Kernel> Core<K> {
 
     /// Watches of shared sources in the instances below this one.
     fn shared_below(&self, instance: u32, below: &mut Vec<u32>) {
-        for at in self.instances[instance].watches() {
+        for at in self.watches_of(instance) {
             let inner = self.sources[self.watches[at].source].instance;
             if inner == NONE {
                 continue;
             }
-            let leaves = self.instances[inner].watches();
-            below.extend(leaves.filter(|&leaf| self.watches[leaf].place.is_some()));
+            let leaves = self.watches_of(inner);
+            below.extend(leaves.filter(|&leaf| self.watches[leaf].has_place()));
             if self.instances[inner].nested > 0 {
                 self.shared_below(inner, below);
             }

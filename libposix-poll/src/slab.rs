@@ -1,95 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Values at numbers that do not move. A number is used again, under another generation: an old key finds nothing (trap 6).
+//!
+//! A free place holds a value that nobody is led to, so a look costs one comparison: whether the number is in range.
 
 use alloc::vec::Vec;
 
 /// No number.
 pub const NONE: u32 = u32::MAX;
 
-#[derive(Debug)]
-struct Entry<T> {
-    /// Counts the values that were here: odd while one is.
-    generation: u32,
-    value: Option<T>,
+/// What a slab holds.
+pub trait Slot {
+    /// What fills a free place.
+    fn vacant() -> Self;
+    /// Where the slab keeps the place's generation: even while it is free.
+    fn generation(&mut self) -> &mut u32;
+    /// That generation.
+    fn current(&self) -> u32;
 }
 
 /// See the module. Its keys are 64 bits: generation above, number below.
 #[derive(Debug)]
 pub struct Slab<T> {
-    entries: Vec<Entry<T>>,
+    values: Vec<T>,
     free: Vec<u32>,
-}
-
-impl<T> Slab<T> {
-    /// An empty one.
-    pub const fn new() -> Self {
-        Slab {
-            entries: Vec::new(),
-            free: Vec::new(),
-        }
-    }
-
-    /// Puts a value in; returns its number.
-    pub fn insert(&mut self, value: T) -> u32 {
-        let at = match self.free.pop() {
-            Some(at) => at,
-            None => {
-                self.entries.push(Entry {
-                    generation: 0,
-                    value: None,
-                });
-                self.entries.len() as u32 - 1
-            }
-        };
-        let entry = &mut self.entries[at as usize];
-        entry.generation = entry.generation.wrapping_add(1);
-        entry.value = Some(value);
-        at
-    }
-
-    /// Takes the value out; its key finds nothing from now on.
-    pub fn remove(&mut self, at: u32) -> Option<T> {
-        let entry = self.entries.get_mut(at as usize)?;
-        let value = entry.value.take()?;
-        entry.generation = entry.generation.wrapping_add(1);
-        self.free.push(at);
-        Some(value)
-    }
-
-    /// The key of a value that is there.
-    #[inline]
-    pub fn key(&self, at: u32) -> u64 {
-        u64::from(self.entries[at as usize].generation) << 32 | u64::from(at)
-    }
-
-    /// The number of a key whose value is still there. Any word may be asked about.
-    #[inline]
-    pub fn find(&self, key: u64) -> Option<u32> {
-        let at = key as u32;
-        let entry = self.entries.get(at as usize)?;
-        (entry.generation == (key >> 32) as u32 && entry.value.is_some()).then_some(at)
-    }
-
-    /// The value at a number.
-    #[inline]
-    pub fn get(&self, at: u32) -> Option<&T> {
-        self.entries.get(at as usize)?.value.as_ref()
-    }
-
-    /// The value at a number, to change.
-    #[inline]
-    pub fn get_mut(&mut self, at: u32) -> Option<&mut T> {
-        self.entries.get_mut(at as usize)?.value.as_mut()
-    }
-}
-
-impl<T> Slab<T> {
-    /// All values, to change.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.entries
-            .iter_mut()
-            .filter_map(|entry| entry.value.as_mut())
-    }
 }
 
 impl<T> Default for Slab<T> {
@@ -98,53 +31,137 @@ impl<T> Default for Slab<T> {
     }
 }
 
+impl<T> Slab<T> {
+    /// An empty one.
+    pub const fn new() -> Self {
+        Slab {
+            values: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// All places: for loops, in which the compiler then knows where they lie.
+    #[inline]
+    pub fn places(&mut self) -> &mut [T] {
+        &mut self.values
+    }
+}
+
+impl<T: Slot> Slab<T> {
+    /// Puts a value in; returns its number.
+    #[inline]
+    pub fn insert(&mut self, mut value: T) -> u32 {
+        match self.free.pop() {
+            Some(at) => {
+                let place = &mut self.values[at as usize];
+                *value.generation() = place.current().wrapping_add(1);
+                *place = value;
+                at
+            }
+            None => {
+                *value.generation() = 1;
+                self.values.push(value);
+                self.values.len() as u32 - 1
+            }
+        }
+    }
+
+    /// Takes the value out; its key finds nothing from now on.
+    #[inline]
+    pub fn remove(&mut self, at: u32) -> T {
+        let place = &mut self.values[at as usize];
+        let mut vacant = T::vacant();
+        *vacant.generation() = place.current().wrapping_add(1);
+        self.free.push(at);
+        core::mem::replace(place, vacant)
+    }
+
+    /// The numbers of all values.
+    pub fn numbers(&self) -> Vec<u32> {
+        (0u32..)
+            .zip(&self.values)
+            .filter(|(_, value)| value.current() % 2 == 1)
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// The key of a value that is there.
+    #[inline]
+    pub fn key(&self, at: u32) -> u64 {
+        u64::from(self.values[at as usize].current()) << 32 | u64::from(at)
+    }
+
+    /// The number of a key whose value is still there. Any word may be asked about: no key has an even generation.
+    #[inline]
+    pub fn find(&self, key: u64) -> Option<u32> {
+        let generation = (key >> 32) as u32;
+        let value = self.values.get(key as u32 as usize)?;
+        (value.current() == generation && generation % 2 == 1).then_some(key as u32)
+    }
+
+    /// The value of a key that [`Slab::key`] gave while a value was there, to change.
+    #[inline]
+    pub fn find_mut(&mut self, key: u64) -> Option<&mut T> {
+        let value = self.values.get_mut(key as u32 as usize)?;
+        (value.current() == (key >> 32) as u32).then_some(value)
+    }
+
+    /// The value at a number, if there is such a place.
+    #[inline]
+    pub fn get_mut(&mut self, at: u32) -> Option<&mut T> {
+        self.values.get_mut(at as usize)
+    }
+}
+
 impl<T> core::ops::Index<u32> for Slab<T> {
     type Output = T;
 
-    /// Panics if there is none: for numbers that other entries hold.
     #[inline]
     fn index(&self, at: u32) -> &T {
-        match &self.entries[at as usize].value {
-            Some(value) => value,
-            None => vacant(),
-        }
+        &self.values[at as usize]
     }
 }
 
 impl<T> core::ops::IndexMut<u32> for Slab<T> {
     #[inline]
     fn index_mut(&mut self, at: u32) -> &mut T {
-        match &mut self.entries[at as usize].value {
-            Some(value) => value,
-            None => vacant(),
-        }
+        &mut self.values[at as usize]
     }
-}
-
-#[cold]
-#[inline(never)]
-fn vacant() -> ! {
-    panic!("a link to nothing")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    struct Letter(char, u32);
+
+    impl Slot for Letter {
+        fn vacant() -> Self {
+            Letter('-', 0)
+        }
+        fn generation(&mut self) -> &mut u32 {
+            &mut self.1
+        }
+        fn current(&self) -> u32 {
+            self.1
+        }
+    }
+
     #[test]
     fn an_old_key_finds_nothing() {
         let mut slab = Slab::new();
-        let at = slab.insert('a');
+        let at = slab.insert(Letter('a', 0));
         let old = slab.key(at);
         assert_eq!(slab.find(old), Some(at));
-        assert_eq!(slab.remove(at), Some('a'));
-        assert_eq!((slab.find(old), slab.remove(at)), (None, None));
-        assert_eq!(slab.insert('b'), at);
+        assert_eq!(slab.remove(at).0, 'a');
         assert_eq!(slab.find(old), None);
-        assert_eq!(slab.find(slab.key(at)), Some(at));
-        assert_eq!(
-            (slab[at], slab.get(7), slab.find(u64::MAX)),
-            ('b', None, None)
-        );
+        // Not even the key of the free place.
+        assert_eq!(slab.find(slab.key(at)), None);
+        assert_eq!(slab.insert(Letter('b', 0)), at);
+        assert_eq!(slab.find(old), None);
+        let new = slab.key(at);
+        assert_eq!(slab.numbers(), [at]);
+        assert_eq!(slab.find_mut(new).map(|l| l.0), Some('b'));
+        assert_eq!(slab.find(u64::MAX), None);
     }
 }

@@ -1,19 +1,29 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! One registration of a source with an instance, and the lists that watches are in.
 
-use crate::slab::{NONE, Slab};
+use crate::slab::{NONE, Slot};
 use vfs_hooks::Events;
 use vfs_hooks::source::Edges;
 
-/// When a watch reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mode {
-    /// At each event (EPOLLET) rather than while the level holds.
-    pub edge: bool,
-    /// Once, until modified (EPOLLONESHOT).
-    pub one_shot: bool,
-    /// Of several such watches of one source, those of instances that nobody waits in are passed over (EPOLLEXCLUSIVE).
-    pub exclusive: bool,
+bitflags::bitflags! {
+    /// When a watch reports. None of them: while the level holds.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Mode: u8 {
+        /// At each event (EPOLLET) rather than while the level holds.
+        const EDGE = 1;
+        /// Once, until modified (EPOLLONESHOT).
+        const ONE_SHOT = 2;
+        /// Of several such watches of one source, those of instances that nobody waits in are passed over (EPOLLEXCLUSIVE).
+        const EXCLUSIVE = 4;
+    }
+}
+
+impl Mode {
+    /// Whether a watch that reported is looked at again before anybody sleeps.
+    #[inline]
+    pub fn stays(self) -> bool {
+        !self.intersects(Mode::EDGE.union(Mode::ONE_SHOT))
+    }
 }
 
 /// What is asked for.
@@ -27,15 +37,6 @@ pub struct Interest {
     pub data: u64,
 }
 
-/// What is reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Events that were asked for (or are reported unasked) and hold.
-    pub events: Events,
-    /// The user's word.
-    pub data: u64,
-}
-
 /// What a watch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -43,38 +44,84 @@ pub(crate) enum Purpose {
     Report,
     /// Of a thread's kept set: wakes, and is never reported.
     Wake,
-    /// Of a shared source below a nested instance: a signal means that the nested instances must be looked at.
+    /// Of a shared source below a nested instance: a signal means that those who watch that source are to look.
     Forward,
 }
 
-/// A watch's place at a shared source.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    /// The watch slot that the source signals.
-    pub slot: u32,
-    /// The subscription cell.
-    pub cell: u8,
-    /// Edges that the watch has been told of.
-    pub seen: Edges,
-}
-
-/// A registration. Everything in it is guarded by the core lock, as the whole core is.
+/// A registration. Everything in it is guarded by the core lock, as the whole core is. 72 bytes: an index is one `lea`.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub source: u32,
     pub instance: u32,
-    /// The number it was named by; -1 if that does not matter.
-    pub fd: i32,
     /// Empty once a one-shot watch has reported.
     pub interest: Events,
+    /// The number it was named by; -1 if that does not matter.
+    pub fd: i32,
     pub data: u64,
     pub mode: Mode,
     pub purpose: Purpose,
     /// In the ready list.
     pub queued: bool,
-    pub place: Option<Place>,
+    /// At a shared source: the subscription cell,
+    pub cell: u8,
+    /// the watch slot that the source signals, [`NONE`] without a place,
+    pub slot: u32,
+    /// and the edges that the watch has been told of.
+    pub seen: Edges,
     pub ready: Links,
     pub at_source: Links,
+    pub in_instance: Links,
+    pub generation: u32,
+}
+
+const _: () = assert!(size_of::<Watch>() == 72);
+
+impl Watch {
+    pub fn new(source: u32, instance: u32, fd: i32, interest: Interest, purpose: Purpose) -> Self {
+        Watch {
+            source,
+            instance,
+            interest: interest.events | Events::ALWAYS,
+            fd,
+            data: interest.data,
+            mode: interest.mode,
+            purpose,
+            queued: false,
+            cell: 0,
+            slot: NONE,
+            seen: Edges::default(),
+            ready: Links::NONE,
+            at_source: Links::NONE,
+            in_instance: Links::NONE,
+            generation: 0,
+        }
+    }
+
+    /// Whether it has a place at a shared source.
+    #[inline]
+    pub fn has_place(&self) -> bool {
+        self.slot != NONE
+    }
+}
+
+impl Slot for Watch {
+    #[inline]
+    fn vacant() -> Self {
+        let nothing = Interest {
+            events: Events::empty(),
+            mode: Mode::empty(),
+            data: 0,
+        };
+        Watch::new(NONE, NONE, -1, nothing, Purpose::Wake)
+    }
+    #[inline]
+    fn generation(&mut self) -> &mut u32 {
+        &mut self.generation
+    }
+    #[inline]
+    fn current(&self) -> u32 {
+        self.generation
+    }
 }
 
 /// Neighbours in a list.
@@ -93,9 +140,39 @@ impl Links {
 }
 
 /// Which of a watch's links a list goes by.
-pub(crate) type Linked = fn(&mut Watch) -> &mut Links;
+pub(crate) trait By {
+    fn links(watch: &mut Watch) -> &mut Links;
+}
 
-/// A list of watches, linked through them: nothing is allocated, and any can leave at once.
+/// By the ready list of the instance.
+pub(crate) struct Ready;
+/// By the source's list of its watches.
+pub(crate) struct AtSource;
+/// By the instance's list of all of its watches.
+pub(crate) struct InInstance;
+
+impl By for Ready {
+    #[inline(always)]
+    fn links(watch: &mut Watch) -> &mut Links {
+        &mut watch.ready
+    }
+}
+
+impl By for AtSource {
+    #[inline(always)]
+    fn links(watch: &mut Watch) -> &mut Links {
+        &mut watch.at_source
+    }
+}
+
+impl By for InInstance {
+    #[inline(always)]
+    fn links(watch: &mut Watch) -> &mut Links {
+        &mut watch.in_instance
+    }
+}
+
+/// A list of watches, linked through them: nothing is allocated, and any can leave at once. All take the watches' places.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct List {
     pub head: u32,
@@ -119,68 +196,56 @@ impl List {
     }
 
     #[inline(always)]
-    pub fn push_back(&mut self, watches: &mut Slab<Watch>, at: u32, links: Linked) {
-        *links(&mut watches[at]) = Links {
+    pub fn push_back<B: By>(&mut self, watches: &mut [Watch], at: u32, _: B) {
+        *B::links(&mut watches[at as usize]) = Links {
             previous: self.tail,
             next: NONE,
         };
         match self.tail {
             NONE => self.head = at,
-            tail => links(&mut watches[tail]).next = at,
+            tail => B::links(&mut watches[tail as usize]).next = at,
         }
         self.tail = at;
     }
 
     #[inline(always)]
-    pub fn push_front(&mut self, watches: &mut Slab<Watch>, at: u32, links: Linked) {
-        *links(&mut watches[at]) = Links {
+    pub fn push_front<B: By>(&mut self, watches: &mut [Watch], at: u32, _: B) {
+        *B::links(&mut watches[at as usize]) = Links {
             previous: NONE,
             next: self.head,
         };
         match self.head {
             NONE => self.tail = at,
-            head => links(&mut watches[head]).previous = at,
+            head => B::links(&mut watches[head as usize]).previous = at,
         }
         self.head = at;
     }
 
     #[inline(always)]
-    pub fn remove(&mut self, watches: &mut Slab<Watch>, at: u32, links: Linked) {
-        let Links { previous, next } = *links(&mut watches[at]);
+    pub fn remove<B: By>(&mut self, watches: &mut [Watch], at: u32, _: B) {
+        let Links { previous, next } = *B::links(&mut watches[at as usize]);
         match previous {
             NONE => self.head = next,
-            previous => links(&mut watches[previous]).next = next,
+            previous => B::links(&mut watches[previous as usize]).next = next,
         }
         match next {
             NONE => self.tail = previous,
-            next => links(&mut watches[next]).previous = previous,
+            next => B::links(&mut watches[next as usize]).previous = previous,
         }
     }
 
     /// Moves everything up to `last` behind the rest.
     #[inline(always)]
-    pub fn rotate_past(&mut self, watches: &mut Slab<Watch>, last: u32, links: Linked) {
-        let first = links(&mut watches[last]).next;
+    pub fn rotate_past<B: By>(&mut self, watches: &mut [Watch], last: u32, _: B) {
+        let first = B::links(&mut watches[last as usize]).next;
         if first == NONE {
             return;
         }
         let (head, tail) = (self.head, self.tail);
-        links(&mut watches[last]).next = NONE;
-        links(&mut watches[first]).previous = NONE;
-        links(&mut watches[tail]).next = head;
-        links(&mut watches[head]).previous = tail;
+        B::links(&mut watches[last as usize]).next = NONE;
+        B::links(&mut watches[first as usize]).previous = NONE;
+        B::links(&mut watches[tail as usize]).next = head;
+        B::links(&mut watches[head as usize]).previous = tail;
         (self.head, self.tail) = (first, last);
     }
-}
-
-/// By the ready list of the instance.
-#[inline(always)]
-pub(crate) fn by_ready(watch: &mut Watch) -> &mut Links {
-    &mut watch.ready
-}
-
-/// By the source's list of its watches.
-#[inline(always)]
-pub(crate) fn by_source(watch: &mut Watch) -> &mut Links {
-    &mut watch.at_source
 }

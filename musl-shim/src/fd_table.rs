@@ -12,27 +12,36 @@ pub struct Slot<F> {
     pub close_on_exec: bool,
 }
 
+/// An open file, as the table knows it.
+pub trait Numbered {
+    /// Its source's number at the event core.
+    fn number(&self) -> u32;
+}
+
 /// The table. `F` is a counted reference to an open file.
 #[derive(Debug)]
 pub struct FdTable<F> {
     slots: Vec<Option<Slot<F>>>,
+    /// The source's number of each open file, one more than that; 0: not open. Beside the slots, so that poll(2) reads nothing else.
+    numbers: Vec<u32>,
     /// A set bit: in use.
     used: Vec<u64>,
     /// No word before this one has a free bit.
     hint: usize,
 }
 
-impl<F: Clone> Default for FdTable<F> {
+impl<F: Clone + Numbered> Default for FdTable<F> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<F: Clone> FdTable<F> {
+impl<F: Clone + Numbered> FdTable<F> {
     /// An empty table.
     pub const fn new() -> Self {
         FdTable {
             slots: Vec::new(),
+            numbers: Vec::new(),
             used: Vec::new(),
             hint: 0,
         }
@@ -44,6 +53,15 @@ impl<F: Clone> FdTable<F> {
         match self.slots.get(fd) {
             Some(Some(slot)) => Some(&slot.file),
             _ => None,
+        }
+    }
+
+    /// The source's number of the open file of `fd`.
+    #[inline]
+    pub fn number(&self, fd: usize) -> Option<u32> {
+        match self.numbers.get(fd) {
+            None | Some(0) => None,
+            Some(number) => Some(number - 1),
         }
     }
 
@@ -96,8 +114,11 @@ impl<F: Clone> FdTable<F> {
         if fd >= self.slots.len() {
             let len = (fd + 1).next_multiple_of(64);
             self.slots.resize_with(len, || None);
+            self.numbers.resize(len, 0);
             self.used.resize(len / 64, 0);
         }
+        // The number of no source is the largest there is, so it stays that when one is added and taken off again.
+        self.numbers[fd] = file.number().saturating_add(1);
         self.used[fd / 64] |= 1 << (fd % 64);
         while self.used.get(self.hint) == Some(&u64::MAX) {
             self.hint += 1;
@@ -112,6 +133,7 @@ impl<F: Clone> FdTable<F> {
     /// Frees the number.
     pub fn remove(&mut self, fd: usize) -> Option<F> {
         let slot = self.slots.get_mut(fd)?.take()?;
+        self.numbers[fd] = 0;
         self.used[fd / 64] &= !(1 << (fd % 64));
         self.hint = self.hint.min(fd / 64);
         Some(slot.file)
@@ -128,6 +150,24 @@ impl<F: Clone> FdTable<F> {
 mod tests {
     use super::*;
     use std::rc::Rc;
+
+    impl Numbered for Rc<usize> {
+        fn number(&self) -> u32 {
+            **self as u32
+        }
+    }
+
+    impl Numbered for () {
+        fn number(&self) -> u32 {
+            u32::MAX
+        }
+    }
+
+    impl Numbered for char {
+        fn number(&self) -> u32 {
+            u32::from(*self)
+        }
+    }
 
     #[test]
     fn lowest_free_number_first() {
@@ -153,6 +193,7 @@ mod tests {
         }
         assert_eq!(table.insert((), false, 0, 3), None);
         assert_eq!(table.insert((), false, 100, 100), None);
+        assert!(table.number(1).is_some_and(|number| number >= u32::MAX - 1));
         table.remove(1);
         assert!(table.has_room(1, 3) && !table.has_room(2, 3) && table.has_room(2, 4));
     }
@@ -160,9 +201,11 @@ mod tests {
     #[test]
     fn replace_and_missing() {
         let mut table = FdTable::new();
+        assert_eq!(table.number(90), None);
         assert!(table.get(0).is_none() && table.remove(5).is_none());
         assert_eq!(table.replace(90, 'a', true), None);
         assert_eq!(table.replace(90, 'b', false), Some('a'));
+        assert_eq!(table.number(90), Some('b'.into()));
         assert!(!table.slot_mut(90).unwrap().close_on_exec);
         assert_eq!(table.iter().collect::<std::vec::Vec<_>>(), [(90, &'b')]);
     }

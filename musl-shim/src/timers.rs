@@ -4,6 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use core::cell::RefCell;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use libposix_poll::Deadline;
 use vfs_hooks::timerfd::TimerFd;
@@ -11,6 +12,9 @@ use vfs_hooks::timers::Timers;
 
 use crate::poller::core;
 use crate::shared::Shared;
+
+/// The nearest deadline in nanoseconds, beside the set: every look asks for it.
+static NEAREST: AtomicU64 = AtomicU64::new(u64::MAX);
 
 struct State {
     order: Timers,
@@ -24,6 +28,15 @@ static STATE: Shared<State> = Shared::new(State {
     next_id: 0,
 });
 
+impl State {
+    /// Changes a deadline, or the set, and notes what is nearest now.
+    fn change<R>(&mut self, change: impl FnOnce(&mut Timers) -> R) -> R {
+        let result = change(&mut self.order);
+        NEAREST.store(self.order.next().unwrap_or(u64::MAX), Relaxed);
+        result
+    }
+}
+
 /// Takes a timer in; the number names it from now on.
 pub fn add(timer: &Rc<RefCell<TimerFd>>) -> u64 {
     let mut state = STATE.lock();
@@ -36,13 +49,13 @@ pub fn add(timer: &Rc<RefCell<TimerFd>>) -> u64 {
 /// The timer is gone.
 pub fn remove(id: u64) {
     let mut state = STATE.lock();
-    state.order.set(id, None);
+    state.change(|order| order.set(id, None));
     state.timers.remove(&id);
 }
 
 /// Notes the timer's deadline: after every call of its that takes the time.
 pub fn update(id: u64, timer: &TimerFd) {
-    STATE.lock().order.set(id, timer.deadline());
+    STATE.lock().change(|order| order.set(id, timer.deadline()));
 }
 
 /// Whether no timer runs.
@@ -54,11 +67,7 @@ pub fn is_empty() -> bool {
 /// The nearest deadline.
 #[inline]
 pub fn nearest() -> Deadline {
-    STATE
-        .lock()
-        .order
-        .next()
-        .map_or(Deadline::NEVER, Deadline::at)
+    Deadline::at(NEAREST.load(Relaxed))
 }
 
 /// Expires what is due at `now`.
@@ -66,7 +75,7 @@ pub fn run(now: u64) {
     loop {
         let timer = {
             let mut state = STATE.lock();
-            let Some(id) = state.order.due(now) else {
+            let Some(id) = state.change(|order| order.due(now)) else {
                 return;
             };
             state

@@ -17,6 +17,12 @@ pub struct SourceId(pub u64);
 impl SourceId {
     /// Names none.
     pub const NONE: SourceId = SourceId(u64::MAX);
+
+    /// The number at which the core keeps it: that of no other source while it is open.
+    #[inline]
+    pub const fn number(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 /// Where the sources of a process are registered: the event core. What names no source is ignored.

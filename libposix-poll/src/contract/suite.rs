@@ -188,7 +188,12 @@ fn polling_again_attaches_nothing() {
         let set = world.core.poll_set();
         let probes: Vec<Probe> = (0..100).map(|_| world.probe()).collect();
         let ready = |world: &mut World| -> Vec<usize> {
-            let is_ready = |&i: &usize| !world.core.revents(probes[i].source, IN as u16).is_empty();
+            let is_ready = |&i: &usize| {
+                !world
+                    .core
+                    .revents(probes[i].source.number(), IN as u16)
+                    .is_empty()
+            };
             (0..100).filter(is_ready).collect()
         };
         let mut calls = 0;

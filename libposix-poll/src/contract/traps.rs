@@ -132,8 +132,8 @@ fn trap_14_what_cannot_be_watched_is_refused() {
     let file = SourceId::NONE;
     assert_eq!(world.control(epoll, add, 3, file), Err(Errno::PERM));
     let both = Events::IN | Events::OUT;
-    assert_eq!(world.core.revents(file, both.bits() as u16), both);
-    assert_eq!(world.core.revents(file, 0), Events::empty());
+    assert_eq!(world.core.revents(file.number(), both.bits() as u16), both);
+    assert_eq!(world.core.revents(file.number(), 0), Events::empty());
 }
 
 #[test]

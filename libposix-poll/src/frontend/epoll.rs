@@ -55,11 +55,10 @@ pub enum Operation {
 fn interest(events: u32, data: u64) -> Interest {
     Interest {
         events: Events::from_bits_truncate(events),
-        mode: Mode {
-            edge: events & EDGE != 0,
-            one_shot: events & ONE_SHOT != 0,
-            exclusive: events & EXCLUSIVE != 0,
-        },
+        // The three bits lie side by side, and in another order than ours.
+        mode: Mode::from_bits_truncate(
+            (events >> 31) as u8 | (events >> 29) as u8 & 2 | (events >> 26) as u8 & 4,
+        ),
         data,
     }
 }
@@ -91,7 +90,7 @@ impl<K: Kernel> Core<K> {
         if inner == instance {
             return Err(Errno::INVAL);
         }
-        let found = self.instances[instance].watch_of(source, fd);
+        let found = self.find_watch(source, instance, fd);
         match operation {
             Operation::Add { events, data } => {
                 let exclusive = events & EXCLUSIVE != 0;
@@ -121,7 +120,7 @@ impl<K: Kernel> Core<K> {
                     return Err(Errno::INVAL);
                 }
                 let at = found.ok_or(Errno::NOENT)?;
-                if self.watches[at].mode.exclusive {
+                if self.watches[at].mode.contains(Mode::EXCLUSIVE) {
                     return Err(Errno::INVAL);
                 }
                 self.modify(at, interest(events, data));
@@ -134,7 +133,7 @@ impl<K: Kernel> Core<K> {
     /// Instances that this one watches.
     pub(crate) fn inner(&self, instance: u32) -> impl Iterator<Item = u32> {
         // Most instances watch none: they need not be searched.
-        let all = (self.instances[instance].nested > 0).then(|| self.instances[instance].watches());
+        let all = (self.instances[instance].nested > 0).then(|| self.watches_of(instance));
         all.into_iter()
             .flatten()
             .map(|at| self.sources[self.watches[at].source].instance)

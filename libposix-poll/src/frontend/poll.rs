@@ -34,7 +34,7 @@ const ASKABLE: Events = Events::IN
     .union(Events::RDHUP);
 
 /// What can be asked of a file that is always ready (trap 14).
-pub const ALWAYS_READY: Events = Events::READABLE.union(Events::WRITABLE);
+const ALWAYS_READY: Events = Events::READABLE.union(Events::WRITABLE);
 
 /// Watches that may be kept unused beside those in use.
 const SPARE: usize = 64;
@@ -43,14 +43,33 @@ const SPARE: usize = 64;
 const ANY: i32 = -1;
 
 impl<K: Kernel> Core<K> {
-    /// `revents` of an open file for these `events`. [`SourceId::NONE`]: a file that cannot be watched, which is always ready.
+    /// `revents` of an open file for these `events`, by its source's number ([`SourceId::number`]), which stands for it while it is open. That of
+    /// [`SourceId::NONE`]: a file that cannot be watched, which is always ready.
     #[inline]
-    pub fn revents(&mut self, source: SourceId, events: u16) -> Events {
-        let asked = Events::from_bits_truncate(events.into()) & ASKABLE;
-        match self.sources.find(source.0) {
-            Some(at) => self.level_at(at) & (asked | Events::ALWAYS),
-            None => asked & ALWAYS_READY,
+    pub fn revents(&mut self, source: u32, events: u16) -> Events {
+        let asked = u32::from(events) & ASKABLE.bits();
+        let Some(entry) = self.sources.get_mut(source) else {
+            return Events::from_bits_retain(asked) & ALWAYS_READY;
+        };
+        entry.missed |= !entry.level.bits();
+        let mut level = entry.level;
+        if !entry.plain {
+            level = self.level_further(source);
         }
+        level & Events::from_bits_retain(asked | Events::ALWAYS.bits())
+    }
+
+    /// All that holds of an open file, by its source's number: for select.
+    #[inline]
+    pub fn holds(&mut self, source: u32) -> Events {
+        let Some(entry) = self.sources.get_mut(source) else {
+            return ALWAYS_READY;
+        };
+        entry.missed |= !entry.level.bits();
+        if entry.plain {
+            return entry.level;
+        }
+        self.level_further(source)
     }
 
     /// A new set.
@@ -82,7 +101,7 @@ impl<K: Kernel> Core<K> {
         };
         let events = events | Events::ALWAYS;
         let call = self.instances[instance].call;
-        if let Some(at) = self.instances[instance].watch_of(source, ANY) {
+        if let Some(at) = self.find_watch(source, instance, ANY) {
             let watch = &mut self.watches[at];
             // The same file twice in one call: the union. `data` is the call that last used it.
             watch.interest = if watch.data == call {
@@ -91,14 +110,15 @@ impl<K: Kernel> Core<K> {
                 events
             };
             watch.data = call;
-            if watch.place.is_some() {
+            self.sources[source].asked |= watch.interest;
+            if watch.has_place() {
                 self.arm(at);
             }
             return Ok(());
         }
         let interest = Interest {
             events,
-            mode: Mode::default(),
+            mode: Mode::empty(),
             data: call,
         };
         self.add(instance, source, ANY, interest, Purpose::Wake)?;
@@ -111,10 +131,10 @@ impl<K: Kernel> Core<K> {
             return;
         };
         let owner = &self.instances[instance];
-        if owner.len() > used + SPARE {
+        if owner.count as usize > used + SPARE {
             let call = owner.call;
-            let unused: Vec<u32> = owner
-                .watches()
+            let unused: Vec<u32> = self
+                .watches_of(instance)
                 .filter(|&at| self.watches[at].data != call)
                 .collect();
             unused.into_iter().for_each(|at| self.delete_watch(at));

@@ -3,19 +3,16 @@
 
 use alloc::vec::Vec;
 
-use libposix_poll::frontend::poll::ALWAYS_READY;
 use libposix_poll::frontend::select::Sets;
-use libposix_poll::{Core, Deadline, InstanceId};
+use libposix_poll::{Deadline, InstanceId};
 use vfs_hooks::Events;
-use vfs_hooks::source::SourceId;
 
 use crate::abi::*;
 use crate::calls::signal::read_set;
 use crate::clock::{SECOND, monotonic, nanoseconds, timespec};
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
-use crate::files::{OpenFile, table};
-use crate::platform::transport::System;
+use crate::files::table;
 use crate::poller::core;
 use crate::signal::with_mask;
 use crate::{poller, process, user, wait};
@@ -46,28 +43,24 @@ pub fn from_timespec(timeout: Option<Timespec>) -> Result<Deadline, Errno> {
     })
 }
 
-/// What holds of a file now.
-#[inline]
-fn level(core: &mut Core<System>, file: &OpenFile) -> Events {
-    match file.source() {
-        SourceId::NONE => ALWAYS_READY,
-        source => core.level(source),
-    }
-}
-
 /// Looks at all entries, writing revents alone; how many are not 0.
 fn scan_poll(fds: usize, count: usize) -> Result<usize, Errno> {
     let (table, mut core) = (table(), core());
     let mut ready = 0;
-    for i in 0..count {
-        let at = fds + i * size_of::<Pollfd>();
-        let entry: Pollfd = user::read(at)?;
-        let found = match table.get(entry.fd as u32 as usize) {
-            _ if entry.fd < 0 => Events::empty(),
+    // struct pollfd: fd, events, revents, in the machine's order.
+    for entry in user::bytes_mut(fds, count * size_of::<Pollfd>())?
+        .as_chunks_mut()
+        .0
+    {
+        let word = u64::from_ne_bytes(*entry);
+        let (fd, events) = (word as u32, (word >> 32) as u16);
+        let found = match table.number(fd as usize) {
+            Some(number) => core.revents(number, events),
+            None if (fd as i32) < 0 => Events::empty(),
             None => Events::NVAL,
-            Some(file) => core.revents(file.source(), entry.events_revents as u16),
         };
-        user::write(at + 6, [found.bits() as u8, (found.bits() >> 8) as u8])?;
+        let revents = u64::from(found.bits() as u16);
+        *entry = (word << 16 >> 16 | revents << 48).to_ne_bytes();
         ready += usize::from(!found.is_empty());
     }
     Ok(ready)
@@ -194,8 +187,8 @@ fn scan_select(sets: FdSets, count: usize, found: &mut Vec<[u64; 3]>) -> Result<
     let (table, mut core) = (table(), core());
     let mut ready = 0;
     sets.each(count, |fd, asked| {
-        let file = table.get(fd).ok_or(Errno::EBADF)?;
-        let report = asked.report(level(&mut core, file));
+        let number = table.number(fd).ok_or(Errno::EBADF)?;
+        let report = asked.report(core.holds(number));
         ready += report.count();
         let words = &mut found[fd / 64];
         for (word, set) in words

@@ -14,7 +14,7 @@ use crate::errno::Errno;
 
 use crate::abi::*;
 use crate::archive::Archive;
-use crate::fd_table::FdTable;
+use crate::fd_table::{FdTable, Numbered};
 use crate::net::socket::Socket;
 use crate::process::UID;
 use crate::shared::Shared;
@@ -234,6 +234,12 @@ impl OpenFile {
         } else {
             Ok(())
         }
+    }
+}
+
+impl Numbered for Rc<OpenFile> {
+    fn number(&self) -> u32 {
+        self.source.number()
     }
 }
 

@@ -2,6 +2,7 @@
 //! The console: the platform's line, as a terminal in Linux's sense, but without line editing or job control.
 
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use vfs_hooks::Events;
 use vfs_hooks::source::{SourceId, Sources};
@@ -21,30 +22,31 @@ pub struct Terminal(SourceId);
 /// The line, whose input all terminals share.
 #[derive(Debug)]
 struct Line {
-    /// Bytes read so far, and bytes known to have come in.
-    taken: usize,
-    arrived: usize,
-    ended: bool,
     /// The terminals that are open.
     sources: Vec<SourceId>,
 }
 
 static LINE: Shared<Line> = Shared::new(Line {
-    taken: 0,
-    arrived: 0,
-    ended: false,
     sources: Vec::new(),
 });
+
+/// What [`waiting`] and [`has_ended`] say as long as nothing new has come.
+static EXPECTED: AtomicUsize = AtomicUsize::new(0);
+static ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Tells watchers of input that came since the last time.
 #[inline]
 pub fn settle() {
-    let mut line = LINE.lock();
-    let (arrived, ended) = (line.taken + waiting(), has_ended());
-    if arrived != line.arrived || ended != line.ended {
-        (line.arrived, line.ended) = (arrived, ended);
-        line.publish(Events::READABLE);
+    if waiting() != EXPECTED.load(Relaxed) || has_ended() != ENDED.load(Relaxed) {
+        settle_news();
     }
+}
+
+#[cold]
+fn settle_news() {
+    EXPECTED.store(waiting(), Relaxed);
+    ENDED.store(has_ended(), Relaxed);
+    LINE.lock().publish(Events::READABLE);
 }
 
 fn level() -> Events {
@@ -91,9 +93,9 @@ impl File for Terminal {
             return Err(Errno::EAGAIN);
         }
         let n = console::read(buffer)?;
-        let mut line = LINE.lock();
-        line.taken += n;
-        line.publish(Events::empty());
+        // What came while it was read is news at the next look.
+        EXPECTED.store(EXPECTED.load(Relaxed).saturating_sub(n), Relaxed);
+        LINE.lock().publish(Events::empty());
         Ok(n)
     }
 

@@ -25,7 +25,20 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     let name = "cargo test -p musl-shim --features library";
     let which = ["-p", "musl-shim", "--features", "library"];
     cargo_test(paths, name, &which, report)?;
-    loom(paths, report)
+    loom(paths, report)?;
+    cost(paths, report)
+}
+
+/// What the event core costs, in the code that the guest runs: a profile of its own.
+fn cost(paths: &Paths, report: &mut Report) -> Result<()> {
+    let mut cargo = cargo(paths);
+    cargo.args(["test", "--quiet", "--profile", "guest"]).args([
+        "-p",
+        "libposix-poll",
+        "--test",
+        "cost",
+    ]);
+    count(&mut cargo, "cost", report)
 }
 
 /// The readiness protocol's steps in every interleaving. A build of its own: `--cfg loom` swaps the atomics.

@@ -26,11 +26,13 @@ pub fn read(buffer: &mut [u8]) -> Result<usize, Errno> {
 }
 
 /// Bytes of input that wait to be read.
+#[inline]
 pub fn waiting() -> usize {
     info().console.load(Ordering::Acquire) as usize
 }
 
 /// Whether no more input will come.
+#[inline]
 pub fn has_ended() -> bool {
     info().console_eof.load(Ordering::Acquire) != 0
 }
