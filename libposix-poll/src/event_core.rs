@@ -161,9 +161,8 @@ impl<K: Kernel> Core<K> {
 
     /// All threads but the calling one, which does not wait, are gone: a fork has left them behind. Nobody is to wake them in vain.
     pub fn only_thread(&mut self) {
-        self.instances
-            .values_mut()
-            .for_each(|instance| instance.waiters.clear());
+        let instances = self.instances.places().iter_mut();
+        instances.for_each(|instance| instance.waiters.clear());
         self.wakes.clear();
         self.transport.only_thread();
     }
