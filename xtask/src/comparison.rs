@@ -8,9 +8,10 @@ use anyhow::{Context, Result, bail, ensure};
 use kernel_ext::Kernel;
 
 use crate::plot::{Line, Plot, number};
+use spawn::Spawn;
 
-/// Linux's figures, from the project's baseline.
-const LINUX: &str = include_str!("../../bench/linux-xproc.tsv");
+mod linux;
+mod spawn;
 
 /// A mechanism: its name in the program's output, its name for people, what its user must trust, where it stops.
 pub struct Mechanism {
@@ -119,42 +120,6 @@ struct Memory {
     caps: f64,
 }
 
-/// Invocations that put a cap into another slot.
-const MOVES: &[&str] = &["CNodeCopy", "CNodeMint", "CNodeMove", "CNodeMutate"];
-
-/// What starting a process costs the root server.
-struct Spawn {
-    total: f64,
-    /// Number and instructions of each kind of invocation.
-    methods: BTreeMap<String, (f64, f64)>,
-}
-
-impl Spawn {
-    /// `@spawn PATH total=TICKS METHOD=COUNT/TICKS …`
-    fn parse(line: &str) -> Result<Spawn> {
-        let mut total = None;
-        let mut methods = BTreeMap::new();
-        for (name, value) in line.split(' ').filter_map(|field| field.split_once('=')) {
-            match value.split_once('/') {
-                None => total = value.parse().ok(),
-                Some((count, ticks)) => {
-                    methods.insert(name.to_owned(), (count.parse()?, ticks.parse()?));
-                }
-            }
-        }
-        let total = total.with_context(|| format!("no total in {line:?}"))?;
-        ensure!(!methods.is_empty(), "no invocations in {line:?}");
-        Ok(Spawn { total, methods })
-    }
-
-    fn sum(&self, methods: &[&str]) -> (f64, f64) {
-        let found = methods.iter().filter_map(|name| self.methods.get(*name));
-        found.fold((0.0, 0.0), |sum, (count, ticks)| {
-            (sum.0 + count, sum.1 + ticks)
-        })
-    }
-}
-
 /// Kernel, mechanism, topology, sources.
 type Key = (bool, String, String, u64);
 
@@ -217,42 +182,11 @@ impl Comparison {
         Ok(())
     }
 
-    fn spawn_table(&self, text: &mut String) {
-        let Some((_, first)) = self.spawns.first() else {
-            return;
-        };
-        let heads = self
-            .spawns
-            .iter()
-            .map(|(kernel, _)| format!("{kernel} kernel: number, instructions, share"));
-        let title = "Starting a process (bench/spawn.c): what the root server spends on each kind of invocation";
-        head(text, title, &heads.collect::<Vec<_>>());
-        let mut rows: Vec<(&str, Vec<&str>)> = vec![
-            ("all", vec![]),
-            ("**caps copied, minted, moved**", MOVES.to_vec()),
-        ];
-        rows.extend(
-            first
-                .methods
-                .keys()
-                .map(|name| (name.as_str(), vec![name.as_str()])),
-        );
-        for (name, methods) in rows {
-            let cells = self.spawns.iter().map(|(_, spawn)| {
-                let (count, ticks) = match &methods[..] {
-                    [] => (spawn.methods.values().map(|m| m.0).sum(), spawn.total),
-                    methods => spawn.sum(methods),
-                };
-                let share = 100.0 * ticks / spawn.total;
-                Some(format!(
-                    "{}, {}, {share:.1} %",
-                    number(count),
-                    number(ticks)
-                ))
-            });
-            row(text, name, cells);
-        }
-        text.push('\n');
+    /// The table of what starting a process costs.
+    pub fn spawn_table(&self) -> String {
+        let mut text = String::new();
+        spawn::table(&self.spawns, &mut text);
+        text
     }
 
     /// On the kernel where it belongs: what needs no change, on the one without.
@@ -294,11 +228,13 @@ impl Comparison {
             "server",
             64,
         );
+        let title = "64 events at once, spread, all threads at one priority";
+        self.cost_table(&mut text, title, "equal", 64);
         self.weight_table(&mut text, 1_000);
         self.memory_table(&mut text, 10_000);
         self.kernel_table(&mut text, 1_000);
-        linux_table(&mut text);
-        self.spawn_table(&mut text);
+        linux::table(&mut text);
+        text += &self.spawn_table();
         for ((stock, mechanism, topology, sources), why) in &self.stops {
             // That stock has no queue goes without saying.
             if !(*stock && why.contains("no queue")) {
@@ -499,49 +435,6 @@ impl Comparison {
     }
 }
 
-/// What Linux needs, without the release of the producers.
-fn linux_table(text: &mut String) {
-    let fields = LINUX
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| {
-            let mut fields = line.split('\t');
-            let key = (fields.next()?, fields.next()?);
-            let numbers: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
-            Some((key, numbers))
-        });
-    let rows: BTreeMap<(&str, &str), Vec<f64>> = fields.collect();
-    let cases = [("k1", "63"), ("k1", "256"), ("kall", "63"), ("kall", "256")];
-    let heads = cases.map(|(batch, processes)| match batch {
-        "k1" => format!("1 per wake, P = {processes}"),
-        _ => format!("all P = {processes} per wake"),
-    });
-    let title = "Linux 6.1, a pipe from each of P processes: instructions per event, as it is / SCHED_BATCH";
-    head(text, title, &heads);
-    let ways = [
-        ("direct", "epoll in the consumer"),
-        ("broker", "a broker"),
-        ("brokerv", "a broker, in bulk"),
-        ("thread_per_source", "a thread for each pipe"),
-    ];
-    for (way, name) in ways {
-        let cells = cases.map(|(batch, processes)| {
-            let find = |what| {
-                rows.get(&(format!("xdeliver.{what}.{batch}").as_str(), processes))
-                    .cloned()
-            };
-            let (total, release) = (find(way)?, find("release")?);
-            let each = total
-                .iter()
-                .zip(&release)
-                .map(|(total, release)| number(total - release));
-            Some(each.collect::<Vec<_>>().join(" / "))
-        });
-        row(text, name, cells.into_iter());
-    }
-    text.push('\n');
-}
-
 fn head(text: &mut String, title: &str, heads: &[String]) {
     let _ = writeln!(text, "### {title}\n\n| | {} |", heads.join(" | "));
     let _ = writeln!(text, "|---|{}", "---:|".repeat(heads.len()));
@@ -566,15 +459,6 @@ mod tests {
         let cost = comparison.cost("queue", "spread", 64, 1).unwrap();
         assert_eq!(cost.weighted(), 933.0 + 200.0 + 500.0);
         assert!(comparison.tables().contains("| notification queue | 933 |"));
-    }
-
-    #[test]
-    fn the_root_servers_line_is_read() {
-        let spawn =
-            Spawn::parse("@spawn /bin/x total=900 CNodeCopy=3/50 CNodeMint=1/10 X86PageMap=2/7")
-                .unwrap();
-        assert_eq!((spawn.total, spawn.sum(MOVES)), (900.0, (4.0, 60.0)));
-        assert!(Spawn::parse("@spawn /bin/x").is_err());
     }
 
     #[test]

@@ -46,6 +46,9 @@ use measure::{Effort, Outcome, measure};
 use mechanism::*;
 use memory::Arena;
 
+/// Numbers of sources for which equal priorities are looked at as well.
+const EQUAL: core::ops::RangeInclusive<usize> = 64..=1_000;
+
 /// How the sources are spread over processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topology {
@@ -53,6 +56,8 @@ pub enum Topology {
     Spread,
     /// All sources in one process: a server.
     Server,
+    /// As spread, and all threads at one priority.
+    Equal,
 }
 
 impl fmt::Display for Topology {
@@ -60,6 +65,7 @@ impl fmt::Display for Topology {
         f.write_str(match self {
             Topology::Spread => "spread",
             Topology::Server => "server",
+            Topology::Equal => "equal",
         })
     }
 }
@@ -92,13 +98,16 @@ pub fn run(
     add_heap(&mut permanent);
     let mut world = World::new(&mut permanent).expect("the image");
     for &sources in sources {
-        for topology in [Topology::Spread, Topology::Server] {
+        for topology in [Topology::Spread, Topology::Server, Topology::Equal] {
             let count = match topology {
-                Topology::Spread => sources.min(MAX_PRODUCERS),
+                // It shows what batches become, and depends on the number as spread does.
+                Topology::Equal if !EQUAL.contains(&sources) => continue,
+                Topology::Spread | Topology::Equal => sources.min(MAX_PRODUCERS),
                 // The same as spread.
                 Topology::Server if sources == 1 => continue,
                 Topology::Server => 1,
             };
+            world.maker.equal = topology == Topology::Equal;
             let producers = Producers::new(&mut world, &mut processes, sources, count)
                 .expect("not enough memory for the producers");
             let mut bench = Runner {

@@ -7,8 +7,8 @@ use crate::layout::{IMAGE_END, LARGE_PAGE, PAGE, STACK_HEAD, STACK_TOP};
 use crate::memory::{Arena, Result};
 
 /// Priorities, all below the root task's while it prepares a round and above while the round runs. They fall along the way
-/// of an event: so 64 events that come at once are one wake-up for whoever can take them in bulk. (At equal priorities
-/// nobody gets batches: this kernel runs a woken thread before those that were ready.)
+/// of an event: so 64 events that come at once are one wake-up for whoever can take them in bulk. At equal priorities
+/// nobody gets batches: this kernel runs a woken thread before those that were ready.
 pub mod priority {
     /// The root task's between rounds.
     pub const ABOVE: u8 = 101;
@@ -36,6 +36,7 @@ pub struct Process {
     pub vspace: CPtr,
     cnode: CPtr,
     cnode_bits: u32,
+    equal: bool,
 }
 
 /// What processes are made of, besides objects.
@@ -46,6 +47,8 @@ pub struct Maker {
     pools: [CPtr; 8],
     /// Pool that had room the last time.
     pool: usize,
+    /// All threads have the producers' priority.
+    pub equal: bool,
 }
 
 impl Maker {
@@ -75,6 +78,7 @@ impl Maker {
             at,
             pools,
             pool: 0,
+            equal: false,
         })
     }
 
@@ -108,6 +112,7 @@ impl Maker {
             vspace,
             cnode,
             cnode_bits,
+            equal: self.equal,
         };
         process.tcb = process.thread(arena, priority)?;
         Ok(process)
@@ -125,7 +130,11 @@ impl Process {
         let tcb = arena.make(ObjectType::Tcb)?;
         let guard = CapData::guard(0, 64 - self.cnode_bits).ok_or(Error::RangeError)?;
         let priority = PrioProps {
-            priority,
+            priority: if self.equal {
+                priority::PRODUCER
+            } else {
+                priority
+            },
             max_controlled: 0,
         };
         // There must be a capability for the buffer, though address 0 says that none is used.

@@ -36,18 +36,27 @@ pub struct Args {
     /// Print the tables and write nothing
     #[arg(long)]
     print: bool,
+    /// Only what starting a process costs; prints it
+    #[arg(long)]
+    spawn: bool,
 }
 
 /// Measures, and writes.
 pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
     let mut comparison = Comparison::default();
     for kernel in [Kernel::Queue, Kernel::Stock] {
-        say(&format!("comparing on the {kernel} kernel"));
-        let machine = machine(paths, kernel, "compare", true)?;
-        let outcome = boot(paths, &machine, LIMIT)?;
-        comparison.read(kernel, &String::from_utf8_lossy(&outcome.console))?;
+        if !args.spawn {
+            say(&format!("comparing on the {kernel} kernel"));
+            let machine = machine(paths, kernel, "compare", true)?;
+            let outcome = boot(paths, &machine, LIMIT)?;
+            comparison.read(kernel, &String::from_utf8_lossy(&outcome.console))?;
+        }
         say(&format!("starting a process on the {kernel} kernel"));
         comparison.read_spawn(kernel, &spawn(paths, kernel)?)?;
+    }
+    if args.spawn {
+        print!("{}", comparison.spawn_table());
+        return Ok(ExitCode::SUCCESS);
     }
     let tables = comparison.tables();
     if args.print {
