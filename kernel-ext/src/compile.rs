@@ -16,6 +16,7 @@ use crate::config;
 use crate::headers;
 use crate::interface::Interface;
 use crate::kernel::{Build, Kernel};
+use crate::mutants::Mutant;
 use crate::numbers;
 use crate::source;
 use crate::tools::{self, Tool};
@@ -119,9 +120,30 @@ pub fn build(
     cache_dir: &Path,
     log: &mut dyn FnMut(&str),
 ) -> Result<Built> {
-    let tree = Tree::new(kernel)?;
+    build_tree(&Tree::new(kernel)?, kernel, build, cache_dir, log)
+}
+
+/// The queue kernel, broken in one place; the same otherwise.
+pub fn build_mutant(
+    mutant: &Mutant,
+    build: Build,
+    cache_dir: &Path,
+    log: &mut dyn FnMut(&str),
+) -> Result<Built> {
+    let mut tree = Tree::new(Kernel::Queue)?;
+    tree.mutate(mutant)?;
+    build_tree(&tree, Kernel::Queue, build, cache_dir, log)
+}
+
+fn build_tree(
+    tree: &Tree,
+    kernel: Kernel,
+    build: Build,
+    cache_dir: &Path,
+    log: &mut dyn FnMut(&str),
+) -> Result<Built> {
     let versions = tools::versions()?;
-    let key = key(&tree, build, &versions);
+    let key = key(tree, build, &versions);
     let name = format!("{kernel}-{build}-{}", &key[..16]);
     let dir = cache_dir.join(&name);
     let built = Built {
@@ -141,7 +163,7 @@ pub fn build(
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     let work = work.canonicalize()?;
     let result = Workshop {
-        tree: &tree,
+        tree,
         build,
         dir: &work,
     }

@@ -20,6 +20,7 @@
 //! | `config` | one configuration for both kernels |
 //! | `compile` | generators, compiler, linker, cache |
 //! | `numbers` | labels and object numbers as the compiler sees them |
+//! | `mutants` | ways to break it, for the tests to notice |
 //! | `size` | how large the kernel change is |
 
 mod compile;
@@ -27,6 +28,7 @@ mod config;
 mod headers;
 mod interface;
 mod kernel;
+mod mutants;
 mod numbers;
 mod patch;
 mod size;
@@ -34,9 +36,10 @@ mod source;
 mod tools;
 mod tree;
 
-pub use compile::{Built, build};
+pub use compile::{Built, build, build_mutant};
 pub use interface::{Interface, interface};
 pub use kernel::{Build, Kernel};
+pub use mutants::{MUTANTS, Mutant};
 pub use numbers::numbers;
 pub use size::{LIMIT, LIMIT_EXISTING, Size, size};
 pub use source::source;

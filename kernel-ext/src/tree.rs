@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::compile;
 use crate::kernel::Kernel;
+use crate::mutants::Mutant;
 use crate::patch;
 use crate::source;
 
@@ -57,6 +58,16 @@ impl Tree {
             }
         }
         Ok(Tree { root, changed })
+    }
+
+    /// Changes one place.
+    pub fn mutate(&mut self, mutant: &Mutant) -> Result<()> {
+        let text = self.read(mutant.path)?;
+        let places = text.matches(mutant.from).count();
+        ensure!(places == 1, "{}: found {places} times", mutant.name);
+        let text = text.replace(mutant.from, mutant.to);
+        self.changed.insert(mutant.path.to_string(), text);
+        Ok(())
     }
 
     /// New and patched files with their texts.

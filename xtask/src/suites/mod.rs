@@ -136,11 +136,18 @@ pub const ALL: &[Suite] = &[
 ];
 
 /// Suites that take many minutes: only by `--long`, or by their full name.
-pub const LONG: &[Suite] = &[Suite {
-    name: "kernel-random",
-    about: "the queue kernel: 5 million random steps against the model",
-    run: queue::random,
-}];
+pub const LONG: &[Suite] = &[
+    Suite {
+        name: "kernel-random",
+        about: "the queue kernel: 5 million random steps against the model",
+        run: queue::random,
+    },
+    Suite {
+        name: "kernel-mutants",
+        about: "broken queue kernels: the tests notice each",
+        run: queue::mutants,
+    },
+];
 
 /// What a suite found.
 #[derive(Debug, Default)]

@@ -6,13 +6,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kernel_ext::{Build, Kernel};
+use kernel_ext::{Build, Kernel, MUTANTS};
 
 use super::{HUNG, Report, guest::boot, tap};
 use crate::paths::Paths;
+use crate::process::say;
 use crate::qemu::Machine;
 use crate::{deb, guest, system};
 
+/// How long the tests may take on a broken kernel: ten times what they need on a good one.
+const MUTANT_HUNG: Duration = Duration::from_secs(60);
 /// Steps of the long random run.
 const LONG: u64 = 5_000_000;
 /// A seed that the usual run does not have.
@@ -45,6 +48,40 @@ pub fn random(paths: &Paths, report: &mut Report) -> Result<()> {
     let kernel = system::kernel(paths, Kernel::Queue, Build::Release)?.elf32;
     report.absorb("long", task.run(paths, &kernel, Duration::from_secs(3600))?);
     Ok(())
+}
+
+/// Broken kernels, each of which the tests must notice; what noticed it is printed.
+pub fn mutants(paths: &Paths, report: &mut Report) -> Result<()> {
+    deb::install(paths, deb::KERNEL)?;
+    let cache = paths.cache().join("kernel-mutants");
+    let wanted = std::env::var("NQ_MUTANT").unwrap_or_default();
+    for mutant in MUTANTS.iter().filter(|m| m.name.contains(&wanted)) {
+        let built = kernel_ext::build_mutant(mutant, Build::Release, &cache, &mut |_| ())
+            .with_context(|| format!("the mutant {:?}", mutant.name))?;
+        let task = RootTask::named("queue-tests").random(1, 100_000)?;
+        // A kernel that stops says nothing more: it hangs, or QEMU gives up.
+        let by = match task.run(paths, &built.elf32, MUTANT_HUNG) {
+            Ok(found) => noticed(&found),
+            Err(error) => Some(format!("{error:#}")),
+        };
+        let _ = fs::remove_dir_all(&built.dir);
+        let shown: String = by.iter().flat_map(|by| by.chars()).take(150).collect();
+        say(&format!("{}: {shown}", mutant.name));
+        let caught = by.context("no test notices it");
+        report.add(mutant.name, caught.map(|_| ()));
+    }
+    Ok(())
+}
+
+/// Which tests failed: the first, how many, whether the random one is among them.
+fn noticed(found: &Report) -> Option<String> {
+    let (first, _) = found.failed.first()?;
+    let random = found
+        .failed
+        .iter()
+        .any(|(name, _)| name.starts_with("NQ1401.1 "));
+    let random = if random { ", the random test too" } else { "" };
+    Some(format!("{} failed{random}; {first}", found.failed.len()))
 }
 
 fn both_builds(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
