@@ -3,9 +3,9 @@
 
 use sel4_bindings::Error;
 
-use super::objects::{Base, Notification, Queue, Target};
+use super::objects::{Base, Member, Notification, Queue, Target};
 use super::ops::{CapSlot, SLOTS};
-use super::{Answer, Case, Model, NOTIFICATIONS};
+use super::{Answer, Case, Model, NOTIFICATIONS, QUEUES, THREADS};
 
 const OCCUPIED: Answer = Answer::Refused(Error::DeleteFirst, 0);
 const NO_SOURCE: Answer = Answer::Refused(Error::FailedLookup, 0);
@@ -77,7 +77,7 @@ impl Model {
         if notification.attachment.is_some() {
             self.seen.note(Case::NotificationDestroyedAttached);
         }
-        self.detach(n);
+        self.detach(Member::Notification(n));
         let target = Target::Notification(n);
         self.unbind_target(target);
         self.restart_waiters(target);
@@ -133,12 +133,12 @@ impl Model {
             self.fill = None;
             self.queues[q].attached -= fill.count;
         }
-        for n in 0..NOTIFICATIONS {
-            if self.notifications[n]
-                .attachment
-                .is_some_and(|a| a.queue == q)
-            {
-                self.detach(n);
+        let notifications = (0..NOTIFICATIONS).map(Member::Notification);
+        let queues = (0..QUEUES).map(Member::Queue);
+        let threads = (0..THREADS).map(Member::Thread);
+        for member in notifications.chain(queues).chain(threads) {
+            if self.is_attached_to(member, q) {
+                self.detach(member);
             }
         }
     }
@@ -152,6 +152,10 @@ impl Model {
         if queue.tail > 0 {
             self.seen.note(Case::QueueDestroyed);
         }
+        if queue.attachment.is_some() {
+            self.seen.note(Case::InnerDestroyed);
+        }
+        self.detach(Member::Queue(q));
         let target = Target::Queue(q);
         self.unbind_target(target);
         self.restart_waiters(target);

@@ -8,11 +8,13 @@
 //! | `ops` | the operations, and random sequences of them |
 //! | `objects` | the parts of the state |
 //! | `threads` | blocking, waking, what a thread receives |
-//! | `queues` | signal, attach, detach, collect, set a buffer |
+//! | `queues` | signals, entries, collections, buffers |
+//! | `members` | attach and detach: notifications, queues, threads |
 //! | `caps` | which capabilities there are, deleting and revoking |
 //! | `seen` | what a run has reached, so that no case is missed in silence |
 
 mod caps;
+mod members;
 mod objects;
 mod ops;
 mod queues;
@@ -23,7 +25,7 @@ mod threads;
 
 pub use objects::{
     Answer, Call, Command, FRAMES, LARGE, LARGE_WINDOW, Memory, NOTIFICATIONS, QUEUES, Received,
-    Source, THREADS,
+    Source, THREADS, UNHANDLED,
 };
 pub use ops::{CapSlot, Op, Random};
 pub use queues::{FILLERS, badge};
@@ -82,6 +84,10 @@ impl Model {
             Op::Collect(q, slot) => self.collect_by_root(q, slot),
             Op::Attach(q, by, n, slot, cookie) => self.attach(q, by, n, slot, cookie.into()),
             Op::Detach(q, by, n, slot) => self.detach_by(q, by, n, slot),
+            Op::Nest(q, by, inner, slot, cookie) => self.nest(q, by, inner, slot, cookie.into()),
+            Op::Unnest(q, by, inner, slot) => self.unnest(q, by, inner, slot),
+            Op::AttachThread(q, by, t, cookie) => self.attach_thread(q, by, t, cookie.into()),
+            Op::DetachThread(q, by, t) => self.detach_thread(q, by, t),
             Op::SetBuffer(q, by, frame, writable) => self.set_buffer(q, by, frame, writable),
             Op::Fill(q, spare) => self.fill_up(q, spare.into()),
             Op::Empty => self.empty(),

@@ -13,6 +13,8 @@ pub const QUEUES: usize = 4;
 /// Threads: the first half runs before the test goes on, the other half when it
 /// is let.
 pub const THREADS: usize = 4;
+/// The thread whose faults nobody handles.
+pub const UNHANDLED: usize = 1;
 /// Frames for buffers.
 pub const FRAMES: usize = 4;
 /// The one of 2 MiB.
@@ -81,6 +83,16 @@ pub struct Received {
 pub(super) enum Target {
     Notification(usize),
     Queue(usize),
+}
+
+/// What can be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Member {
+    Notification(usize),
+    /// To an outer queue.
+    Queue(usize),
+    /// It tells of its end.
+    Thread(usize),
 }
 
 /// What a notification and a queue have in common.
@@ -163,6 +175,8 @@ pub(super) struct Queue {
     /// Entries collected, entries added.
     pub head: Word,
     pub tail: Word,
+    /// To an outer queue.
+    pub attachment: Option<Attachment>,
     pub attached: usize,
     /// Uncollected entries of what was detached.
     pub stale: usize,
@@ -175,6 +189,7 @@ impl Queue {
         buffer: None,
         head: 0,
         tail: 0,
+        attachment: None,
         attached: 0,
         stale: 0,
     };
@@ -211,6 +226,9 @@ pub(super) struct Thread {
     pub exists: bool,
     pub bound: Option<Target>,
     pub state: State,
+    /// It has ended, once at least.
+    pub ended: bool,
+    pub attachment: Option<Attachment>,
 }
 
 impl Thread {
@@ -218,6 +236,8 @@ impl Thread {
         exists: false,
         bound: None,
         state: State::Parked,
+        ended: false,
+        attachment: None,
     };
 }
 

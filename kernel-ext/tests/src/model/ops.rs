@@ -35,6 +35,11 @@ pub enum Op {
     Collect(u8, CapSlot),
     Attach(u8, CapSlot, u8, CapSlot, u16),
     Detach(u8, CapSlot, u8, CapSlot),
+    /// An inner queue, given last, to an outer one.
+    Nest(u8, CapSlot, u8, CapSlot, u16),
+    Unnest(u8, CapSlot, u8, CapSlot),
+    AttachThread(u8, CapSlot, u8, u16),
+    DetachThread(u8, CapSlot, u8),
     SetBuffer(u8, CapSlot, u8, bool),
     Fill(u8, u8),
     Empty,
@@ -215,7 +220,39 @@ impl Random {
             _ => Op::Run,
         };
         let collect = Op::Collect(q, original);
-        let plan = match self.below(8) {
+        let other = self.index(QUEUES);
+        let plan = match self.below(12) {
+            11 => {
+                // An entry of what is attached no more.
+                let detach = Op::Detach(q, original, n, original);
+                let nest = Op::Nest(other, original, q, original, 0x1e7);
+                [Op::RevokeQueue(q), attach, signal, detach, nest, last]
+            }
+            8 => {
+                let nest = Op::Nest(other, original, q, original, 0x1e5);
+                [
+                    Op::RevokeQueue(q),
+                    nest,
+                    attach,
+                    signal,
+                    Op::Collect(other, original),
+                    last,
+                ]
+            }
+            9 => {
+                let nest = Op::Nest(other, original, q, original, 0x1e6);
+                let wait = wait(Source::Queue(other, original));
+                [Op::RevokeQueue(q), nest, attach, wait, signal, last]
+            }
+            10 => {
+                let attach = Op::AttachThread(q, original, t, 0xdead);
+                let end = match self.below(2) {
+                    0 => Op::DeleteThread(t),
+                    // A wait that faults.
+                    _ => wait(Source::Queue(q, CapSlot::Second)),
+                };
+                [attach, Op::Run, end, Op::Run, collect, last]
+            }
             0..3 => [attach, collect, wait_for_queue, Op::Run, signal, last],
             3 => {
                 let bind = Op::Bind(t, Source::Notification(own, original));
@@ -269,45 +306,58 @@ impl Random {
             self.plan();
         }
         match self.below(1000) {
-            0..253 => Op::Signal(self.notification(), self.slot()),
-            253..255 => Op::Rounds(1 + self.index(200)),
-            255..290 => Op::Take(self.notification(), self.slot()),
-            290..400 => Op::Collect(self.queue(), self.slot()),
-            400..500 => Op::Attach(
+            0..230 => Op::Signal(self.notification(), self.slot()),
+            230..232 => Op::Rounds(1 + self.index(200)),
+            232..255 => Op::Take(self.notification(), self.slot()),
+            255..360 => Op::Collect(self.queue(), self.slot()),
+            360..460 => Op::Attach(
                 self.queue(),
                 self.slot(),
                 self.notification(),
                 self.slot(),
                 self.below(1 << 16) as u16,
             ),
-            500..530 => Op::Detach(self.queue(), self.slot(), self.notification(), self.slot()),
-            530..560 => Op::SetBuffer(
+            460..490 => Op::Detach(self.queue(), self.slot(), self.notification(), self.slot()),
+            490..520 => Op::SetBuffer(
                 self.queue(),
                 self.slot(),
                 self.index(FRAMES),
                 self.below(8) > 0,
             ),
-            560..570 => Op::Fill(self.queue(), self.index(8)),
-            570..576 => Op::Empty,
-            576..700 => Op::Start(self.thread(), self.command()),
-            700..725 => Op::Suspend(self.thread()),
-            725..750 => Op::Resume(self.thread()),
-            750..800 => Op::Run,
-            800..832 => Op::Bind(self.thread(), self.source()),
-            832..850 => Op::Unbind(self.thread()),
-            850..864 => Op::MakeThread(self.thread()),
-            864..868 => Op::DeleteThread(self.thread()),
-            868..896 => Op::MakeNotification(self.notification()),
-            896..926 => Op::CopyNotification(self.notification(), self.copy()),
-            926..938 => Op::DeleteNotification(self.notification(), self.slot()),
-            938..942 => Op::RevokeNotification(self.notification()),
-            942..945 => Op::WipeNotification(self.notification()),
-            945..957 => Op::MakeQueue(self.queue()),
-            957..981 => Op::CopyQueue(self.queue(), self.copy()),
-            981..986 => Op::DeleteQueue(self.queue(), self.slot()),
-            986..990 => Op::RevokeQueue(self.queue()),
-            990..993 => Op::WipeQueue(self.queue()),
-            _ => Op::RevokeFrame(self.index(FRAMES)),
+            520..527 => Op::Fill(self.queue(), self.index(8)),
+            527..531 => Op::Empty,
+            531..660 => Op::Start(self.thread(), self.command()),
+            660..680 => Op::Suspend(self.thread()),
+            680..700 => Op::Resume(self.thread()),
+            700..750 => Op::Run,
+            750..782 => Op::Bind(self.thread(), self.source()),
+            782..800 => Op::Unbind(self.thread()),
+            800..820 => Op::MakeThread(self.thread()),
+            820..825 => Op::DeleteThread(self.thread()),
+            825..855 => Op::MakeNotification(self.notification()),
+            855..880 => Op::CopyNotification(self.notification(), self.copy()),
+            880..890 => Op::DeleteNotification(self.notification(), self.slot()),
+            890..894 => Op::RevokeNotification(self.notification()),
+            894..897 => Op::WipeNotification(self.notification()),
+            897..915 => Op::MakeQueue(self.queue()),
+            915..935 => Op::CopyQueue(self.queue(), self.copy()),
+            935..940 => Op::DeleteQueue(self.queue(), self.slot()),
+            940..945 => Op::RevokeQueue(self.queue()),
+            945..948 => Op::WipeQueue(self.queue()),
+            _ => self.rare_op(),
+        }
+    }
+
+    fn rare_op(&mut self) -> Op {
+        let cookie = self.below(1 << 16) as u16;
+        match self.below(4) {
+            0 => Op::Nest(self.queue(), self.slot(), self.queue(), self.slot(), cookie),
+            1 => Op::Unnest(self.queue(), self.slot(), self.queue(), self.slot()),
+            2 => Op::AttachThread(self.queue(), self.slot(), self.thread(), cookie),
+            _ => match self.below(2) {
+                0 => Op::DetachThread(self.queue(), self.slot(), self.thread()),
+                _ => Op::RevokeFrame(self.index(FRAMES)),
+            },
         }
     }
 }

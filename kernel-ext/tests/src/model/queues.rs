@@ -3,17 +3,13 @@
 
 use sel4_bindings::{Error, Word};
 
-use super::objects::{Attachment, Fill, Target, slots};
+use super::members::wrong_cap;
+use super::objects::{Fill, Member, Target, slots};
 use super::ops::CapSlot;
 use super::{Answer, Case, FRAMES, Model};
 use crate::queue::{FROM_QUEUE, OVERRUN};
 
-const ILLEGAL: Answer = Answer::Refused(Error::IllegalOperation, 0);
 const FULL: Answer = Answer::Refused(Error::NotEnoughMemory, 0);
-
-fn wrong_cap(number: Word) -> Answer {
-    Answer::Refused(Error::InvalidCapability, number)
-}
 
 /// Badge of a notification's capability.
 pub fn badge(n: usize, slot: CapSlot) -> Word {
@@ -36,22 +32,28 @@ impl Model {
     }
 
     fn signalled(&mut self, n: usize, badge: Word) {
+        let target = Target::Notification(n);
         if self.notifications[n].attachment.is_none() {
-            return self.send(Target::Notification(n), badge, None);
+            return self.send(target, badge, None);
         }
-        let base = &mut self.notifications[n].base;
+        self.accumulate(target, badge);
+        self.notify(Member::Notification(n));
+    }
+
+    /// A signal to what is attached.
+    fn accumulate(&mut self, target: Target, badge: Word) {
+        let base = self.base(target);
         base.badge = if base.active {
             base.badge | badge
         } else {
             badge
         };
         base.active = true;
-        self.notify(n);
     }
 
-    /// Tells the queue of an active notification.
-    fn notify(&mut self, n: usize) {
-        let Some(attachment) = self.notifications[n].attachment else {
+    /// Tells the queue of an active member.
+    pub(super) fn notify(&mut self, member: Member) {
+        let Some(attachment) = *self.attachment(member) else {
             return;
         };
         let (q, cookie) = (attachment.queue, attachment.cookie);
@@ -73,10 +75,16 @@ impl Model {
             self.memory.write_entry(frame, entry, cookie);
             self.memory.write(frame, 0, queue.tail);
         }
-        if let Some(attachment) = &mut self.notifications[n].attachment {
+        if let Some(attachment) = self.attachment(member) {
             attachment.position = entry + 1;
         }
-        self.send(Target::Queue(q), FROM_QUEUE, None);
+        if self.queues[q].attachment.is_some() {
+            self.seen.note(Case::OuterEntry);
+            self.accumulate(Target::Queue(q), FROM_QUEUE);
+            self.notify(Member::Queue(q));
+        } else {
+            self.send(Target::Queue(q), FROM_QUEUE, None);
+        }
     }
 
     /// Badge and word of a collection.
@@ -116,95 +124,19 @@ impl Model {
         Answer::Message(badge, None)
     }
 
-    /// Whether a signal to it adds an entry, at most: nobody is woken.
+    /// Whether a signal to it adds entries, at most: nobody is woken.
     pub fn only_adds(&self, n: u8) -> bool {
-        let attachment = self.notifications[usize::from(n)].attachment;
-        attachment.is_some_and(|a| !self.queues[a.queue].is_watched())
+        let Some(attachment) = self.notifications[usize::from(n)].attachment else {
+            return false;
+        };
+        let queue = &self.queues[attachment.queue];
+        let outer = queue.attachment.map(|a| &self.queues[a.queue]);
+        !queue.is_watched() && !outer.is_some_and(|outer| outer.is_watched())
     }
 
     /// What [`super::Op::Fill`] has attached: to which queue, how many.
     pub fn filled(&self) -> Option<(u8, usize)> {
         self.fill.map(|fill| (fill.queue as u8, fill.count))
-    }
-
-    /// What hinders an invocation of a queue, if anything does.
-    fn not_managed(&self, q: usize, by: CapSlot) -> Option<Answer> {
-        let can = self.queues[q].base.has(by) && by != CapSlot::First;
-        (!can).then_some(wrong_cap(0))
-    }
-
-    pub(super) fn attach(
-        &mut self,
-        q: u8,
-        by: CapSlot,
-        n: u8,
-        slot: CapSlot,
-        cookie: Word,
-    ) -> Answer {
-        let (q, n) = (usize::from(q), usize::from(n));
-        if let Some(refused) = self.not_managed(q, by) {
-            return refused;
-        }
-        let notification = &self.notifications[n];
-        let base = &notification.base;
-        if !base.has(slot) || slot == CapSlot::Second {
-            return wrong_cap(1);
-        }
-        if notification.attachment.is_some() || base.is_waited_for() || base.bound.is_some() {
-            self.seen.note(Case::AttachRefused);
-            return ILLEGAL;
-        }
-        if !self.has_room(q) {
-            self.seen.note(Case::AttachFull);
-            return FULL;
-        }
-        let active = base.active;
-        self.queues[q].attached += 1;
-        self.notifications[n].attachment = Some(Attachment {
-            queue: q,
-            cookie,
-            position: 0,
-        });
-        if active {
-            self.seen.note(Case::AttachActive);
-            self.notify(n);
-        }
-        Answer::Done
-    }
-
-    fn has_room(&self, q: usize) -> bool {
-        let queue = &self.queues[q];
-        queue.attached + queue.stale < queue.capacity()
-    }
-
-    pub(super) fn detach_by(&mut self, q: u8, by: CapSlot, n: u8, slot: CapSlot) -> Answer {
-        let (q, n) = (usize::from(q), usize::from(n));
-        if let Some(refused) = self.not_managed(q, by) {
-            return refused;
-        }
-        let notification = &self.notifications[n];
-        if !notification.base.has(slot) || slot == CapSlot::Second {
-            return wrong_cap(1);
-        }
-        if notification.attachment.is_none_or(|a| a.queue != q) {
-            return ILLEGAL;
-        }
-        self.detach(n);
-        Answer::Done
-    }
-
-    /// However it comes about.
-    pub(super) fn detach(&mut self, n: usize) {
-        let Some(attachment) = self.notifications[n].attachment.take() else {
-            return;
-        };
-        let queue = &mut self.queues[attachment.queue];
-        queue.attached -= 1;
-        if attachment.position > queue.head {
-            self.seen.note(Case::DetachOutstanding);
-            queue.stale += 1;
-        }
-        self.may_end(attachment.queue);
     }
 
     pub(super) fn set_buffer(&mut self, q: u8, by: CapSlot, frame: u8, writable: bool) -> Answer {

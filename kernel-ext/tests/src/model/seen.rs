@@ -31,10 +31,17 @@ pub enum Case {
     NotificationDestroyedAttached,
     WaitersOfDestroyed,
     BufferRevoked,
+    Nested,
+    NestedWithEntries,
+    NestRefused,
+    OuterEntry,
+    InnerDestroyed,
+    ThreadAttached,
+    ThreadEnded,
 }
 
 /// Number of the last case, plus one.
-pub const CASES: usize = Case::BufferRevoked as usize + 1;
+pub const CASES: usize = Case::ThreadEnded as usize + 1;
 
 /// Counts of cases.
 #[derive(Clone, Copy, Debug)]
@@ -86,4 +93,11 @@ const ALL: [Case; CASES] = [
     Case::NotificationDestroyedAttached,
     Case::WaitersOfDestroyed,
     Case::BufferRevoked,
+    Case::Nested,
+    Case::NestedWithEntries,
+    Case::NestRefused,
+    Case::OuterEntry,
+    Case::InnerDestroyed,
+    Case::ThreadAttached,
+    Case::ThreadEnded,
 ];

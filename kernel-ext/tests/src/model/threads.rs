@@ -4,9 +4,9 @@
 use sel4_bindings::Error;
 use sel4_bindings::Word;
 
-use super::objects::{Base, State, Target};
+use super::objects::{Base, Member, State, Target};
 use super::ops::CapSlot;
-use super::{Answer, Call, Case, Command, Model, Received, Source, THREADS};
+use super::{Answer, Call, Case, Command, Model, Received, Source, THREADS, UNHANDLED};
 use crate::queue::FROM_QUEUE;
 
 const GONE: Answer = Answer::Refused(Error::InvalidCapability, 0);
@@ -34,7 +34,11 @@ impl Model {
     fn fault(&mut self, t: usize) {
         self.seen.note(Case::Fault);
         self.threads[t].state = State::Parked;
-        self.faulted[t] = true;
+        if t == UNHANDLED {
+            self.thread_ends(t);
+        } else {
+            self.faulted[t] = true;
+        }
     }
 
     fn block(&mut self, t: usize, command: Command, target: Option<Target>) {
@@ -141,7 +145,10 @@ impl Model {
                 let q = usize::from(q);
                 let queue = &self.queues[q];
                 let bound = queue.base.bound;
-                if !queue.base.has(slot) || slot == CapSlot::Second || bound.is_some_and(|b| b != t)
+                if !queue.base.has(slot)
+                    || slot == CapSlot::Second
+                    || bound.is_some_and(|b| b != t)
+                    || (waits && queue.attachment.is_some())
                 {
                     return self.fault(t);
                 }
@@ -240,10 +247,7 @@ impl Model {
             Source::Queue(q, slot) => (Target::Queue(q.into()), slot),
             Source::Endpoint => return ILLEGAL,
         };
-        let attached = match target {
-            Target::Notification(n) => self.notifications[n].attachment.is_some(),
-            Target::Queue(_) => false,
-        };
+        let attached = self.is_attached(target);
         let taken = self.threads[t].bound.is_some();
         let base = self.base(target);
         if taken
@@ -295,14 +299,20 @@ impl Model {
         }
         thread.exists = true;
         thread.state = State::Parked;
+        thread.ended = false;
         Answer::Done
     }
 
     pub(super) fn delete_thread(&mut self, t: u8) -> Answer {
         let t = usize::from(t);
+        if !self.threads[t].exists {
+            return Answer::Done;
+        }
         self.unblock(t);
         self.unbind_thread(t);
         self.threads[t].state = State::Parked;
+        self.thread_ends(t);
+        self.detach(Member::Thread(t));
         self.threads[t].exists = false;
         Answer::Done
     }

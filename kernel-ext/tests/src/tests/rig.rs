@@ -11,7 +11,7 @@ use super::calls::{Method, Outcome, invoke, label};
 use crate::child;
 use crate::model::{
     Answer, Call, CapSlot, Command, FILLERS, FRAMES, LARGE, LARGE_WINDOW, NOTIFICATIONS, Op,
-    QUEUES, Source, THREADS, badge,
+    QUEUES, Source, THREADS, UNHANDLED, badge,
 };
 use crate::queue::Buffer;
 use crate::world::{DEPTH, World, nth, retype};
@@ -193,6 +193,32 @@ impl Rig {
                 let (queue, notification) = (self.queue(q, by), self.notification(n, slot));
                 answer(invoke(queue, Method::Detach.label(), &[notification], &[]))
             }
+            Op::Nest(q, by, inner, slot, cookie) => {
+                let (queue, inner) = (self.queue(q, by), self.queue(inner, slot));
+                answer(invoke(
+                    queue,
+                    Method::Attach.label(),
+                    &[inner],
+                    &[cookie.into()],
+                ))
+            }
+            Op::Unnest(q, by, inner, slot) => {
+                let (queue, inner) = (self.queue(q, by), self.queue(inner, slot));
+                answer(invoke(queue, Method::Detach.label(), &[inner], &[]))
+            }
+            Op::AttachThread(q, by, t, cookie) => {
+                let (queue, thread) = (self.queue(q, by), self.thread(t));
+                answer(invoke(
+                    queue,
+                    Method::Attach.label(),
+                    &[thread],
+                    &[cookie.into()],
+                ))
+            }
+            Op::DetachThread(q, by, t) => {
+                let (queue, thread) = (self.queue(q, by), self.thread(t));
+                answer(invoke(queue, Method::Detach.label(), &[thread], &[]))
+            }
             Op::SetBuffer(q, by, frame, writable) => self.set_buffer(q, by, frame, writable),
             Op::Fill(q, spare) => self.fill(q, FILLERS - usize::from(spare)),
             Op::Empty => self.empty(fill),
@@ -329,7 +355,11 @@ impl Rig {
         } else {
             LOWER + (THREADS - t) as u8
         };
-        child::configure(slot, priority, nth(self.fault_caps, t));
+        let handler = match t {
+            UNHANDLED => CPtr::NULL,
+            _ => nth(self.fault_caps, t),
+        };
+        child::configure(slot, priority, handler);
         Answer::Done
     }
 }
