@@ -152,6 +152,9 @@ fn run<M: Mechanism, S: Sys>(
         }
     }
     rig.every_source()?;
+    if M::RINGS {
+        rig.lies()?;
+    }
     Ok((costs, account))
 }
 
@@ -328,6 +331,35 @@ impl<'a> Rig<'a> {
         }
         for source in 0..sources {
             self.check_source(source)?;
+        }
+        Ok(())
+    }
+
+    /// A producer lies in its ring: about how much there is, and of an event that was not. Its next event is delivered
+    /// all the same, and no other is invented.
+    fn lies(&mut self) -> Result<(), Stop> {
+        // Source 0 is the liar's.
+        self.order.sort_unstable();
+        for lie in [1 << 40, 1] {
+            let tail = &self.bench.producers.all[0].channel.tail;
+            tail.fetch_add(lie, Ordering::Relaxed);
+            self.plan(0, 1);
+            self.go(false, false)?;
+            self.sent[0] += 1;
+            self.total += 1;
+            self.check_source(0)?;
+            let delivered = self.bench.memory.events.load(Ordering::Relaxed);
+            let spurious = self.bench.memory.spurious.load(Ordering::Relaxed);
+            // The second lie is a claim without an event.
+            if delivered != self.total || spurious != u64::from(lie == 1) {
+                let expected = self.total;
+                return Err(Stop::Wrong(Wrong {
+                    source: None,
+                    expected,
+                    delivered,
+                    spurious,
+                }));
+            }
         }
         Ok(())
     }

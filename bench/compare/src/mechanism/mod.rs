@@ -41,6 +41,9 @@ pub trait Mechanism: 'static {
     /// Priority of threads added to the consumer.
     const HELPER: u8 = priority::HELPER;
 
+    /// Its producers write rings, so they can lie there.
+    const RINGS: bool = false;
+
     /// Why it cannot be had.
     fn refuses(_kernel: Kernel, _sources: usize) -> Option<&'static str> {
         None

@@ -23,6 +23,7 @@ pub struct QueuedRings;
 
 impl Mechanism for Rings {
     const NAME: &'static str = "rings";
+    const RINGS: bool = true;
 
     fn set_up<S: Sys>(bench: &mut Bench) -> Result<()> {
         let notification = bench.arena.make(ObjectType::Notification)?;
@@ -57,6 +58,7 @@ impl Mechanism for Rings {
 
 impl Mechanism for QueuedRings {
     const NAME: &'static str = "rings-queue";
+    const RINGS: bool = true;
 
     fn refuses(kernel: Kernel, _: usize) -> Option<&'static str> {
         Queue::refuses(kernel, 0)
