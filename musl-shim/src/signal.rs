@@ -189,7 +189,8 @@ fn run(signal: usize, action: &Sigaction) {
     }
 }
 
-/// Runs a blocking call with another mask; EINTR, after the handlers ran, if that mask lets a pending signal through.
+/// Runs a blocking call with another mask. If a signal that this mask lets through ends it (EINTR), the handlers run under it; what the call found first leaves
+/// the signal pending, as on Linux.
 pub fn with_mask<R>(
     temporary: Option<u64>,
     call: impl FnOnce() -> Result<R, Errno>,
@@ -199,12 +200,10 @@ pub fn with_mask<R>(
     };
     let before = mask();
     set_mask(temporary);
-    let result = if is_due() {
+    let result = call();
+    if matches!(result, Err(Errno::EINTR)) {
         deliver_all();
-        Err(Errno::EINTR)
-    } else {
-        call()
-    };
+    }
     set_mask(before);
     result
 }

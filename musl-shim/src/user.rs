@@ -26,6 +26,16 @@ pub fn check(address: usize, len: usize) -> Result<(), Errno> {
     }
 }
 
+/// EFAULT if the range cannot be the user's, null apart: what Linux checks before it looks at anything else.
+#[inline]
+pub fn check_range(address: usize, len: usize) -> Result<(), Errno> {
+    if len <= USER_END && address <= USER_END - len {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
+
 /// The program's `len` bytes at `address`, to read from.
 #[inline]
 pub fn bytes<'a>(address: usize, len: usize) -> Result<&'a [u8], Errno> {

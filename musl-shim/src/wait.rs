@@ -34,11 +34,15 @@ pub fn for_look(
         if look()? {
             return Ok(true);
         }
+        // A deadline of 0 is no wait that a signal could interrupt.
+        if deadline.ns() == 0 {
+            return Ok(false);
+        }
         if signal::is_due() {
             return Err(Errno::EINTR);
         }
-        // A deadline of 0 needs no look at the clock, and never is the most common of the others.
-        if deadline.ns() == 0 || (deadline != Deadline::NEVER && deadline.passed(monotonic())) {
+        // No look at the clock where there is no deadline.
+        if deadline != Deadline::NEVER && deadline.passed(monotonic()) {
             return Ok(false);
         }
         sleep(instance, deadline.min(timers::nearest()));

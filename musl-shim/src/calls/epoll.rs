@@ -84,17 +84,17 @@ fn wait_for_events(
     fd: usize,
     events: usize,
     most: usize,
-    deadline: impl FnOnce() -> Result<Deadline, Errno>,
+    deadline: Deadline,
 ) -> Result<usize, Errno> {
+    // In Linux's order: EBADF, EINVAL for the number, EFAULT, EINVAL for the kind of file.
+    let file = get(fd)?;
     let most = most as i32;
     if !(1..=MAX_EVENTS).contains(&most) {
         return Err(Errno::EINVAL);
     }
     let most = most as usize;
     let out = user::bytes_mut(events, most * size_of::<EpollEvent>())?;
-    let file = get(fd)?;
     let epoll = instance(&file)?;
-    let deadline = deadline()?;
     let mut count = 0;
     wait::for_look(epoll, deadline, || {
         // struct epoll_event: packed on x86_64 (trap 12).
@@ -111,20 +111,20 @@ fn wait_for_events(
 }
 
 fn epoll_wait(args: &Args) -> Result<usize, Errno> {
-    wait_for_events(args[0], args[1], args[2], || Ok(milliseconds(args[3])))
+    wait_for_events(args[0], args[1], args[2], milliseconds(args[3]))
 }
 
 fn epoll_pwait(args: &Args) -> Result<usize, Errno> {
     let [fd, events, most, timeout, set, size] = *args;
     with_mask(read_set(set, size)?, || {
-        wait_for_events(fd, events, most, || Ok(milliseconds(timeout)))
+        wait_for_events(fd, events, most, milliseconds(timeout))
     })
 }
 
 fn epoll_pwait2(args: &Args) -> Result<usize, Errno> {
     let [fd, events, most, timeout, set, size] = *args;
-    let timeout: Option<Timespec> = user::read_optional(timeout)?;
+    let deadline = from_timespec(user::read_optional(timeout)?)?;
     with_mask(read_set(set, size)?, || {
-        wait_for_events(fd, events, most, || from_timespec(timeout))
+        wait_for_events(fd, events, most, deadline)
     })
 }

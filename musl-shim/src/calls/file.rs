@@ -67,7 +67,7 @@ fn creat(args: &Args) -> Result<usize, Errno> {
 /// <https://man7.org/linux/man-pages/man2/open.2.html>
 fn openat(args: &Args) -> Result<usize, Errno> {
     let flags = args[2] as u32;
-    let file = lookup::open(&plain(args[0], args[1])?, flags)?;
+    let file = lookup::open(&plain(args[0], args[1])?, flags | O_LARGEFILE)?;
     files::install(file, flags)
 }
 

@@ -14,7 +14,7 @@ use crate::files::eventfd::EventFile;
 use crate::files::{self, Mappable, OpenFile, get};
 use crate::net::socket::signal_broken_pipe;
 use crate::platform::adopt;
-use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, iovec};
+use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, check_range, iovec};
 use crate::wait;
 
 /// The calls of this area.
@@ -37,6 +37,8 @@ pub const CALLS: &[Call] = &[
 
 /// Gathered writes up to this length go in one piece where pieces matter (PIPE_BUF).
 const GATHER: usize = 4096;
+/// Bytes of the records that some files are read in (eventfd, timerfd).
+const RECORD: usize = 8;
 
 /// Repeats `attempt` until it can be done without blocking, or the file is not to block.
 #[inline]
@@ -98,15 +100,18 @@ fn loudly(errno: Errno) -> Errno {
 fn read(args: &Args) -> Result<usize, Errno> {
     let file = get(args[0])?;
     file.for_reading()?;
-    let buffer = bytes_mut(args[1], args[2].min(MAX_TRANSFER))?;
+    let len = args[2].min(MAX_TRANSFER);
+    check_range(args[1], len)?;
+    let buffer = bytes_mut(args[1], len)?;
     blocking(&file, Events::IN, false, || file.file.read(buffer))
 }
 
 fn write(args: &Args) -> Result<usize, Errno> {
     let file = get(args[0])?;
     file.for_writing()?;
-    let data = bytes(args[1], args[2].min(MAX_TRANSFER))?;
-    write_all(&file, data, false).map_err(loudly)
+    let len = args[2].min(MAX_TRANSFER);
+    check_range(args[1], len)?;
+    write_all(&file, bytes(args[1], len)?, false).map_err(loudly)
 }
 
 fn readv(args: &Args) -> Result<usize, Errno> {
@@ -126,6 +131,12 @@ pub fn read_vector(
     mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
     let total = check_iovecs(address, count)?;
+    if total > 0 && file.file.reads_records() {
+        let mut record = [0; RECORD];
+        let record = &mut record[..total.min(RECORD)];
+        let n = blocking(file, Events::IN, dont_wait, || read(record))?;
+        return scatter(&record[..n], address, count);
+    }
     let mut done = 0;
     for i in 0..count {
         let (base, len) = iovec(address, i)?;
@@ -149,10 +160,27 @@ pub fn read_vector(
     Ok(done)
 }
 
+/// Puts bytes into the iovecs, which have room for them.
+fn scatter(mut bytes: &[u8], address: usize, count: usize) -> Result<usize, Errno> {
+    let total = bytes.len();
+    for i in 0..count {
+        let (base, len) = iovec(address, i)?;
+        let (part, rest) = bytes.split_at(len.min(bytes.len()));
+        bytes_mut(base, part.len())?.copy_from_slice(part);
+        bytes = rest;
+    }
+    Ok(total)
+}
+
 fn writev(args: &Args) -> Result<usize, Errno> {
     let file = get(args[0])?;
     file.for_writing()?;
-    write_vector(&file, args[1], args[2] as u32 as usize, false).map_err(loudly)
+    let count = args[2] as u32 as usize;
+    // As Linux: of no bytes the file is not asked.
+    if check_iovecs(args[1], count)? == 0 {
+        return Ok(0);
+    }
+    write_vector(&file, args[1], count, false).map_err(loudly)
 }
 
 /// Writes the iovecs until one does not go whole.
@@ -175,7 +203,8 @@ pub fn write_vector(
     for i in 0..count {
         let (base, len) = iovec(address, i)?;
         let len = len.min(total - done);
-        if len == 0 && (total != 0 || i + 1 < count) {
+        // Files that take records are asked for each piece.
+        if len == 0 && !file.file.writes_records() && (total != 0 || i + 1 < count) {
             continue;
         }
         let n = match write_all(file, bytes(base, len)?, dont_wait) {
@@ -316,7 +345,9 @@ fn ioctl(args: &Args) -> Result<usize, Errno> {
             Ok(0)
         }
         FIONREAD => {
-            let n = file.file.bytes_to_read().ok_or(Errno::ENOTTY)?;
+            let Some(n) = file.file.bytes_to_read() else {
+                return file.file.ioctl(FIONREAD, argument);
+            };
             user::write(argument, i32::try_from(n).unwrap_or(i32::MAX))?;
             Ok(0)
         }

@@ -15,7 +15,7 @@ use crate::errno::Errno;
 use crate::files::table;
 use crate::poller::core;
 use crate::signal::with_mask;
-use crate::{poller, process, user, wait};
+use crate::{poller, process, signal, user, wait};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -95,11 +95,19 @@ fn poll_until(fds: usize, count: usize, deadline: Deadline) -> Result<usize, Err
     if count > process::file_limit() {
         return Err(Errno::EINVAL);
     }
+    user::check_range(fds, count * size_of::<Pollfd>())?;
     user::check(fds, count * size_of::<Pollfd>())?;
     wait::settle();
     let mut ready = scan_poll(fds, count)?;
-    if ready > 0 || deadline == Deadline::at(0) {
+    if ready > 0 {
         return Ok(ready);
+    }
+    // Even where there is no wait to interrupt (but not in epoll_wait).
+    if signal::is_due() {
+        return Err(Errno::EINTR);
+    }
+    if deadline == Deadline::at(0) {
+        return Ok(0);
     }
     let set = poller::kept();
     wait::for_look(set, deadline, || {
@@ -210,6 +218,9 @@ fn select_until(count: usize, sets: FdSets, deadline: Deadline) -> Result<usize,
     let mut found = Vec::new();
     wait::settle();
     let mut ready = scan_select(sets, count, &mut found)?;
+    if ready == 0 && signal::is_due() {
+        return Err(Errno::EINTR);
+    }
     if ready == 0 && deadline != Deadline::at(0) {
         let set = poller::kept();
         wait::for_look(set, deadline, || {

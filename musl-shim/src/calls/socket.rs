@@ -46,18 +46,23 @@ pub fn of(file: &OpenFile) -> Result<&Socket, Errno> {
     file.file.socket().ok_or(Errno::ENOTSOCK)
 }
 
+/// The flags in the type of socket(2) and socketpair(2).
+fn check_flags(kind: usize) -> Result<u32, Errno> {
+    let flags = kind as u32 & !SOCK_TYPE_MASK;
+    if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(flags)
+}
+
 /// Checks type and flags of socket(2) and socketpair(2); returns the flags.
 fn check_type(kind: usize) -> Result<u32, Errno> {
     /// Types from here on do not exist.
     const SOCK_MAX: u32 = 11;
-    let kind = kind as u32;
-    let flags = kind & !SOCK_TYPE_MASK;
-    if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    match kind & SOCK_TYPE_MASK {
+    let flags = check_flags(kind)?;
+    match kind as u32 & SOCK_TYPE_MASK {
         SOCK_STREAM => Ok(flags),
-        0 | SOCK_MAX.. => Err(Errno::EINVAL),
+        SOCK_MAX.. => Err(Errno::EINVAL),
         _ => Err(Errno::ESOCKTNOSUPPORT),
     }
 }
@@ -77,16 +82,32 @@ fn socket(args: &Args) -> Result<usize, Errno> {
 
 fn socketpair(args: &Args) -> Result<usize, Errno> {
     let [family, kind, protocol, fds, ..] = *args;
-    match family as u32 {
-        AF_UNIX => {}
-        AF_INET => return Err(Errno::EOPNOTSUPP),
-        _ => return Err(Errno::EAFNOSUPPORT),
+    // In Linux's order: flags, the pointer, family, type, protocol.
+    let flags = check_flags(kind)?;
+    user::check(fds, 8)?;
+    if !matches!(family as u32, AF_UNIX | AF_INET) {
+        return Err(Errno::EAFNOSUPPORT);
     }
-    let flags = check_type(kind)?;
+    let checked = check_type(kind);
+    if checked == Err(Errno::EINVAL) {
+        return Err(Errno::EINVAL);
+    }
+    if family as u32 == AF_INET {
+        const SOCK_DGRAM: u32 = 2;
+        let ours = match kind as u32 & SOCK_TYPE_MASK {
+            SOCK_STREAM => IPPROTO_TCP,
+            SOCK_DGRAM => IPPROTO_UDP,
+            _ => return Err(Errno::ESOCKTNOSUPPORT),
+        };
+        if protocol != 0 && protocol as u32 != ours {
+            return Err(Errno::EPROTONOSUPPORT);
+        }
+        return Err(Errno::EOPNOTSUPP);
+    }
     if !matches!(protocol as u32, 0 | AF_UNIX) {
         return Err(Errno::EPROTONOSUPPORT);
     }
-    user::check(fds, 8)?;
+    checked?;
     let pair = Socket::unix_pair().map(|socket| socket.into_file(flags));
     let numbers = files::install_pair(pair, flags)?;
     user::write(fds, numbers.map(|fd| fd as u32))?;
@@ -208,6 +229,7 @@ fn send_flags(flags: usize) -> Result<bool, Errno> {
 
 fn sendto(args: &Args) -> Result<usize, Errno> {
     let [fd, data, len, flags, ..] = *args;
+    user::check_range(data, len.min(MAX_TRANSFER))?;
     let file = get_socket(fd)?;
     let dont_wait = send_flags(flags)?;
     let quietly = flags as u32 & MSG_NOSIGNAL != 0;
@@ -247,8 +269,10 @@ fn receive(
     let dont_wait = flags & MSG_DONTWAIT != 0;
     let wait_for_all = flags & MSG_WAITALL != 0 && !peek;
     let mut total = 0;
+    let mut asked = 0;
     for buffer in buffers {
         let (base, len) = buffer?;
+        asked += len;
         let mut buffer = bytes_mut(base, len)?;
         while !buffer.is_empty() {
             let wait = total == 0 || wait_for_all;
@@ -267,11 +291,18 @@ fn receive(
             }
         }
     }
+    if asked == 0 {
+        // As Linux: of no bytes, but only when there are some, or the end.
+        blocking(file, Events::IN, dont_wait, || {
+            socket.receive(&mut [0], true)
+        })?;
+    }
     Ok(total)
 }
 
 fn recvfrom(args: &Args) -> Result<usize, Errno> {
     let [fd, data, len, flags, address, address_len] = *args;
+    user::check_range(data, len.min(MAX_TRANSFER))?;
     let file = get_socket(fd)?;
     let buffer = Ok((data, len.min(MAX_TRANSFER)));
     let n = receive(&file, flags, core::iter::once(buffer))?;

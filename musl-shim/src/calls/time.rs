@@ -136,11 +136,11 @@ fn timerfd_settime(args: &Args) -> Result<usize, Errno> {
     const TFD_TIMER_ABSTIME: u32 = 1;
     const TFD_TIMER_CANCEL_ON_SET: u32 = 2;
     let [fd, flags, new, old, ..] = *args;
+    let new: Itimerspec = user::read(new)?;
     let flags = flags as u32;
     if flags & !(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) != 0 {
         return Err(Errno::EINVAL);
     }
-    let new: Itimerspec = user::read(new)?;
     let (value, interval) = (nanoseconds(&new.it_value)?, nanoseconds(&new.it_interval)?);
     let file = get(fd)?;
     let timer = file.file.timer().ok_or(Errno::EINVAL)?;

@@ -5,6 +5,7 @@ use libposix_poll::InstanceId;
 use vfs_hooks::source::SourceId;
 
 use super::File;
+use crate::errno::Errno;
 use crate::poller::core;
 
 /// What an epoll fd names. The instance ends with its source, when the file is closed.
@@ -22,6 +23,15 @@ impl EpollFile {
 }
 
 impl File for EpollFile {
+    fn can_write(&self) -> bool {
+        false
+    }
+
+    /// Linux's has ioctls of its own, and says so of all others.
+    fn ioctl(&self, _request: u32, _argument: usize) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+
     fn source(&self) -> SourceId {
         self.source
     }

@@ -38,16 +38,19 @@ impl File for EventFile {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        let Some(value) = bytes.first_chunk() else {
-            return Err(Errno::EINVAL);
-        };
-        let value = u64::from_ne_bytes(*value);
+        // Exactly as many; a read may offer more.
+        let value: [u8; 8] = bytes.try_into().map_err(|_| Errno::EINVAL)?;
+        let value = u64::from_ne_bytes(value);
         let written = self.0.borrow_mut().write(&mut *core(), value);
         written.map_err(errno)?;
         Ok(size_of::<u64>())
     }
 
     fn writes_records(&self) -> bool {
+        true
+    }
+
+    fn reads_records(&self) -> bool {
         true
     }
 

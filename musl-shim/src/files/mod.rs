@@ -58,6 +58,11 @@ pub trait File {
         Err(Errno::ESPIPE)
     }
 
+    /// Whether there is such a thing as writing to it; EINVAL otherwise, whatever is written.
+    fn can_write(&self) -> bool {
+        true
+    }
+
     /// Puts bytes; fewer than all means that the rest would block. EAGAIN: none now.
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         Err(Errno::EINVAL)
@@ -93,6 +98,11 @@ pub trait File {
 
     /// Whether a write of more than it takes is complete all the same (eventfd).
     fn writes_records(&self) -> bool {
+        false
+    }
+
+    /// Whether a read takes eight bytes or none, however they are spread (eventfd, timerfd).
+    fn reads_records(&self) -> bool {
         false
     }
 
@@ -181,7 +191,7 @@ impl<F: File + 'static> OpenFile<F> {
     pub fn new(file: F, flags: u32) -> Rc<OpenFile> {
         Rc::new(OpenFile {
             source: file.source(),
-            flags: Cell::new(flags & (O_ACCMODE | SETTABLE | O_DIRECTORY)),
+            flags: Cell::new(flags & (O_ACCMODE | SETTABLE | O_DIRECTORY | O_LARGEFILE)),
             file,
         })
     }
@@ -226,11 +236,13 @@ impl OpenFile {
         }
     }
 
-    /// EBADF unless it is open for writing.
+    /// EBADF unless it is open for writing, EINVAL if its kind cannot be written to.
     #[inline]
     pub fn for_writing(&self) -> Result<(), Errno> {
         if self.access() == O_RDONLY {
             Err(Errno::EBADF)
+        } else if !self.file.can_write() {
+            Err(Errno::EINVAL)
         } else {
             Ok(())
         }

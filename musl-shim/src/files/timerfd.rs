@@ -78,6 +78,14 @@ impl File for TimerFile {
         Some(self)
     }
 
+    fn reads_records(&self) -> bool {
+        true
+    }
+
+    fn can_write(&self) -> bool {
+        false
+    }
+
     fn source(&self) -> SourceId {
         self.timer.borrow().source()
     }

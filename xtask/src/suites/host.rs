@@ -62,7 +62,8 @@ fn loom(paths: &Paths, report: &mut Report) -> Result<()> {
     count(&mut cargo, "loom", report)
 }
 
-fn cargo_test(paths: &Paths, name: &str, which: &[&str], report: &mut Report) -> Result<()> {
+/// `cargo test` of `which`, counted under `name`.
+pub fn cargo_test(paths: &Paths, name: &str, which: &[&str], report: &mut Report) -> Result<()> {
     let mut cargo = cargo(paths);
     cargo
         .args(["test", "--no-fail-fast", "--quiet"])

@@ -61,6 +61,20 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
             "warnings",
         ]),
     );
+    check(
+        "clippy for the oracle",
+        cargo(paths).args([
+            "clippy",
+            "--quiet",
+            "--message-format=short",
+            "-p",
+            "oracle",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    );
     let mut clippy = guest::cargo_for_guest(paths, "clippy", &paths.guest_for(HOST_MODE));
     clippy.args(["--quiet", "--message-format=short", "-p", "musl-shim"]);
     clippy.args(["--features", &HOST_MODE.join(","), "--", "-D", "warnings"]);

@@ -17,6 +17,7 @@ pub mod guest;
 mod host;
 mod http;
 mod lint;
+mod oracle;
 mod posix;
 mod proof;
 mod queue;
@@ -52,6 +53,11 @@ pub const ALL: &[Suite] = &[
         name: "host",
         about: "cargo test: what runs on the host",
         run: host::run,
+    },
+    Suite {
+        name: "oracle",
+        about: "random programs of calls on this Linux and on ours: equal answers",
+        run: oracle::run,
     },
     Suite {
         name: "proof",
@@ -146,6 +152,11 @@ pub const LONG: &[Suite] = &[
         name: "kernel-mutants",
         about: "broken queue kernels: the tests notice each",
         run: queue::mutants,
+    },
+    Suite {
+        name: "oracle-long",
+        about: "ten million random calls on this Linux and on ours",
+        run: oracle::long,
     },
 ];
 

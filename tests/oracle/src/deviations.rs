@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where ours may answer otherwise than Linux, each with its reason and as narrow as it can be put.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::op::{Call, Op, Pointer, Value};
+use crate::run::Outcome;
+
+/// One such place.
+#[derive(Debug)]
+pub struct Deviation {
+    /// A few words.
+    pub name: &'static str,
+    /// Why it is so, and why it stays so.
+    pub reason: &'static str,
+    /// Whether the two sides can be compared after it.
+    pub goes_on: bool,
+    /// Whether it is this one: the program up to the call, the call, Linux's answer and ours.
+    pub applies: fn(&[Op], &Op, &Outcome, &Outcome) -> bool,
+}
+
+const EAGAIN: i64 = -11;
+const EFAULT: i64 = -14;
+const EINVAL: i64 = -22;
+const EPIPE: i64 = -32;
+
+/// All of them.
+pub static ALL: &[Deviation] = &[
+    Deviation {
+        name: "a bad pointer is EFAULT at once",
+        reason: "Linux looks at the file first and faults when it copies; ours checks pointers before anything happens, so that nothing has to be undone",
+        goes_on: true,
+        applies: |_, op, linux, ours| {
+            op.pointer() != Pointer::Good
+                && transfers(op.call)
+                && ours.result == EFAULT
+                && (linux.result == 0 || [EAGAIN, EINVAL, EPIPE].contains(&linux.result))
+        },
+    },
+    Deviation {
+        name: "a bad pointer is EFAULT before a pending error",
+        reason: "the same; on Linux the error is told, and gone",
+        goes_on: false,
+        applies: |_, op, linux, ours| {
+            op.pointer() != Pointer::Good
+                && transfers(op.call)
+                && ours.result == EFAULT
+                && linux.result < 0
+                && linux.result != EFAULT
+        },
+    },
+    Deviation {
+        name: "a read into bad memory takes nothing",
+        reason: "the same; on Linux an eventfd's or timerfd's value is lost, although the call fails",
+        goes_on: false,
+        applies: |_, op, linux, ours| may_lose(op, linux) && ours.result == EFAULT,
+    },
+    Deviation {
+        name: "defect: no WRBAND on AF_UNIX",
+        reason: "Linux reports it with OUT",
+        goes_on: false,
+        applies: |before, op, _, _| {
+            looks(op.call)
+                && before.iter().any(|op| op.call == Call::SocketPair)
+                && before.iter().chain([op]).any(asks_for_write_band)
+        },
+    },
+    Deviation {
+        name: "defect: the last reader takes the bytes with it",
+        reason: "FIONREAD of the writing end: Linux still counts them",
+        goes_on: true,
+        applies: |before, op, linux, ours| {
+            op.call == Call::Ioctl
+                && (linux.result, ours.result) == (0, 0)
+                && before.iter().any(|op| op.call == Call::Pipe2)
+        },
+    },
+    Deviation {
+        name: "defect: pipes count bytes",
+        reason: "Linux counts pages: a pipe is full when all 16 are in use, however little is in them",
+        goes_on: false,
+        applies: |before, op, _, _| {
+            (looks(op.call)
+                || matches!(
+                    op.call,
+                    Call::Write
+                        | Call::Writev
+                        | Call::Fill
+                        | Call::Drain
+                        | Call::Ioctl
+                        | Call::Read
+                        | Call::Readv
+                ))
+                && before.iter().any(|op| op.call == Call::Pipe2)
+                && before.iter().chain([op]).any(|op| {
+                    op.call == Call::Fill
+                        || (op.call == Call::Write && op.int(1) >= 4096)
+                        || (op.call == Call::Writev && op.int(1) >= 4096)
+                })
+        },
+    },
+];
+
+fn transfers(call: Call) -> bool {
+    waits(call) || matches!(call, Call::Read | Call::Write | Call::Send | Call::Receive)
+}
+
+fn waits(call: Call) -> bool {
+    matches!(call, Call::EpollWait | Call::EpollPwait | Call::EpollPwait2)
+}
+
+fn looks(call: Call) -> bool {
+    waits(call)
+        || matches!(
+            call,
+            Call::Poll | Call::Ppoll | Call::Select | Call::Pselect
+        )
+}
+
+fn asks_for_write_band(op: &Op) -> bool {
+    const WRBAND: u16 = 0x200;
+    match &op.args[..] {
+        [Value::Polls(polls), ..] => polls.iter().any(|(_, events)| events & WRBAND != 0),
+        _ if op.call == Call::EpollCtl => op.int(3) & i64::from(WRBAND) != 0,
+        _ => false,
+    }
+}
+
+/// Whether this may have changed more on Linux than its answer tells.
+fn may_lose(op: &Op, linux: &Outcome) -> bool {
+    matches!(op.call, Call::Read | Call::Readv)
+        && op.pointer() != Pointer::Good
+        && linux.result == EFAULT
+}
+
+/// Whether two answers are the same, in what they tell and in what they hide.
+pub fn equal(op: &Op, linux: &Outcome, ours: &Outcome) -> bool {
+    linux == ours && !may_lose(op, linux)
+}
+
+/// What ours does not have yet: left out of programs on both sides. `probe` is a program that would not be refused if it were there.
+#[derive(Debug)]
+pub struct Missing {
+    /// A few words; CAVEATS has it too.
+    pub name: &'static str,
+    /// Whether a call is of it.
+    pub is: fn(&Op) -> bool,
+    /// Succeeds on Linux, and fails on ours as long as it is missing.
+    pub probe: &'static str,
+}
+
+/// All of it.
+pub static MISSING: &[Missing] = &[
+    Missing {
+        name: "signalfd",
+        is: |op| op.call == Call::SignalFd,
+        probe: "v0 = signalfd4(-1, USR1, 8, 0)",
+    },
+    Missing {
+        name: "datagrams on AF_UNIX",
+        is: |op| op.call == Call::SocketPair && op.int(1) == 2,
+        probe: "v0, v1 = socketpair(UNIX, DGRAM, 0, 0)",
+    },
+    Missing {
+        name: "packets on AF_UNIX",
+        is: |op| op.call == Call::SocketPair && op.int(1) == 5,
+        probe: "v0, v1 = socketpair(UNIX, SEQPACKET, 0, 0)",
+    },
+    Missing {
+        name: "urgent data on AF_UNIX",
+        is: |op| matches!(op.call, Call::Send | Call::Receive) && op.int(2) & 1 != 0,
+        probe: "v0, v1 = socketpair(UNIX, STREAM, 0, 0)\nsend(v0, 1, OOB)",
+    },
+];
+
+/// Whether the call is of something that is missing.
+pub fn is_missing(op: &Op) -> bool {
+    MISSING.iter().any(|missing| (missing.is)(op))
+}
+
+/// Set: defects are differences. So that a corpus file shows whether its defect is still there.
+pub static STRICT: AtomicBool = AtomicBool::new(false);
+
+impl Deviation {
+    /// Not meant to be: it stands here until it is mended, so that the rest can be compared.
+    pub fn is_defect(&self) -> bool {
+        self.name.starts_with("defect: ")
+    }
+}
+
+/// The deviation that explains a difference.
+pub fn find(before: &[Op], op: &Op, linux: &Outcome, ours: &Outcome) -> Option<&'static Deviation> {
+    let strict = STRICT.load(Relaxed);
+    ALL.iter()
+        .filter(|deviation| !(strict && deviation.is_defect()))
+        .find(|deviation| (deviation.applies)(before, op, linux, ours))
+}

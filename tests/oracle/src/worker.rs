@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The process that runs programs. It may crash or hang with what is tested; the supervisor sees how far it came.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use oracle::choices::Seeded;
+use oracle::compare::{Verdict, annotate};
+use oracle::generate::program;
+use oracle::op::Program;
+use oracle::pair::Pair;
+use oracle::run::{Outcome, Trace};
+use oracle::shrink::shrink;
+use oracle::subject::Ours;
+use oracle::{deviations, text};
+
+/// Programs handed to Linux at once.
+const BATCH: u64 = 64;
+/// A program that takes longer hangs.
+const HUNG: Duration = Duration::from_secs(20);
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Of all programs.
+    pub seed: u64,
+    /// Index of the first.
+    pub first: u64,
+    /// At least so many calls.
+    pub calls: u64,
+    /// Differences after which to stop.
+    pub failures: usize,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Programs, and calls in them.
+    pub programs: u64,
+    /// See `programs`.
+    pub calls: u64,
+    /// Programs that known deviations cut short, by the deviation's name.
+    pub cut: BTreeMap<&'static str, u64>,
+    /// By call: done, failed, left out.
+    pub stats: BTreeMap<&'static str, [u64; 3]>,
+    /// What `deviations::MISSING` names although it is there.
+    pub there: Vec<&'static str>,
+    /// Programs that differ: index, and text after shrinking.
+    pub different: Vec<(u64, String)>,
+}
+
+/// Ends the process if `progress` stands still.
+pub fn watch(progress: &'static AtomicU64) {
+    std::thread::spawn(move || {
+        let mut last = u64::MAX;
+        loop {
+            std::thread::sleep(HUNG);
+            let now = progress.load(Relaxed);
+            if now == last {
+                eprintln!("program {now} hangs");
+                std::process::abort();
+            }
+            last = now;
+        }
+    });
+}
+
+/// Runs programs until there were enough calls or differences. `progress` is the index of the program under way.
+pub fn work(work: Work, progress: &AtomicU64) -> Found {
+    let mut pair = Pair::start();
+    let mut found = Found {
+        there: there(&mut pair),
+        ..Found::default()
+    };
+    let mut waiting = VecDeque::new();
+    let mut sent = work.first;
+    let mut send = |pair: &Pair<Ours>| {
+        let batch = (sent..sent + BATCH).map(|index| program(&mut Seeded::new(work.seed, index)));
+        pair.linux.send(batch.collect());
+        sent += BATCH;
+    };
+    send(&pair);
+    let mut index = work.first;
+    while found.calls < work.calls {
+        if waiting.is_empty() {
+            send(&pair);
+            waiting.extend(pair.linux.receive());
+        }
+        let Some((program, linux)) = waiting.pop_front() else {
+            continue;
+        };
+        progress.store(index, Relaxed);
+        let ours = pair.tested.run(&program, Some(&linux));
+        count(&mut found, &program, &linux);
+        match oracle::compare::compare(&program, &linux, &ours) {
+            Verdict::Same => {}
+            Verdict::Cut(deviation) => *found.cut.entry(deviation.name).or_default() += 1,
+            Verdict::Different(at) => {
+                // Nothing may be under way while programs are tried one by one.
+                waiting.extend(pair.linux.receive());
+                let text = smallest(&mut pair, &program, at);
+                found.different.push((index, text));
+                if found.different.len() >= work.failures {
+                    return found;
+                }
+                send(&pair);
+            }
+        }
+        index += 1;
+    }
+    found
+}
+
+/// What is said to be missing and is not.
+fn there(pair: &mut Pair<Ours>) -> Vec<&'static str> {
+    let mut there = Vec::new();
+    pair.tested.complete = true;
+    for missing in deviations::MISSING {
+        let probe = text::parse(missing.probe).expect("the probes are programs");
+        let trace = pair.tested.run(&probe, None);
+        if trace.last().is_some_and(|outcome| outcome.result >= 0) {
+            there.push(missing.name);
+        }
+    }
+    pair.tested.complete = false;
+    there
+}
+
+fn count(found: &mut Found, program: &Program, trace: &Trace) {
+    found.programs += 1;
+    found.calls += program.len() as u64;
+    for (
+        op,
+        Outcome {
+            skipped, result, ..
+        },
+    ) in program.iter().zip(trace)
+    {
+        let counts = found.stats.entry(op.call.spec().name).or_default();
+        counts[if *skipped {
+            2
+        } else {
+            usize::from(*result < 0)
+        }] += 1;
+    }
+}
+
+/// The shrunk program with its answers; it still differs at a call of the same name.
+pub fn smallest(pair: &mut Pair<Ours>, program: &Program, at: usize) -> String {
+    let call = program[at].call;
+    let mut differs = |program: &Program| {
+        let verdict = pair.check(program).0;
+        matches!(verdict, Verdict::Different(at) if program[at].call == call)
+    };
+    let mut note = "";
+    let mut small = program[..=at].to_vec();
+    if !differs(&small) {
+        note = "# It does not differ when it is run alone: it depends on what ran before, or on time.\n";
+        small = program.clone();
+    } else {
+        small = shrink(small, differs);
+    }
+    let (_, linux, ours) = pair.check(&small);
+    format!("{note}{}", annotate(&small, &linux, &ours))
+}
