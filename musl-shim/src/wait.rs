@@ -86,13 +86,19 @@ pub fn for_file(file: &OpenFile, events: Events, deadline: Deadline) -> Result<(
     }
     let wanted = events | Events::ALWAYS;
     let kept = poller::kept();
-    let found = for_look(kept, deadline, || {
+    let mut look = || {
         let mut core = core();
         // Armed first, then looked at: nothing can happen unnoticed in between.
         core.poll_begin(kept);
         core.poll_arm(kept, file.source(), wanted)?;
         core.poll_armed(kept, 1);
         Ok(core.level(file.source()).intersects(wanted))
-    })?;
+    };
+    let found = loop {
+        match for_look(kept, deadline, &mut look) {
+            Err(Errno::EINTR) if platform::restarts() => {}
+            result => break result?,
+        }
+    };
     if found { Ok(()) } else { Err(Errno::EAGAIN) }
 }

@@ -67,6 +67,9 @@ pub const PYTHON: &[Package] = &[
     },
 ];
 
+/// To run test programs in Perl.
+pub const PERL: &[Package] = &[tool("perl", "prove")];
+
 /// To boot.
 pub const QEMU: &[Package] = &[tool("qemu-system-x86", "qemu-system-x86_64")];
 

@@ -76,6 +76,12 @@ pub fn raise(_signal: usize) -> bool {
     false
 }
 
+/// Whether a read or write that a signal interrupted is to go on.
+#[inline]
+pub fn restarts() -> bool {
+    false
+}
+
 /// Whether a handler ran during the last wait of the calling thread.
 #[inline]
 pub fn interrupted() -> bool {

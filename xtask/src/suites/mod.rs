@@ -21,6 +21,7 @@ mod oracle;
 mod posix;
 mod proof;
 mod queue;
+mod real;
 mod tap;
 mod tidy;
 
@@ -71,12 +72,12 @@ pub const ALL: &[Suite] = &[
     },
     Suite {
         name: "posix-linux",
-        about: "tests/posix on this Linux, the oracle",
+        about: "tests/posix and tests/hostmode on this Linux, the oracle",
         run: posix::on_linux,
     },
     Suite {
         name: "posix-host",
-        about: "tests/posix in host mode: our event core and sources on this Linux",
+        about: "tests/posix and tests/hostmode in host mode: our event core and sources on this Linux",
         run: posix::in_host_mode,
     },
     Suite {
@@ -157,6 +158,21 @@ pub const LONG: &[Suite] = &[
         name: "oracle-long",
         about: "ten million random calls on this Linux and on ours",
         run: oracle::long,
+    },
+    Suite {
+        name: "real-libevent",
+        about: "libevent's own tests in host mode, with epoll, poll and select",
+        run: real::libevent,
+    },
+    Suite {
+        name: "real-libuv",
+        about: "libuv's own tests in host mode",
+        run: real::libuv,
+    },
+    Suite {
+        name: "real-memcached",
+        about: "memcached's own tests in host mode",
+        run: real::memcached,
     },
 ];
 

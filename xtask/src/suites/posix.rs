@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! tests/posix: the same C program on Linux, which is the oracle, and on both kernels.
+//! tests/posix: the same C program on Linux, which is the oracle, in host mode, and on both kernels. tests/hostmode: the first two.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,17 +24,21 @@ const GUEST_DATA: &str = "/test/data.txt";
 pub fn on_linux(paths: &Paths, report: &mut Report) -> Result<()> {
     crate::deb::install(paths, crate::deb::CC)?;
     let program = compile(paths, Path::new("gcc"), "posix-linux")?;
-    run_here(paths, &program, report)
+    run_here(paths, "tests/posix", &program, report)?;
+    let program = compile_hostmode(paths, Path::new("gcc"), "hostmode-linux")?;
+    run_here(paths, "tests/hostmode", &program, report)
 }
 
 /// In host mode: our event core and sources on Linux.
 pub fn in_host_mode(paths: &Paths, report: &mut Report) -> Result<()> {
     let cc = toolchain::ensure_for(paths, Where::Host)?.cc;
     let program = compile(paths, &cc, "posix-host")?;
-    run_here(paths, &program, report)
+    run_here(paths, "tests/posix", &program, report)?;
+    let program = compile_hostmode(paths, &cc, "hostmode-host")?;
+    run_here(paths, "tests/hostmode", &program, report)
 }
 
-fn run_here(paths: &Paths, program: &Path, report: &mut Report) -> Result<()> {
+fn run_here(paths: &Paths, group: &str, program: &Path, report: &mut Report) -> Result<()> {
     let output = Command::new(program)
         .arg("-d")
         .arg(paths.root.join("tests/posix").join(DATA))
@@ -47,7 +51,7 @@ fn run_here(paths: &Paths, program: &Path, report: &mut Report) -> Result<()> {
             format!("the program ended with {}", output.status),
         ));
     }
-    report.absorb("tests/posix", found);
+    report.absorb(group, found);
     Ok(())
 }
 
@@ -93,19 +97,35 @@ fn in_guest(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// What only host mode can do: Linux's fds beside ours, children, threads, signals.
+fn compile_hostmode(paths: &Paths, cc: &Path, name: &str) -> Result<PathBuf> {
+    let mut sources = c_files(&paths.root.join("tests/hostmode"))?;
+    let harness = ["main.c", "helpers.c"];
+    sources.extend(harness.map(|file| paths.root.join("tests/posix").join(file)));
+    compile_files(paths, cc, name, &sources)
+}
+
 fn compile(paths: &Paths, cc: &Path, name: &str) -> Result<PathBuf> {
-    let dir = paths.root.join("tests/posix");
+    let sources = c_files(&paths.root.join("tests/posix"))?;
+    compile_files(paths, cc, name, &sources)
+}
+
+fn c_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut sources = Vec::new();
-    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "c") {
             sources.push(path);
         }
     }
     if sources.is_empty() {
-        bail!("tests/posix has no C files");
+        bail!("{} has no C files", dir.display());
     }
     sources.sort();
+    Ok(sources)
+}
+
+fn compile_files(paths: &Paths, cc: &Path, name: &str, sources: &[PathBuf]) -> Result<PathBuf> {
     let program = paths.scratch().join(name);
     fs::create_dir_all(paths.scratch())?;
     let mut command = Command::new(cc);
@@ -120,9 +140,10 @@ fn compile(paths: &Paths, cc: &Path, name: &str) -> Result<PathBuf> {
             "-o",
         ])
         .arg(&program)
-        .args(&sources);
+        .args(sources)
+        .arg("-pthread");
     run_logged(
-        "compiling tests/posix",
+        &format!("compiling {name}"),
         &mut command,
         &paths.log().join("posix.log"),
     )?;

@@ -15,6 +15,7 @@ use core::cell::RefCell;
 
 use crate::files::OpenFile;
 
+mod actions;
 mod adopted;
 mod family;
 mod fds;
@@ -59,7 +60,7 @@ pub fn start() {
 pub use adopted::adopt;
 pub use fds::{install, install_pair, limit};
 pub use route::route;
-pub use signals::{interrupted, mask, raise, set_mask, uninterrupted};
+pub use signals::{interrupted, mask, raise, restarts, set_mask, uninterrupted};
 pub use source::settle;
 
 pub(super) use fds::hide;

@@ -2,7 +2,7 @@
 //! Whose a call is: ours by the shim's table, ours by something special here, or Linux's.
 
 use super::super::raw::{self, nr};
-use super::{family, fds, signals, thread};
+use super::{actions, family, fds, signals, thread};
 use crate::abi::{F_DUPFD, F_DUPFD_CLOEXEC, F_SETFL, FIONBIO, FIONREAD, Msghdr, Pollfd};
 use crate::dispatch::Args;
 use crate::files::get;
@@ -103,6 +103,7 @@ pub fn route(number: usize, args: &Args) -> Option<isize> {
         nr::VFORK => Some(family::plain_fork()),
         nr::CLONE3 => Some(-(crate::errno::Errno::ENOSYS.raw() as isize)),
         nr::EXECVE | nr::EXECVEAT => Some(family::exec(number, args)),
+        nr::RT_SIGACTION => Some(actions::set(args)),
         nr::EXIT => thread::exit_thread(args[0]),
         // Linux's.
         _ => Some(pass(number, args)),

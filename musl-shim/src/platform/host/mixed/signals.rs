@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use vfs_hooks::lock::MAX_THREADS;
 
 use super::super::raw::{self, nr};
+use super::actions;
 use super::numbers::current;
 
 /// What each thread blocks while it waits in the shim: its own mask, or the one that the call was given.
@@ -28,6 +29,7 @@ pub fn uninterrupted<R>(work: impl FnOnce() -> R) -> R {
     let me = current();
     let mask = MASKS[me].swap(own, Relaxed);
     let interrupted = INTERRUPTED[me].swap(false, Relaxed);
+    actions::take_stop();
     let result = work();
     MASKS[me].store(mask, Relaxed);
     INTERRUPTED[me].store(interrupted, Relaxed);
@@ -53,6 +55,14 @@ pub fn set_mask(mask: u64) {
 /// Whether a handler ran during a wait of this call.
 pub fn interrupted() -> bool {
     INTERRUPTED[current()].load(Relaxed)
+}
+
+/// Whether a call that a handler interrupted is to go on (SA_RESTART); it is not interrupted any longer then.
+pub fn restarts() -> bool {
+    if actions::take_stop() {
+        return false;
+    }
+    INTERRUPTED[current()].swap(false, Relaxed)
 }
 
 /// A handler has run.
