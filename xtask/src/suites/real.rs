@@ -104,27 +104,22 @@ impl Program {
         )
     }
 
-    /// Dates what autotools made, each after what it is made from, or make would ask for them.
+    /// Dates all files: what autotools made after what it is made from, or make would ask for them.
     fn in_order(&self) -> Result<()> {
         let steps: [&[&str]; 3] = [
             &["aclocal.m4"],
             &["configure"],
             &["Makefile.in", "config.h.in"],
         ];
-        let start = SystemTime::now() - Duration::from_secs(10);
-        for file in files_below(&self.dir)? {
-            let name = file.file_name().unwrap_or_default();
-            let step = steps
-                .iter()
-                .position(|names| names.iter().any(|n| name == *n));
-            if let Some(step) = step {
-                let time = start + Duration::from_secs(step as u64);
-                fs::File::options()
-                    .append(true)
-                    .open(&file)
-                    .and_then(|file| file.set_modified(time))
-                    .with_context(|| format!("cannot date {}", file.display()))?;
-            }
+        let start = SystemTime::now() - Duration::from_secs(100);
+        for path in files_below(&self.dir)? {
+            let name = path.file_name().unwrap_or_default();
+            let is_in = |names: &&[&str]| names.iter().any(|other| name == *other);
+            let step = steps.iter().position(is_in).map_or(0, |step| step + 1);
+            let time = start + Duration::from_secs(10 * step as u64);
+            fs::File::open(&path)
+                .and_then(|file| file.set_modified(time))
+                .with_context(|| format!("cannot date {}", path.display()))?;
         }
         Ok(())
     }
