@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use kernel_ext::Build;
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
@@ -12,7 +13,7 @@ fn main() -> Result<()> {
         args.next()
             .context("usage: build-kernel KERNEL BUILD FOLDER")
     };
-    let (kernel, build, folder) = (next()?.parse()?, next()?.parse()?, next()?);
+    let (kernel, build, folder) = (next()?.parse()?, next()?.parse::<Build>()?, next()?);
     let built = kernel_ext::build(kernel, build, Path::new(&folder), &mut |line| {
         eprintln!("{line}");
     })?;

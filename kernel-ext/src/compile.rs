@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::config;
 use crate::headers;
 use crate::interface::Interface;
-use crate::kernel::{Build, Kernel};
+use crate::kernel::{Build, Kernel, Variant};
 use crate::mutants::Mutant;
 use crate::numbers;
 use crate::source;
@@ -114,13 +114,15 @@ const LINK_FLAGS: &str = "-nostdlib -static -no-pie -Wl,--build-id=none \
 
 /// Builds `kernel`, or finds it under `cache_dir`, and tells `log` of each
 /// step that takes time. Several processes may build the same one at once.
+///
+/// `variant` is a [`Build`] for one core, or a [`Variant`].
 pub fn build(
     kernel: Kernel,
-    build: Build,
+    variant: impl Into<Variant>,
     cache_dir: &Path,
     log: &mut dyn FnMut(&str),
 ) -> Result<Built> {
-    build_tree(&Tree::new(kernel)?, kernel, build, cache_dir, log)
+    build_tree(&Tree::new(kernel)?, kernel, variant.into(), cache_dir, log)
 }
 
 /// The queue kernel, broken in one place; the same otherwise.
@@ -132,19 +134,19 @@ pub fn build_mutant(
 ) -> Result<Built> {
     let mut tree = Tree::new(Kernel::Queue)?;
     tree.mutate(mutant)?;
-    build_tree(&tree, Kernel::Queue, build, cache_dir, log)
+    build_tree(&tree, Kernel::Queue, build.into(), cache_dir, log)
 }
 
 fn build_tree(
     tree: &Tree,
     kernel: Kernel,
-    build: Build,
+    variant: Variant,
     cache_dir: &Path,
     log: &mut dyn FnMut(&str),
 ) -> Result<Built> {
     let versions = tools::versions()?;
-    let key = key(tree, build, &versions);
-    let name = format!("{kernel}-{build}-{}", &key[..16]);
+    let key = key(tree, variant, &versions);
+    let name = format!("{kernel}-{variant}-{}", &key[..16]);
     let dir = cache_dir.join(&name);
     let built = Built {
         elf: dir.join("kernel.elf"),
@@ -155,7 +157,7 @@ fn build_tree(
     if built.dir.is_dir() {
         return Ok(built);
     }
-    log(&format!("building the {kernel} kernel ({build})"));
+    log(&format!("building the {kernel} kernel ({variant})"));
     let work = cache_dir.join(format!(".{name}.{}", process::id()));
     if work.exists() {
         fs::remove_dir_all(&work).with_context(|| format!("cannot clear {}", work.display()))?;
@@ -164,11 +166,11 @@ fn build_tree(
     let work = work.canonicalize()?;
     let result = Workshop {
         tree,
-        build,
+        variant,
         dir: &work,
     }
     .run()
-    .with_context(|| format!("the {kernel} kernel ({build}) does not build"));
+    .with_context(|| format!("the {kernel} kernel ({variant}) does not build"));
     let renamed = result.and_then(|()| match fs::rename(&work, &built.dir) {
         // Somebody else was faster.
         Err(_) if built.elf32.is_file() => Ok(()),
@@ -189,14 +191,14 @@ const STACK_ALIGNMENT: &str =
     "extern char kernel_stack_alloc[1][4096] __attribute__((aligned(4096)));\n";
 
 /// Hash of everything that a build depends on.
-fn key(tree: &Tree, build: Build, versions: &str) -> String {
+fn key(tree: &Tree, variant: Variant, versions: &str) -> String {
     let mut hash = Sha256::new();
     let mut add = |text: &str| {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
     };
     RECIPE.iter().for_each(|text| add(text));
-    add(&build.to_string());
+    add(&variant.to_string());
     add(versions);
     add(source::DIGEST);
     for (path, text) in tree.changed() {
@@ -209,7 +211,7 @@ fn key(tree: &Tree, build: Build, versions: &str) -> String {
 /// One build, in a folder of its own.
 struct Workshop<'a> {
     tree: &'a Tree,
-    build: Build,
+    variant: Variant,
     dir: &'a Path,
 }
 
@@ -234,7 +236,7 @@ impl Workshop<'_> {
     /// `-D` and `-I` flags. The generated headers come first: the published
     /// source carries an `autoconf.h` of another configuration.
     fn preprocessor(&self) -> Vec<String> {
-        let mut flags = config::defines(self.build);
+        let mut flags = config::defines(self.variant.build);
         flags.push("-Igen".into());
         flags.extend(INCLUDE_FOLDERS.map(|folder| format!("-Isource/{folder}")));
         flags
@@ -248,7 +250,7 @@ impl Workshop<'_> {
     }
 
     fn generate_headers(&self) -> Result<()> {
-        self.write("gen/autoconf.h", &config::autoconf(self.build))?;
+        self.write("gen/autoconf.h", &config::autoconf(self.variant))?;
         let syscalls = headers::syscalls(&self.tree.read("include/api/syscall.xml")?)?;
         let invocations = headers::invocations(&Interface::of(self.tree)?)?;
         for (path, text) in invocations.into_iter().chain([syscalls]) {
@@ -290,13 +292,15 @@ impl Workshop<'_> {
     }
 
     fn compile(&self) -> Result<()> {
-        let mut all = STACK_ALIGNMENT.to_string();
+        let mut all = STACK_ALIGNMENT
+            .replace("[1]", &format!("[{}]", self.variant.cores))
+            .to_string();
         for path in self.c_sources()? {
             all += &format!("#line 1 \"{path}\"\n{}", self.tree.read(&path)?);
         }
         self.write("kernel_all.c", &all)?;
         // Debug information names the folder in which the compiler ran.
-        let debug = match self.build {
+        let debug = match self.variant.build {
             Build::Debug => vec![
                 "-ggdb".to_string(),
                 format!("-ffile-prefix-map={}=.", self.dir.display()),
@@ -306,6 +310,12 @@ impl Workshop<'_> {
         let compiled = self
             .tool("gcc")
             .words(C_FLAGS)
+            // The kernel for several cores counts bits, and links no library that could.
+            .words(if self.variant.cores > 1 {
+                "-mpopcnt"
+            } else {
+                ""
+            })
             .args(debug)
             .args(self.preprocessor())
             .words("-c kernel_all.c -o kernel.o")
@@ -331,7 +341,7 @@ impl Workshop<'_> {
                 && (SOURCE_FOLDERS.contains(&folder) || path.starts_with(SOURCE_FOLDER_64))
         };
         let mut sources = Vec::from_iter(self.tree.files(&["src"])?.into_iter().filter(chosen));
-        if self.build == Build::Release {
+        if self.variant.build == Build::Release {
             // It describes the system's state on the serial line.
             sources.retain(|path| path != "src/arch/x86/machine/capdl.c");
         }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The configuration, the same for both kernels.
 
-use crate::kernel::Build;
+use crate::kernel::{Build, Variant};
 
 /// What every build has. Without a value: 1.
 const OPTIONS: &[&str] = &[
-    // What machine: x86_64, one core, legacy-free interrupt controllers.
+    // What machine: x86_64, legacy-free interrupt controllers.
     "HAVE_FPU",
     "WORD_SIZE 64",
     "ARCH_X86",
@@ -13,7 +13,6 @@ const OPTIONS: &[&str] = &[
     "X86_64",
     "PLAT_PC99",
     "KERNEL_MASTER",
-    "MAX_NUM_NODES 1",
     "CACHE_LN_SZ 64",
     "IRQ_IOAPIC",
     "MAX_NUM_IOAPIC 1",
@@ -64,9 +63,10 @@ const DEFINES: &[&str] = &[
 const DEBUG_DEFINES: &[&str] = &["DEBUG", "ASSERT"];
 
 /// The text of `autoconf.h`.
-pub(crate) fn autoconf(build: Build) -> String {
+pub(crate) fn autoconf(variant: Variant) -> String {
     let mut text = String::from("#ifndef AUTOCONF_H\n#define AUTOCONF_H\n");
-    for option in pick(build, OPTIONS, DEBUG_OPTIONS) {
+    text += &format!("#define CONFIG_MAX_NUM_NODES {}\n", variant.cores);
+    for option in pick(variant.build, OPTIONS, DEBUG_OPTIONS) {
         let (name, value) = option.split_once(' ').unwrap_or((option, "1"));
         text += &format!("#define CONFIG_{name} {value}\n");
     }
@@ -95,8 +95,11 @@ mod tests {
 
     #[test]
     fn only_debug_prints() {
-        assert!(!autoconf(Build::Release).contains("PRINTING"));
-        assert!(autoconf(Build::Debug).contains("#define CONFIG_PRINTING 1\n"));
-        assert!(autoconf(Build::Release).contains("#define CONFIG_TIME_SLICE 5\n"));
+        let [release, debug] = [Build::Release, Build::Debug].map(Variant::from);
+        assert!(!autoconf(release).contains("PRINTING"));
+        assert!(autoconf(debug).contains("#define CONFIG_PRINTING 1\n"));
+        assert!(autoconf(release).contains("#define CONFIG_TIME_SLICE 5\n"));
+        assert!(autoconf(release).contains("#define CONFIG_MAX_NUM_NODES 1\n"));
+        assert!(autoconf(release.cores(2)).contains("#define CONFIG_MAX_NUM_NODES 2\n"));
     }
 }

@@ -77,6 +77,39 @@ impl FromStr for Build {
     }
 }
 
+/// Everything in which two builds of one kernel can differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Variant {
+    /// With or without assertions.
+    pub build: Build,
+    /// For how many processor cores: 1, or 2 with the kernel's big lock.
+    pub cores: u32,
+}
+
+impl Variant {
+    /// The same for this many cores.
+    pub const fn cores(self, cores: u32) -> Variant {
+        Variant { cores, ..self }
+    }
+}
+
+impl From<Build> for Variant {
+    /// For one core, as everything but the tests of two is.
+    fn from(build: Build) -> Variant {
+        Variant { build, cores: 1 }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.build)?;
+        match self.cores {
+            1 => Ok(()),
+            cores => write!(f, "-{cores}-cores"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

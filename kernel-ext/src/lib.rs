@@ -38,7 +38,7 @@ mod tree;
 
 pub use compile::{Built, build, build_mutant};
 pub use interface::{Interface, interface};
-pub use kernel::{Build, Kernel};
+pub use kernel::{Build, Kernel, Variant};
 pub use mutants::{MUTANTS, Mutant};
 pub use numbers::numbers;
 pub use size::{LIMIT, LIMIT_EXISTING, Size, size};

@@ -31,6 +31,8 @@ pub struct Machine {
     pub image: Vec<u8>,
     /// Memory in MiB.
     pub memory: u32,
+    /// Processor cores.
+    pub cores: u32,
     /// Count guest instructions instead of running as fast as it goes.
     pub icount: bool,
     /// Give it a network card.
@@ -111,6 +113,8 @@ impl Guest {
         .args([
             "-m",
             &machine.memory.to_string(),
+            "-smp",
+            &machine.cores.to_string(),
             "-display",
             "none",
             "-no-reboot",

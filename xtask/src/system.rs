@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use kernel_ext::{Build, Built, Kernel};
+use kernel_ext::{Build, Built, Kernel, Variant};
 
 use crate::archive::Archive;
 use crate::forward::Forward;
@@ -97,6 +97,7 @@ pub fn prepare(paths: &Paths, setup: &Setup, program: &Ready) -> Result<Machine>
         kernel: kernel.elf32,
         image: image::append(&read("root-server")?, &archive.finish()?)?,
         memory: setup.memory,
+        cores: 1,
         icount: setup.icount,
         network: setup.network,
         forwards: setup.forwards.clone(),
@@ -104,9 +105,9 @@ pub fn prepare(paths: &Paths, setup: &Setup, program: &Ready) -> Result<Machine>
 }
 
 /// A kernel, built if it is not in the cache.
-pub fn kernel(paths: &Paths, kernel: Kernel, build: Build) -> Result<Built> {
+pub fn kernel(paths: &Paths, kernel: Kernel, variant: impl Into<Variant>) -> Result<Built> {
     deb::install(paths, deb::KERNEL)?;
-    kernel_ext::build(kernel, build, &paths.cache().join("kernel"), &mut say)
+    kernel_ext::build(kernel, variant, &paths.cache().join("kernel"), &mut say)
 }
 
 fn boot_config(setup: &Setup, program: &Ready) -> Result<Vec<u8>> {

@@ -111,9 +111,8 @@ fn attribute<'a>(node: Node<'a, 'a>, name: &str) -> Result<&'a str> {
 fn holds(condition: &str) -> Result<bool> {
     match condition {
         "" => Ok(true),
-        "CONFIG_MAX_NUM_NODES > 1"
-        | "defined(CONFIG_HARDWARE_DEBUG_API)"
-        | "defined(CONFIG_VTX)" => Ok(false),
+        "CONFIG_MAX_NUM_NODES > 1" => Ok(std::env::var_os("CARGO_FEATURE_SMP").is_some()),
+        "defined(CONFIG_HARDWARE_DEBUG_API)" | "defined(CONFIG_VTX)" => Ok(false),
         _ => bail!("`{condition}` is not known: add it to build/model.rs as both kernels have it"),
     }
 }

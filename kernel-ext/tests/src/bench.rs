@@ -13,7 +13,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use guest_rt::set_panic_hook;
 use queue_tests::child::{self, Child};
-use queue_tests::queue::{Queue, SMALL_CAPACITY, set_buffer, signal_all, take};
+use queue_tests::queue::{FROM_QUEUE, Queue, SMALL_CAPACITY, set_buffer, signal_all, take};
+use queue_tests::tests::cores::move_to;
 use queue_tests::world::{World, nth, revoke};
 use queue_tests::{CHILD_PRIORITY, OWN_PRIORITY, line, machine};
 use sel4_bindings::kernel::probe_kernel;
@@ -51,6 +52,7 @@ fn main(info: BootInfo) -> ! {
         waiters(&mut world, &table);
         invocations(&mut world, &table);
     }
+    two_cores(&mut world, &table, kernel == Kernel::Queue);
     line!("# end");
     machine::exit(0)
 }
@@ -231,6 +233,77 @@ fn waiters(world: &mut World, table: &Table) {
     wake_row(table, "signal.bound.wake_waiter", own);
     child.suspend();
     child.unbind();
+}
+
+/// Slot that a child of [`answer`] signals.
+static ANSWER: AtomicUsize = AtomicUsize::new(0);
+
+/// Code of a child: answers each signal of its source.
+extern "C" fn answer(index: usize) -> ! {
+    let source = child::source(index);
+    loop {
+        if wait(source).badge == FROM_QUEUE {
+            // Signalled before it waited: the entry is there.
+            poll(source);
+        }
+        RUNS.store(runs() + 1, Ordering::Relaxed);
+        signal(CPtr(ANSWER.load(Ordering::Relaxed)));
+    }
+}
+
+/// A signal and its answer, by a thread on our core and on another. The counter goes
+/// on with the instructions of both cores, so a row has what both have done; of two
+/// idle cores there is nothing in it.
+fn two_cores(world: &mut World, table: &Table, queues: bool) {
+    let back = world.make(ObjectType::Notification);
+    ANSWER.store(back.0, Ordering::Relaxed);
+    let notification = world.make(ObjectType::Notification);
+    let plain = [
+        "cores.same.signal_and_answer",
+        "cores.other.signal_and_answer",
+    ];
+    round_trips(world, table, plain, notification, notification, back);
+    if queues {
+        let queue = Queue::new(world);
+        let attached = world.make(ObjectType::Notification);
+        queue.attach(attached, 7).expect("attach");
+        let rows = [
+            "cores.same.queue.signal_and_answer",
+            "cores.other.queue.signal_and_answer",
+        ];
+        round_trips(world, table, rows, queue.cap, attached, back);
+    }
+}
+
+fn round_trips(
+    world: &mut World,
+    table: &Table,
+    rows: [&str; 2],
+    source: CPtr,
+    signalled: CPtr,
+    back: CPtr,
+) {
+    for (core, row) in rows.into_iter().enumerate() {
+        let child = Child::new(world, 0, CHILD_PRIORITY, CPtr::NULL);
+        if !move_to(child.tcb, 1) {
+            return;
+        }
+        move_to(child.tcb, core as Word);
+        let before = runs();
+        child.run(answer, source);
+        let round = || {
+            signal(signalled);
+            wait(back);
+        };
+        // It may not wait yet: another core starts it in its own time.
+        (0..4).for_each(|_| round());
+        table.row(row, || count(round));
+        assert_eq!(
+            runs() - before,
+            SAMPLES + 4,
+            "{row}: not an answer to each signal"
+        );
+    }
 }
 
 fn invocations(world: &mut World, table: &Table) {

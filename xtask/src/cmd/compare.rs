@@ -88,6 +88,7 @@ pub fn machine(paths: &Paths, kernel: Kernel, program: &str, icount: bool) -> Re
         kernel: system::kernel(paths, kernel, Build::Release)?.elf32,
         image: fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?,
         memory: MEMORY,
+        cores: 1,
         icount,
         network: false,
         forwards: Vec::new(),

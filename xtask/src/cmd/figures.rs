@@ -46,15 +46,20 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
     let kernels = [(Kernel::Queue, "queue"), (Kernel::Stock, "stock")];
     let mut objects = Rows::new();
     let mut waits = Rows::new();
+    let mut cores = Rows::new();
     let mut loops = Rows::new();
     let mut requests = Rows::new();
     for (kernel, name) in kernels {
         say(&format!("measuring the {kernel} kernel"));
-        for (row, figure) in costs::measure(paths, kernel)? {
+        for (row, figure) in costs::measure(paths, kernel, 1)? {
             put(&mut objects, row, name, figure as f64);
         }
         for (row, figure) in costs::waits(paths, kernel)? {
             put(&mut waits, row, name, figure as f64);
+        }
+        say(&format!("measuring the {kernel} kernel on two cores"));
+        for (row, figure) in costs::measure(paths, kernel, 2)? {
+            put(&mut cores, row, name, figure as f64);
         }
         say(&format!("measuring the event core on the {kernel} kernel"));
         for (row, figure) in event_loop(paths, kernel)? {
@@ -77,6 +82,7 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
         }
     }
     print("The kernel: one operation", &objects, &["queue", "stock"]);
+    print("The kernel for two cores", &cores, &["queue", "stock"]);
     print(
         "The longest wait of an interrupt, by how many are revoked",
         &waits,

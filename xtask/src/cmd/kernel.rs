@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use kernel_ext::{Build, Kernel};
+use kernel_ext::{Build, Kernel, Variant};
 
 use crate::paths::Paths;
 use crate::system;
@@ -21,6 +21,9 @@ pub struct Args {
     /// With assertions, and words on the serial line about refused calls
     #[arg(long)]
     debug: bool,
+    /// For two processor cores (`-smp 2`)
+    #[arg(long)]
+    smp: bool,
 }
 
 /// Builds what is missing.
@@ -35,7 +38,8 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
     } else {
         Build::Release
     };
-    let built = system::kernel(paths, kernel, build)?;
+    let cores = if args.smp { 2 } else { 1 };
+    let built = system::kernel(paths, kernel, Variant::from(build).cores(cores))?;
     println!("{}\n{}", built.elf.display(), built.elf32.display());
     Ok(ExitCode::SUCCESS)
 }

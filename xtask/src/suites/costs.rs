@@ -8,9 +8,9 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kernel_ext::{Build, Kernel};
+use kernel_ext::{Build, Kernel, Variant};
 
-use super::{Report, guest::boot};
+use super::{Report, guest::boot, queue::features};
 use crate::paths::Paths;
 use crate::qemu::Machine;
 use crate::{deb, guest, system};
@@ -77,8 +77,8 @@ const LIMITS: &[(&str, &str, Limit)] = &[
 
 /// Measures both kernels; each limit is a test.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
-    let queue: BTreeMap<_, _> = measure(paths, Kernel::Queue)?.into_iter().collect();
-    let stock: BTreeMap<_, _> = measure(paths, Kernel::Stock)?.into_iter().collect();
+    let queue: BTreeMap<_, _> = measure(paths, Kernel::Queue, 1)?.into_iter().collect();
+    let stock: BTreeMap<_, _> = measure(paths, Kernel::Stock, 1)?.into_iter().collect();
     for (row, base, limit) in LIMITS {
         report.add(row, check(queue.get(*row), stock.get(*base), limit));
     }
@@ -99,24 +99,27 @@ fn check(queue: Option<&u64>, stock: Option<&u64>, limit: &Limit) -> Result<()> 
     Ok(())
 }
 
-/// Runs the benchmark root task; name and instructions of each operation.
-pub fn measure(paths: &Paths, kernel: Kernel) -> Result<Vec<(String, u64)>> {
-    table(paths, kernel, "queue-bench")
+/// Runs the benchmark root task; name and instructions of each operation. Two cores take turns, so their
+/// counts are exact, too.
+pub fn measure(paths: &Paths, kernel: Kernel, cores: u32) -> Result<Vec<(String, u64)>> {
+    table(paths, kernel, cores, "queue-bench")
 }
 
 /// Runs the root task that revokes; how long an interrupt waits meanwhile.
 pub fn waits(paths: &Paths, kernel: Kernel) -> Result<Vec<(String, u64)>> {
-    table(paths, kernel, "queue-latency")
+    table(paths, kernel, 1, "queue-latency")
 }
 
 /// Runs a root task that prints a table.
-fn table(paths: &Paths, kernel: Kernel, task: &str) -> Result<Vec<(String, u64)>> {
+fn table(paths: &Paths, kernel: Kernel, cores: u32, task: &str) -> Result<Vec<(String, u64)>> {
     deb::install(paths, deb::QEMU)?;
-    let image = guest::build(paths, &["queue-tests"], &[])?.join(task);
+    let image = guest::build(paths, &["queue-tests"], features(cores))?.join(task);
+    let variant = Variant::from(Build::Release).cores(cores);
     let machine = Machine {
-        kernel: system::kernel(paths, kernel, Build::Release)?.elf32,
+        kernel: system::kernel(paths, kernel, variant)?.elf32,
         image: fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?,
         memory: system::MEMORY,
+        cores,
         icount: true,
         network: false,
         forwards: Vec::new(),

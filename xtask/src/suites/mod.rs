@@ -96,6 +96,11 @@ pub const ALL: &[Suite] = &[
         run: compare::run,
     },
     Suite {
+        name: "kernel-smp",
+        about: "both kernels on two cores, threads on different ones",
+        run: queue::on_two_cores,
+    },
+    Suite {
         name: "kernel-costs",
         about: "instructions of the queue kernel's operations against the unmodified one's",
         run: costs::run,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kernel_ext::{Build, Kernel, MUTANTS};
+use kernel_ext::{Build, Kernel, MUTANTS, Variant};
 
 use super::{HUNG, Report, guest::boot, tap};
 use crate::paths::Paths;
@@ -38,6 +38,23 @@ pub fn latency(paths: &Paths, report: &mut Report) -> Result<()> {
     for kernel in Kernel::ALL {
         let elf = system::kernel(paths, kernel, Build::Release)?.elf32;
         report.absorb(&kernel.to_string(), task.run(paths, &elf, HUNG)?);
+    }
+    Ok(())
+}
+
+/// Both kernels for two cores: the same tests, and those of threads on different cores. These take turns
+/// with a lock that spins: on a host with less than two free cores that takes its time.
+pub fn on_two_cores(paths: &Paths, report: &mut Report) -> Result<()> {
+    for (kernel, build) in [
+        (Kernel::Queue, Build::Release),
+        (Kernel::Queue, Build::Debug),
+        (Kernel::Stock, Build::Release),
+    ] {
+        let task = RootTask::named("queue-tests").random(1, 5_000)?.cores(2);
+        let variant = Variant::from(build).cores(2);
+        let built = system::kernel(paths, kernel, variant)?.elf32;
+        let name = format!("{kernel}, {build}");
+        report.absorb(&name, task.run(paths, &built, 3 * HUNG)?);
     }
     Ok(())
 }
@@ -118,6 +135,8 @@ pub struct RootTask {
     icount: bool,
     /// Seed and steps of the random test, if not its own.
     random: Option<(u64, u64)>,
+    /// Processor cores.
+    cores: u32,
 }
 
 impl RootTask {
@@ -127,6 +146,7 @@ impl RootTask {
             name,
             icount: false,
             random: None,
+            cores: 1,
         }
     }
 
@@ -140,10 +160,15 @@ impl RootTask {
         })
     }
 
+    /// For a kernel of so many cores, whose labels differ from those of one.
+    pub const fn cores(self, cores: u32) -> Self {
+        Self { cores, ..self }
+    }
+
     /// Boots it on a kernel; what it says in TAP.
     pub fn run(&self, paths: &Paths, kernel: &Path, limit: Duration) -> Result<Report> {
         deb::install(paths, deb::QEMU)?;
-        let image = guest::build(paths, &["queue-tests"], &[])?.join(self.name);
+        let image = guest::build(paths, &["queue-tests"], features(self.cores))?.join(self.name);
         let mut image =
             fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?;
         if let Some((seed, steps)) = self.random {
@@ -153,6 +178,7 @@ impl RootTask {
             kernel: kernel.to_path_buf(),
             image,
             memory: system::MEMORY,
+            cores: self.cores,
             icount: self.icount,
             network: false,
             forwards: Vec::new(),
@@ -167,6 +193,14 @@ impl RootTask {
             ));
         }
         Ok(found)
+    }
+}
+
+/// How the root tasks are built for kernels of so many cores.
+pub fn features(cores: u32) -> &'static [&'static str] {
+    match cores {
+        1 => &[],
+        _ => &["queue-tests/smp"],
     }
 }
 

@@ -12,6 +12,7 @@ mod attach;
 mod calls;
 mod capacity;
 mod caveats;
+pub mod cores;
 mod deletion;
 mod fixture;
 mod hostile;
@@ -160,6 +161,12 @@ const TESTS: &[Test] = &[
     test(1207, "revoke, interrupted", On::Queue, &[12, 7], interrupts::revoke_interrupted),
 
     test(1401, "random sequences against a model", On::Queue, ALL, random::sequences),
+    test(1402, "signals from another core", On::Queue, &[3, 6, 7], cores::signals),
+    test(1403, "a waiter on another core", On::Queue, &[4], cores::waiter),
+    test(1404, "a waiter on each core", On::Queue, &[4], cores::two_waiters),
+    test(1405, "wait for another core's signals", On::Queue, &[4], cores::waits),
+    test(1406, "revoke while another core signals", On::Queue, &[12], cores::revoked),
+    test(1407, "threads end on another core", On::Queue, &[10], cores::thread_ends),
 ];
 
 /// Runs all tests.
