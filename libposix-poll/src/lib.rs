@@ -39,6 +39,8 @@ pub mod watch;
 
 #[cfg(test)]
 mod contract;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 #[cfg(test)]
 mod model;
 

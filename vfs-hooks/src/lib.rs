@@ -23,7 +23,7 @@
 #![warn(missing_docs)]
 
 extern crate alloc;
-#[cfg(any(test, loom))]
+#[cfg(any(test, loom, shuttle))]
 extern crate std;
 
 pub mod accept;

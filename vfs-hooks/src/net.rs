@@ -8,7 +8,7 @@
 //! Every value that the other side can write is checked at use; a client that lies loses its own connections only.
 
 use crate::events::Events;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use crate::process::PAGE;
 use crate::ring::{Corrupt, Ring, RingIndices};
 use crate::subscription::Subscriptions;
@@ -160,11 +160,11 @@ pub struct SocketSlot {
     accept_slots: [AtomicU32; ACCEPT_SIZE as usize],
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<Control>() == PAGE);
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<SocketSlot>() <= TX_OFFSET);
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(RX_OFFSET + RX_SIZE as usize == SLOT_SIZE);
 
 impl SocketSlot {

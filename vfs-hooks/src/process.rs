@@ -189,5 +189,5 @@ pub struct ProcessStats {
     pub doorbells_saved: AtomicU64,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<ProcessInfo>() <= PAGE && size_of::<ProcessStats>() <= PAGE);

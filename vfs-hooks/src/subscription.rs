@@ -5,6 +5,18 @@
 //! watcher's queue (or carries a badge bit on an unmodified kernel). Only the watcher writes `slot` and `interest`;
 //! the watcher sets `armed`, the source clears it. Everything read from a cell is the other side's word: the slot is
 //! only ever used as an index into a CNode that the server mounted, and a signal through a wrong one hurts nobody but the channel.
+//!
+//! The orders, which `tests/loom.rs` checks, and shows to be needed:
+//!
+//! ```text
+//! source                                   watcher
+//! state, edges += 1       (Release) W      armed := 1               (Release) A
+//! fence                   (SeqCst)  F1     fence                    (SeqCst)  F2
+//! armed = 1?              (Relaxed)        read state, edges        (Acquire)
+//!   armed swap 0          (AcqRel)           F1 < F2: sees W, since F1 is after it and F2 before this read
+//!   slot                  (Acquire)          F2 < F1: the source sees A, and signals
+//!   signal the slot                        slot and interest before A: whoever clears `armed` has acquired them
+//! ```
 
 use crate::events::Events;
 use crate::sync::{AtomicU32, Ordering, fence};
@@ -89,5 +101,29 @@ impl Subscriptions {
         for index in 0..SUBSCRIPTIONS {
             self.unsubscribe(index);
         }
+    }
+}
+
+/// Steps with a fence left out: for the models, which must catch them.
+#[cfg(loom)]
+pub mod mutants {
+    use super::*;
+
+    /// [`Subscriptions::notify`] without its fence.
+    pub fn notify_without_fence(all: &Subscriptions, events: Events, mut signal: impl FnMut(u32)) {
+        for cell in &all.cells {
+            if cell.armed.load(Ordering::Relaxed) != 0
+                && cell.interest.load(Ordering::Relaxed) & events.bits() != 0
+                && cell.armed.swap(0, Ordering::AcqRel) != 0
+                && let slot @ 1.. = cell.slot.load(Ordering::Acquire)
+            {
+                signal(slot - 1);
+            }
+        }
+    }
+
+    /// [`Subscriptions::arm`] without its fence.
+    pub fn arm_without_fence(all: &Subscriptions, index: usize) {
+        all.cells[index].armed.store(1, Ordering::Release);
     }
 }

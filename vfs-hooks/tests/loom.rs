@@ -10,7 +10,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 use vfs_hooks::Events;
-use vfs_hooks::subscription::Subscriptions;
+use vfs_hooks::subscription::{Subscriptions, mutants};
 
 const SLOT: u32 = 6;
 
@@ -196,4 +196,31 @@ fn mutant_notify_before_publish_is_caught() {
             channel.look()
         },
     );
+}
+
+#[test]
+#[should_panic(expected = "lost an event")]
+fn mutant_notify_without_fence_is_caught() {
+    race(
+        collected,
+        |channel| {
+            channel.publish();
+            mutants::notify_without_fence(&channel.subscriptions, Events::IN, |_| {
+                channel.signals.fetch_add(1, Ordering::Release);
+            });
+        },
+        |channel| {
+            channel.subscriptions.arm(0);
+            channel.look()
+        },
+    );
+}
+
+#[test]
+#[should_panic(expected = "lost an event")]
+fn mutant_arm_without_fence_is_caught() {
+    race(collected, one_event, |channel| {
+        mutants::arm_without_fence(&channel.subscriptions, 0);
+        channel.look()
+    });
 }

@@ -26,7 +26,20 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     let which = ["-p", "musl-shim", "--features", "library"];
     cargo_test(paths, name, &which, report)?;
     loom(paths, report)?;
+    shuttle(paths, report)?;
     cost(paths, report)
+}
+
+/// Whole instances of the event core, their threads' steps in thousands of random orders.
+fn shuttle(paths: &Paths, report: &mut Report) -> Result<()> {
+    let mut cargo = cargo(paths);
+    cargo
+        .args(["test", "--quiet", "--release", "-p", "libposix-poll"])
+        .args(["--lib", "interleavings"])
+        .arg("--target-dir")
+        .arg(paths.target.join("shuttle"))
+        .env("RUSTFLAGS", "--cfg shuttle");
+    count(&mut cargo, "shuttle", report)
 }
 
 /// What the event core costs, in the code that the guest runs: a profile of its own.
