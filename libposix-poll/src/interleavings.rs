@@ -199,15 +199,24 @@ fn join(threads: Vec<thread::JoinHandle<()>>) {
         .for_each(|thread| thread.join().unwrap());
 }
 
-/// Random steps, then few but long delays: what each finds, the other hardly does. The same orders in every run.
+/// Few but long delays, then random steps: what each finds, the other hardly does. The same orders in every run.
 fn runs(scenario: impl Fn() + Send + Sync + 'static) {
+    run(RUNS, scenario);
+}
+
+/// Until the mutant is caught.
+fn caught(scenario: impl Fn() + Send + Sync + 'static) {
+    run(20 * RUNS, scenario);
+}
+
+fn run(runs: usize, scenario: impl Fn() + Send + Sync + 'static) {
     const SEED: u64 = 0x5eed;
     let scenario = Arc::new(scenario);
     let same = scenario.clone();
-    let random = RandomScheduler::new_from_seed(SEED, RUNS);
-    Runner::new(random, Default::default()).run(move || scenario());
-    let delays = PctScheduler::new_from_seed(SEED, 4, RUNS);
-    Runner::new(delays, Default::default()).run(move || same());
+    let delays = PctScheduler::new_from_seed(SEED, 4, runs);
+    Runner::new(delays, Default::default()).run(move || scenario());
+    let random = RandomScheduler::new_from_seed(SEED, runs);
+    Runner::new(random, Default::default()).run(move || same());
 }
 
 /// The last source of each instance: says that all is done.
@@ -298,7 +307,7 @@ fn one_shot_consumers_of_one_instance_never_hold_the_same() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn mutant_news_that_wakes_nobody_is_caught() {
-    runs(|| one_instance(IN, 1, Mutant::NewsWakesNobody));
+    caught(|| one_instance(IN, 1, Mutant::NewsWakesNobody));
 }
 
 /// Workers with an instance each wait exclusively for one semaphore: every token is taken once, and nobody sleeps beside one.
@@ -443,13 +452,13 @@ fn sources_of_other_processes_by_badge() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn mutant_notify_before_publish_is_caught() {
-    runs(|| remote(true, IN | EDGE, Mutant::NotifiesBeforePublishing));
+    caught(|| remote(true, IN | EDGE, Mutant::NotifiesBeforePublishing));
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
 fn mutant_blocking_regardless_is_caught() {
-    runs(|| remote(true, IN | EDGE, Mutant::BlocksRegardless));
+    caught(|| remote(true, IN | EDGE, Mutant::BlocksRegardless));
 }
 
 /// Two events of other processes, and two threads that take one each and go: whoever comes first must not let the other sleep beside the second.
@@ -490,7 +499,7 @@ fn two_events_serve_two_threads() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn mutant_a_taker_that_wakes_nobody_is_caught() {
-    runs(|| one_each(true, Mutant::TakeWakesNobody));
+    caught(|| one_each(true, Mutant::TakeWakesNobody));
 }
 
 /// One thread adds, modifies, deletes and closes what the others wait for: nothing closed is reported, and nobody is left asleep.

@@ -17,6 +17,72 @@
 //! whenever the lock is released: kick each thread that core.next_wake() names
 //! ```
 //!
+//! # A pollable source in thirty lines
+//!
+//! A mailbox of one letter. It keeps its own state, and after each change publishes what holds now and what is new; nobody asks it anything.
+//!
+//! ```
+//! use libposix_poll::frontend::epoll::Operation;
+//! use libposix_poll::{Core, Events};
+//! use vfs_hooks::source::{SourceId, Sources};
+//!
+//! struct Mailbox {
+//!     letter: Option<String>,
+//!     source: SourceId,
+//! }
+//!
+//! impl Mailbox {
+//!     fn new(sources: &mut impl Sources) -> Self {
+//!         let source = sources.open(Events::WRITABLE);
+//!         Mailbox { letter: None, source }
+//!     }
+//!     fn put(&mut self, sources: &mut impl Sources, letter: &str) -> bool {
+//!         let room = self.letter.is_none();
+//!         if room {
+//!             self.letter = Some(letter.into());
+//!             sources.publish(self.source, Events::READABLE, Events::READABLE);
+//!         }
+//!         room
+//!     }
+//!     fn get(&mut self, sources: &mut impl Sources) -> Option<String> {
+//!         let letter = self.letter.take()?;
+//!         sources.publish(self.source, Events::WRITABLE, Events::WRITABLE);
+//!         Some(letter)
+//!     }
+//! }
+//! # use libposix_poll::backend::*;
+//! # use libposix_poll::Errno;
+//! # struct NoKernel;
+//! # impl Kernel for NoKernel {
+//! #     fn has_queues(&self) -> bool { false }
+//! #     fn grow_watches(&mut self) -> Result<u32, Errno> { Err(Errno::NOMEM) }
+//! #     fn queue_create(&mut self) -> Result<QueueId, Errno> { Err(Errno::NOMEM) }
+//! #     fn queue_destroy(&mut self, _: QueueId) {}
+//! #     fn queue_enlarge(&mut self, _: QueueId) -> Result<Collected, Errno> { Err(Errno::NOMEM) }
+//! #     fn attach(&mut self, _: QueueId, _: u32, _: u64) -> Result<(), AttachError> { Err(AttachError::Refused) }
+//! #     fn detach(&mut self, _: QueueId, _: u32) {}
+//! #     fn tail(&self, _: QueueId, _: BufferSize) -> u64 { 0 }
+//! #     fn entry(&self, _: QueueId, _: BufferSize, _: u64) -> u64 { 0 }
+//! #     fn collect(&mut self, _: QueueId) -> Collected { Collected::default() }
+//! #     fn poll_bits(&mut self) -> u64 { 0 }
+//! # }
+//!
+//! let mut core = Core::new(NoKernel);
+//! let mut mailbox = Mailbox::new(&mut core);
+//! let (epoll, _) = core.epoll_create();
+//! let add = Operation::Add { events: Events::IN.bits(), data: 7 };
+//! core.epoll_ctl(epoll, add, 3, mailbox.source)?;
+//! assert_eq!(core.take(epoll, 1, |_, _| ()), 0);
+//! assert!(mailbox.put(&mut core, "hello"));
+//! core.take(epoll, 1, |events, data| assert_eq!((events, data), (Events::IN, 7)));
+//! assert_eq!(mailbox.get(&mut core).as_deref(), Some("hello"));
+//! assert_eq!(core.take(epoll, 1, |_, _| ()), 0);
+//! # Ok::<(), libposix_poll::Errno>(())
+//! ```
+//!
+//! A source in another process keeps level and edge counters in shared memory instead, and signals: [`vfs_hooks::source::Remote`],
+//! [`vfs_hooks::subscription`].
+//!
 //! Modules, from below: [`errno`], [`deadline`], [`slab`]; [`watch`] (one registration); [`event_core`] (sources publish), [`instance`] (interest list, ready
 //! list, waiters), [`remote`] (sources of other processes); [`backend`] (how news of those arrives); [`frontend`] (the calls as Linux defines them).
 #![no_std]

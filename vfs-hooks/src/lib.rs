@@ -32,11 +32,13 @@ pub mod eventfd;
 pub mod events;
 pub mod lock;
 pub mod net;
+pub mod packets;
 pub mod pipe;
 pub mod process;
 #[cfg(test)]
 mod recorder;
 pub mod ring;
+pub mod signalfd;
 pub mod source;
 pub mod stream;
 pub mod subscription;
