@@ -26,15 +26,15 @@ use vfs_hooks::sync::{AtomicU32, Ordering};
 
 const IN: u32 = Events::IN.bits();
 const THREADS: usize = 6;
+/// This one is slow to fall asleep.
+const LATE: usize = 4;
 /// Runs of each scenario, each in another order.
-const RUNS: usize = 2000;
+const RUNS: usize = 500;
 
 /// Which step is left out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mutant {
     None,
-    /// Whoever leaves the ready list non-empty wakes nobody.
-    TakeWakesNobody,
     /// A source's news wakes nobody.
     NewsWakesNobody,
     /// A thread blocks although the core says that there is something.
@@ -124,6 +124,10 @@ impl Me {
 
     fn block(&self, block: Block) -> Woke {
         let process = &self.1;
+        if self.0 == LATE {
+            // Between giving up the lock and falling asleep anything may happen.
+            (0..60).for_each(|_| thread::yield_now());
+        }
         let mut bell = process.bell.lock().unwrap();
         if core::mem::take(&mut bell.kept[self.0]) {
             return Woke::default();
@@ -147,11 +151,13 @@ impl Me {
         let mutant = self.1.mutant;
         loop {
             let mut got = Vec::new();
-            let block = self.locked(mutant == Mutant::TakeWakesNobody, |core| {
+            let block = self.locked(false, |core| {
                 core.take(epoll, most, |events, data| got.push((data, events)));
                 if !got.is_empty() {
                     return None;
                 }
+                // Other processes do not stop for our lock.
+                thread::yield_now();
                 match core.block(epoll, self.0) {
                     None if mutant == Mutant::BlocksRegardless => Some(Block::Own),
                     block => block,
@@ -206,7 +212,7 @@ fn runs(scenario: impl Fn() + Send + Sync + 'static) {
 
 /// Until the mutant is caught.
 fn caught(scenario: impl Fn() + Send + Sync + 'static) {
-    run(20 * RUNS, scenario);
+    run(40 * RUNS, scenario);
 }
 
 fn run(runs: usize, scenario: impl Fn() + Send + Sync + 'static) {
@@ -403,6 +409,7 @@ fn remote(queues: bool, events: u32, mutant: Mutant) {
                 };
                 if me.1.mutant == Mutant::NotifiesBeforePublishing {
                     notify();
+                    (0..9).for_each(|_| thread::yield_now());
                 }
                 channel.produced.fetch_add(1, Ordering::Release);
                 if me.1.mutant != Mutant::NotifiesBeforePublishing {
@@ -494,12 +501,6 @@ fn one_each(queues: bool, mutant: Mutant) {
 fn two_events_serve_two_threads() {
     runs(|| one_each(true, Mutant::None));
     runs(|| one_each(false, Mutant::None));
-}
-
-#[test]
-#[should_panic(expected = "deadlock")]
-fn mutant_a_taker_that_wakes_nobody_is_caught() {
-    caught(|| one_each(true, Mutant::TakeWakesNobody));
 }
 
 /// One thread adds, modifies, deletes and closes what the others wait for: nothing closed is reported, and nobody is left asleep.
