@@ -44,3 +44,8 @@ pub use numbers::numbers;
 pub use size::{LIMIT, LIMIT_EXISTING, Size, size};
 pub use source::source;
 pub use tree::export;
+
+/// The example in the proposal compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/notification-queue.md")]
+struct Proposal;

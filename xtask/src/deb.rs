@@ -70,6 +70,9 @@ pub const PYTHON: &[Package] = &[
 /// To run test programs in Perl.
 pub const PERL: &[Package] = &[tool("perl", "prove")];
 
+/// To search a protocol's states.
+pub const SPIN: &[Package] = &[tool("spin", "spin"), tool("gcc", "gcc")];
+
 /// To boot.
 pub const QEMU: &[Package] = &[tool("qemu-system-x86", "qemu-system-x86_64")];
 

@@ -179,6 +179,11 @@ pub const LONG: &[Suite] = &[
         about: "memcached's own tests in host mode",
         run: real::memcached,
     },
+    Suite {
+        name: "proof-long",
+        about: "the queue's protocol with more processes, in every interleaving",
+        run: proof::long,
+    },
 ];
 
 /// What a suite found.

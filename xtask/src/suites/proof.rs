@@ -8,8 +8,15 @@ use crate::paths::Paths;
 
 mod esbmc;
 mod mutant;
+mod spin;
 
-/// Runs all of it.
+/// Arithmetic and protocol.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
-    esbmc::run(paths, report)
+    esbmc::run(paths, report)?;
+    spin::run(paths, false, report)
+}
+
+/// The protocol with more processes.
+pub fn long(paths: &Paths, report: &mut Report) -> Result<()> {
+    spin::run(paths, true, report)
 }

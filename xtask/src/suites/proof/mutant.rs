@@ -47,14 +47,18 @@ impl Mutant {
         if file != self.file {
             return Ok(text.to_owned());
         }
-        let times = text.matches(&self.from).count();
-        ensure!(
-            times == 1,
-            "mutant {:?}: its text is in {file} {times} times, not once; adapt the list of mutants",
-            self.name
-        );
-        Ok(text.replace(&self.from, &self.to))
+        replace_once(file, text, &self.from, &self.to)
     }
+}
+
+/// `text` of `file` with `to` for `from`, which must occur once.
+pub fn replace_once(file: &str, text: &str, from: &str, to: &str) -> Result<String> {
+    let times = text.matches(from).count();
+    ensure!(
+        times == 1,
+        "{from:?} is in {file} {times} times, not once; adapt the list of mutants"
+    );
+    Ok(text.replace(from, to))
 }
 
 #[cfg(test)]
