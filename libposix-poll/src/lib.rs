@@ -97,6 +97,7 @@ pub mod backend;
 pub mod deadline;
 pub mod errno;
 pub mod event_core;
+mod fork;
 pub mod frontend;
 pub mod instance;
 pub mod remote;

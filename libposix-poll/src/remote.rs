@@ -33,10 +33,18 @@ impl Shared {
 
     fn enter(&mut self, slot: u32, interest: Events) -> Option<u8> {
         let cells = self.object.subscriptions()?;
-        let cell = self.used.iter().position(|used| !used)?;
-        self.used[cell] = true;
-        cells.put(cell, slot, interest);
+        let (cell, word) = match self.object.claim(slot) {
+            Some(claimed) => claimed?,
+            None => (self.used.iter().position(|used| !used)?, slot),
+        };
+        *self.used.get_mut(cell)? = true;
+        cells.put(cell, word, interest);
         Some(cell as u8)
+    }
+
+    /// In the child after fork: no cell is this process's.
+    pub fn forget_cells(&mut self) {
+        self.used = [false; SUBSCRIPTIONS];
     }
 
     fn leave(&mut self, cell: u8) {
@@ -44,6 +52,7 @@ impl Shared {
         if let Some(cells) = self.object.subscriptions() {
             cells.unsubscribe(cell.into());
         }
+        self.object.release(cell.into());
     }
 }
 
@@ -123,6 +132,13 @@ impl<K: Kernel> Transport<K> {
             Member::None => {}
         }
         self.slots.give(slot);
+    }
+
+    /// In the child after fork: the slots, queues and waiters were the parent's.
+    pub fn forget(&mut self) {
+        self.slots = WatchSlots::new();
+        self.members.clear();
+        self.only_thread();
     }
 
     /// Only one thread is left, and it does not wait.

@@ -13,7 +13,7 @@ macro_rules! plain {
     ($($(#[$meta:meta])* $name:ident, $size:literal { $($field:ident: $type:ty),* $(,)? })*) => { $(
         $(#[$meta])*
         #[repr(C)]
-        #[derive(Clone, Copy, Debug)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $name { $(pub $field: $type),* }
         const _: () = assert!(size_of::<$name>() == $size && 0 $(+ size_of::<$type>())* == $size);
         // SAFETY: integers and arrays of them only; the assertion above excludes padding.

@@ -101,6 +101,12 @@ impl Archive {
         self.entries.get(path).copied()
     }
 
+    /// The entry with this inode number.
+    pub fn by_inode(&self, inode: u64) -> Option<Entry> {
+        let mut entries = self.entries.values();
+        entries.find(|entry| entry.inode == inode).copied()
+    }
+
     /// Whether something on the way to `path` is a file: ENOTDIR rather than ENOENT.
     pub fn passes_through_file(&self, path: &[u8]) -> bool {
         path.iter()

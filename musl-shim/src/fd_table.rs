@@ -19,7 +19,7 @@ pub trait Numbered {
 }
 
 /// The table. `F` is a counted reference to an open file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FdTable<F> {
     slots: Vec<Option<Slot<F>>>,
     /// The source's number of each open file, one more than that; 0: not open. Beside the slots, so that poll(2) reads nothing else.
@@ -137,6 +137,12 @@ impl<F: Clone + Numbered> FdTable<F> {
         self.used[fd / 64] &= !(1 << (fd % 64));
         self.hint = self.hint.min(fd / 64);
         Some(slot.file)
+    }
+
+    /// Numbers that close when another program is executed.
+    pub fn closing(&self) -> impl Iterator<Item = usize> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(fd, slot)| slot.as_ref()?.close_on_exec.then_some(fd))
     }
 
     /// Numbers and files in use, in order.

@@ -15,6 +15,7 @@
 //! | `poller`, `wait`, `timers` | the event core's state, blocking |
 //! | `platform` | what lies beneath: seL4 and our servers, or (feature `host`) a Linux process |
 //! | `archive`, `path`, `space` | pure bookkeeping, tested on the host |
+//! | `spawn`, `inherit`, `fork` | other processes: what they start with |
 //! | `memory`, `heap`, `clock`, `signal`, `process`, `random` | what else a process has |
 //! | `user`, `abi` | the program's pointers, C's layouts |
 //!
@@ -32,8 +33,10 @@ mod dispatch;
 mod errno;
 mod fd_table;
 mod files;
+mod fork;
 #[cfg(not(any(test, feature = "library")))]
 mod heap;
+mod inherit;
 mod memory;
 mod names;
 mod net;
@@ -47,6 +50,7 @@ mod random;
 mod shared;
 mod signal;
 mod space;
+mod spawn;
 #[cfg(not(any(test, feature = "library")))]
 mod start;
 mod timers;

@@ -4,7 +4,7 @@
 use crate::abi::Rlimit;
 pub use crate::platform::process::pid;
 use crate::shared::Shared;
-use crate::{clock, files, memory, platform, random};
+use crate::{clock, files, inherit, memory, platform, random, signal};
 
 /// Real, effective and saved user and group id: not root, so that daemons do not try to become somebody else.
 pub const UID: usize = 1000;
@@ -50,6 +50,18 @@ pub fn start() {
     memory::start();
     random::start();
     files::start();
+    inherit();
+}
+
+/// Takes over what the program that started this one left.
+fn inherit() {
+    let Some(inheritance) = platform::children::inheritance().and_then(inherit::read) else {
+        return;
+    };
+    files::inherit(&inheritance);
+    let legacy = &inheritance.legacy;
+    signal::inherit(legacy.mask, legacy.ignored, legacy.pending);
+    *RLIMITS.lock() = legacy.limits;
 }
 
 /// A limit; the caller checks the number.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! POSIX signals of a process with one thread that only signals itself: raise, kill(getpid()), SIGPIPE.
+//! POSIX signals of a process with one thread: raise, kill, SIGPIPE, SIGCHLD. Those of other processes come by the root server, which sets a word in
+//! the information page and kicks the thread.
 //!
 //! A signal is marked pending and delivered when a call returns: ignored, ends the program, or its handler runs there, on the
 //! program's stack, as a function call. Nothing is borrowed then, so a handler may make calls or leave by longjmp.
@@ -9,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::errno::Errno;
 
 use crate::abi::Sigaction;
-use crate::platform;
+use crate::platform::{self, children};
 use crate::shared::{Shared, locked, unlocked};
 
 /// Highest signal.
@@ -86,6 +87,9 @@ pub fn action(signal: usize, new: Option<Sigaction>) -> Result<Sigaction, Errno>
     let old = *slot;
     if let Some(new) = new {
         *slot = new;
+        if signal == SIGCHLD && (new.handler == SIG_IGN) != (old.handler == SIG_IGN) {
+            children::forget(new.handler == SIG_IGN);
+        }
         if ignores(signal, new.handler) {
             PENDING.fetch_and(!bit(signal), Relaxed);
         }
@@ -112,6 +116,53 @@ pub fn raise(signal: usize) {
     }
 }
 
+/// The ignored signals.
+pub fn ignored() -> u64 {
+    let actions = ACTIONS.lock();
+    let ignored = (1..=LAST).filter(|&s| actions[s - 1].handler == SIG_IGN);
+    ignored.map(bit).sum()
+}
+
+/// As another program left it: blocked, ignored and waiting signals.
+pub fn inherit(blocked: u64, ignored: u64, pending: u64) {
+    set_mask(blocked);
+    for signal in 1..=LAST {
+        if ignored & bit(signal) & !UNBLOCKABLE != 0 {
+            ACTIONS.lock()[signal - 1].handler = SIG_IGN;
+        }
+    }
+    if ignored & bit(SIGCHLD) != 0 {
+        children::forget(true);
+    }
+    for signal in (1..=LAST).filter(|&signal| pending & bit(signal) != 0) {
+        raise(signal);
+    }
+}
+
+/// In the child after fork(2): no signal waits (signal(7)).
+pub fn after_fork() {
+    PENDING.store(0, Relaxed);
+    if ACTIONS.lock()[SIGCHLD - 1].handler == SIG_IGN {
+        children::forget(true);
+    }
+}
+
+/// Takes what other processes have sent.
+#[inline]
+pub fn fetch() {
+    if children::has_signals() {
+        fetch_all();
+    }
+}
+
+#[cold]
+fn fetch_all() {
+    let sent = children::take_signals();
+    for signal in (1..=LAST).filter(|&signal| sent & bit(signal) != 0) {
+        raise(signal);
+    }
+}
+
 /// Whether a signal would be delivered now.
 #[inline]
 pub fn is_due() -> bool {
@@ -121,8 +172,11 @@ pub fn is_due() -> bool {
 /// Delivers what is pending and not blocked: at the end of a call, when the core lock is free.
 #[inline]
 pub fn deliver() {
-    if is_due() {
-        locked(deliver_all);
+    if is_due() || children::has_signals() {
+        locked(|| {
+            fetch();
+            deliver_all();
+        });
     }
 }
 
@@ -142,7 +196,7 @@ fn deliver_all() {
             continue;
         }
         if action.handler == SIG_DFL {
-            platform::process::exit(128 + signal as u8);
+            children::exit_by(signal);
         }
         let before = mask();
         let own = if action.flags & SA_NODEFER == 0 {

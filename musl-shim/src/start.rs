@@ -7,7 +7,7 @@ use core::arch::global_asm;
 
 /// Version of what the shim expects of the root server, in the note that marks a program as ours.
 #[cfg(not(feature = "host"))]
-const ABI_VERSION: u32 = 1;
+const ABI_VERSION: u32 = 2;
 
 // The start stack (argc, argv, envp, auxv) is crt1's: it must find rsp as it was.
 global_asm!(

@@ -68,6 +68,7 @@ pub fn settle() {
     }
     terminal::settle();
     platform::settle();
+    signal::fetch();
 }
 
 /// Sleeps until CLOCK_MONOTONIC says `deadline`.

@@ -38,6 +38,7 @@ struct check {
 
 // The program's options.
 struct options {
+    char *self;       // the program itself, as argv[0] names it
     const char *data; // a regular file with the contents that file.c expects
 };
 extern struct options options;

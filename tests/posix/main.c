@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "process.h"
 
 struct options options = {.data = "/test/data.txt"};
 
@@ -22,7 +23,7 @@ extern const struct check *const __stop_posix_checks[];
 // The order of the report.
 static const char *const areas[] = {
     "epoll", "poll",  "select", "eventfd", "timerfd", "pipe",   "tcp",   "socket",
-    "unix",  "fd",    "file",   "console", "clock",   "memory", "libc",
+    "unix",  "fd",    "file",   "console", "clock",   "memory", "libc",  "process", "xpipe",
 };
 
 enum outcome { PASSED = 1, FAILED, SKIPPED };
@@ -105,6 +106,7 @@ static bool wanted(char *const *arguments, const struct check *check)
 // close their own.
 static void clean_up(const char *start)
 {
+    end_children();
     if (chdir(start) != 0)
         printf("# cannot go back to %s\n", start);
     for (int fd = 3, unused = 0; unused < 128; fd++)
@@ -137,6 +139,9 @@ static bool all_known(char *const *arguments, const struct check *const *list, s
 
 int main(int argc, char **argv)
 {
+    options.self = argv[0];
+    if (argc > 2 && strcmp(argv[1], "--child") == 0)
+        play_role(argv + 2);
     bool list_only = false;
     int option;
     while ((option = getopt(argc, argv, "d:l")) != -1) {

@@ -39,6 +39,11 @@ impl EventFd {
         }
     }
 
+    /// The counter.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Its source.
     pub fn source(&self) -> SourceId {
         self.source

@@ -28,6 +28,9 @@ extern crate std;
 
 pub mod accept;
 pub mod bytes;
+pub mod channel;
+pub mod channel_event;
+pub mod channel_pipe;
 pub mod eventfd;
 pub mod events;
 pub mod lock;
@@ -40,6 +43,7 @@ mod recorder;
 pub mod ring;
 pub mod signalfd;
 pub mod source;
+pub mod spawn;
 pub mod stream;
 pub mod subscription;
 pub mod sync;

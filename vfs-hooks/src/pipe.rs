@@ -129,6 +129,27 @@ impl Pipe {
         Ok(n)
     }
 
+    /// Whether any open file reads.
+    pub fn has_reader(&self) -> bool {
+        self.readers > 0
+    }
+
+    /// Whether any open file writes.
+    pub fn has_writer(&self) -> bool {
+        self.writers > 0
+    }
+
+    /// Takes all bytes, for a pipe that moves; its watchers are told nothing.
+    pub fn drain(&mut self, mut take: impl FnMut(&[u8])) {
+        let mut part = [0; 1024];
+        loop {
+            match self.bytes.read(&mut part) {
+                0 => return,
+                n => take(&part[..n]),
+            }
+        }
+    }
+
     /// Bytes not read yet (FIONREAD, which works on both ends).
     pub fn available(&self) -> usize {
         self.bytes.len()

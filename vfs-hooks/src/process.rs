@@ -16,26 +16,31 @@ pub const BRK: usize = 0x08_0000_0000;
 pub const MMAP: core::ops::Range<usize> = 0x10_0000_0000..0x18_0000_0000;
 /// Channel to the net server (client); channels of all clients (net server).
 pub const NET_CHANNEL: usize = 0x20_0000_0000;
-/// Boot archive, read-only.
-pub const ARCHIVE: usize = 0x30_0000_0000;
 /// Buffers of notification queues, read-only: see [`queue_buffer`].
 pub const QUEUE_BUFFERS: usize = 0x40_0000_0000;
 /// Device registers (net server).
 pub const MMIO: usize = 0x50_0000_0000;
 /// Memory that the device reads and writes (net server).
 pub const DMA: usize = 0x51_0000_0000;
-/// Heap of a server, and the heap of the shim in a program: mapped from the start, [`ProcessInfo::heap_len`] bytes.
+/// Heap of a server: mapped from the start, [`ProcessInfo::heap_len`] bytes.
 pub const HEAP: usize = 0x52_0000_0000;
-/// [`ProcessInfo`], read-only.
-pub const INFO: usize = 0x60_0000_0000;
-/// [`ProcessStats`], read-write.
-pub const STATS: usize = 0x60_0000_1000;
-/// IPC buffer of the first thread.
-pub const IPC_BUFFER: usize = 0x60_0000_2000;
-/// End of the first thread's stack.
-pub const STACK_TOP: usize = 0x7f_ff00_0000;
-/// Bytes of a program's stack, all mapped (Linux's default limit).
+
+// What every program has lies in one GiB, and but for the archive and the depth of the stack in 2 MiB of it: fewer page tables to make.
+
+/// Boot archive, read-only.
+pub const ARCHIVE: usize = 0x7f_c000_0000;
+/// Bytes of a program's stack, of which pages come as they are touched (Linux's default limit).
 pub const STACK_SIZE: usize = 8 << 20;
+/// End of the first thread's stack.
+pub const STACK_TOP: usize = 0x7f_fef0_0000;
+/// [`ProcessInfo`], read-only.
+pub const INFO: usize = STACK_TOP + 0x1000;
+/// [`ProcessStats`], read-write.
+pub const STATS: usize = STACK_TOP + 0x2000;
+/// IPC buffer of the first thread.
+pub const IPC_BUFFER: usize = STACK_TOP + 0x3000;
+/// Heap of a program's shim, [`ProcessInfo::heap_len`] bytes, of which pages come as they are touched.
+pub const SHIM_HEAP: usize = STACK_TOP + 0x4_0000;
 
 // CSpace: 64-bit addresses, two levels: [44 zero bits][6 bits: which CNode][14 bits: slot].
 
@@ -47,6 +52,12 @@ pub const CSPACE_TOP_BITS: u32 = 6;
 pub const OWN: usize = 0;
 /// First-level index of its watches: notification `i` for watch slot `i` (queue kernel: receive right; stock kernel: absent).
 pub const WATCHES: usize = 1;
+/// First-level index of a program's notification queues: slot `q` for queue `q`. Absent until there is one.
+pub const QUEUE_CAPS: usize = 2;
+/// Bits of that CNode.
+pub const QUEUE_BITS: u32 = 10;
+/// Most queues of a process.
+pub const MAX_QUEUES: usize = 1 << QUEUE_BITS;
 /// First-level index, in the net server, of client 0's watches: send caps; client `c` follows at `CLIENT_WATCHES + c`.
 pub const CLIENT_WATCHES: usize = 1;
 /// Most watch slots of a process.
@@ -73,20 +84,16 @@ pub mod slot {
     pub const FAULT: usize = 5;
     /// Access to the PCI configuration ports (net server).
     pub const PCI_PORTS: usize = 6;
-    /// Queue `q` is at `QUEUES + q`.
-    pub const QUEUES: usize = 64;
     /// Bits of the CNode of own caps.
-    pub const OWN_BITS: u32 = 12;
-    /// Most queues of a process.
-    pub const MAX_QUEUES: usize = 1024;
+    pub const OWN_BITS: u32 = 4;
 }
 
 /// Badges on the root server's endpoint: the process's number, and a bit for faults.
 pub mod badge {
-    /// The net server's process number.
-    pub const NET_SERVER: usize = 1;
-    /// The first program's process number. Its client number at the net server is `number - FIRST_PROGRAM`.
-    pub const FIRST_PROGRAM: usize = 2;
+    /// The first program's process number: init. Other programs have higher ones.
+    pub const INIT: usize = 1;
+    /// The net server's process number, above those of programs.
+    pub const NET_SERVER: usize = 1 << 15;
     /// Set on a process's fault endpoint.
     pub const FAULT: usize = 1 << 16;
 }
@@ -95,7 +102,7 @@ pub mod badge {
 pub mod notice {
     /// The deadline given with SET_TIMER has passed.
     pub const TIMER: u64 = 1 << 0;
-    /// Look at the things only the server can change: console input.
+    /// Look at the things only the server can change: console input, children that have ended, signals.
     pub const KICK: u64 = 1 << 1;
     /// Net server: the network card.
     pub const DEVICE: u64 = 1 << 1;
@@ -115,7 +122,7 @@ pub const fn queue_buffer(q: usize) -> usize {
 /// First word of [`ProcessInfo`].
 pub const INFO_MAGIC: u64 = u64::from_le_bytes(*b"posixpo1");
 
-/// Facts for the process, written by the root server; only `console` changes afterwards.
+/// Facts for the process, written by the root server; only the atomics change afterwards.
 #[repr(C)]
 #[derive(Debug)]
 pub struct ProcessInfo {
@@ -133,7 +140,7 @@ pub struct ProcessInfo {
     pub realtime_base: u64,
     /// Bytes of the archive at [`ARCHIVE`].
     pub archive_len: u64,
-    /// Bytes of heap at [`HEAP`].
+    /// Bytes of heap at [`HEAP`] or [`SHIM_HEAP`].
     pub heap_len: u64,
     /// Bytes mapped at [`STACK_TOP`]'s lower side.
     pub stack_len: u64,
@@ -163,6 +170,20 @@ pub struct ProcessInfo {
     pub msi_vector: u32,
     /// Bytes of guest memory in all.
     pub memory: u64,
+    /// Parent's process number; 0: none.
+    pub parent: AtomicU32,
+    /// Process group and session.
+    pub group: AtomicU32,
+    /// Session.
+    pub session: AtomicU32,
+    /// How many children have ended, modulo 2³².
+    pub ended: AtomicU32,
+    /// Net server: bit `c` is set while client `c` exists.
+    pub clients: AtomicU64,
+    /// Signals sent by others: see TAKE_SIGNALS.
+    pub signals: AtomicU64,
+    /// Where the inheritance lies that SPAWN or EXEC gave, and its bytes; 0: none, the process is the first.
+    pub inheritance: [u64; 2],
 }
 
 /// Counters a process keeps; the root server prints them on request and at exit.

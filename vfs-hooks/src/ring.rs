@@ -144,6 +144,13 @@ impl<'a> Ring<'a> {
     }
 }
 
+/// A ring for other modules' tests; the bytes must outlive it.
+#[cfg(test)]
+pub(crate) fn tests_ring(indices: &RingIndices, data: NonNull<u8>, size: u32) -> Ring<'_> {
+    // SAFETY: the tests keep the vector for as long as the ring, and do not touch it otherwise.
+    unsafe { Ring::new(indices, data, size) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

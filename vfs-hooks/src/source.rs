@@ -83,6 +83,15 @@ pub trait Remote: Send {
     /// Level and edges now. Edges are read before the level: a late edge costs a look, a missed one an event.
     fn readiness(&self) -> Readiness;
 
+    /// Takes a cell for a watch slot, at a source that has watchers in several processes and so hands out its cells itself: its number, and the word
+    /// to put there in place of the slot; none inside: all are taken. `None`: the watchers are all in one process, which chooses.
+    fn claim(&self, _slot: u32) -> Option<Option<(usize, u32)>> {
+        None
+    }
+
+    /// Gives back what [`Remote::claim`] gave.
+    fn release(&self, _cell: usize) {}
+
     /// Its subscription cells. `None`: it signals nobody, and its owner publishes news.
     fn subscriptions(&self) -> Option<&Subscriptions>;
 }

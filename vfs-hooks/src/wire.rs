@@ -11,7 +11,7 @@ pub const NEVER: u64 = u64::MAX;
 
 /// Requests to the root server.
 pub mod root {
-    /// MR0: exit status 0..=255. No reply.
+    /// MR0: exit status 0..=255, or MR1: the signal that ends the process. No reply.
     pub const EXIT: u64 = 1;
     /// MR0: n <= MAX_BYTES, then n bytes, packed. To the console, unchanged.
     pub const CONSOLE_WRITE: u64 = 2;
@@ -25,7 +25,7 @@ pub mod root {
     pub const SET_TLS: u64 = 6;
     /// MR0: CLOCK_MONOTONIC nanoseconds at which to signal [`notice::TIMER`](crate::process::notice::TIMER), or [`NEVER`](super::NEVER). Replaces the former. Never signals early.
     pub const SET_TIMER: u64 = 7;
-    /// Makes a notification queue with a 4 KiB buffer. Reply: MR1 number q (cap in slot `QUEUES + q`, buffer at `queue_buffer(q)`). ENOSYS on the stock kernel, EMFILE, ENOMEM.
+    /// Makes a notification queue with a 4 KiB buffer. Reply: MR1 number q (cap in slot `q` of the CNode at `QUEUE_CAPS`, buffer at `queue_buffer(q)`). ENOSYS on the stock kernel, EMFILE, ENOMEM.
     pub const QUEUE_CREATE: u64 = 8;
     /// MR0 q: gives it a 2 MiB buffer at `queue_buffer(q) + LARGE_PAGE`. Reply: MR1 badge as of a collection, MR2 position of the first entry (in the old buffer, which stays mapped).
     pub const QUEUE_RESIZE: u64 = 9;
@@ -39,6 +39,40 @@ pub mod root {
     pub const PROTECT: u64 = 13;
     /// Net server only. MR0 client, MR1 chunk: maps socket slots of that chunk, zeroed, into both. ENOMEM.
     pub const MAP_SOCKETS: u64 = 14;
+    /// MR0 address, MR1 length: a [`Block`](crate::spawn::Block) in the caller's memory. Starts a child. Reply: MR1 its process number. ENOENT, EACCES, ENOEXEC, E2BIG, ENOMEM, EAGAIN, EFAULT, EINVAL.
+    pub const SPAWN: u64 = 15;
+    /// As SPAWN, into the caller itself: no reply if it worked.
+    pub const EXEC: u64 = 16;
+    /// A copy of the caller. Reply, to both: MR1 the child's process number, in the child 0. ENOMEM, EAGAIN.
+    pub const FORK: u64 = 17;
+    /// MR0 whom (as the first argument of waitpid(2), 64 bits), MR1 1: leave it to be waited for again. Never waits: EAGAIN if none has ended yet, and then [`notice::KICK`](crate::process::notice::KICK) and [`ProcessInfo::ended`](crate::process::ProcessInfo::ended) tell of the next that does. Reply: MR1 process number, MR2 wait status. ECHILD.
+    pub const WAIT: u64 = 18;
+    /// MR0 whom (as the first argument of kill(2), 64 bits), MR1 signal, 0: none, only look. SIGKILL ends; others are added to those that TAKE_SIGNALS gives, and the process is kicked. ESRCH, EINVAL.
+    pub const KILL: u64 = 19;
+    /// Signals sent by others since the last time. Reply: MR1 a set, signal `n` at bit `n - 1`.
+    pub const TAKE_SIGNALS: u64 = 20;
+    /// MR0 process (0: the caller), MR1 group (0: that process's number): setpgid(2). ESRCH, EPERM, EACCES.
+    pub const SET_GROUP: u64 = 21;
+    /// MR0 process (0: the caller). Reply: MR1 parent, MR2 group, MR3 session. ESRCH.
+    pub const IDS: u64 = 22;
+    /// setsid(2). Reply: MR1 session. EPERM.
+    pub const NEW_SESSION: u64 = 23;
+    /// MR0 1: children that end vanish (SIGCHLD is ignored); 0: they are to be waited for.
+    pub const FORGET_CHILDREN: u64 = 24;
+    /// Reply: MR1 free bytes of memory, MR2 capability slots in use, MR3 processes.
+    pub const USAGE: u64 = 25;
+    /// Makes the caller a client of the net server: afterwards it has slots NET and DOORBELL and its channel. EAGAIN: there are too many.
+    pub const NET_OPEN: u64 = 26;
+    /// Net server only. MR0 client: nothing refers any more to the channel of a client that has ended.
+    pub const CLIENT_GONE: u64 = 27;
+    /// MR0 sides (bit `s`: side `s`): makes a channel of which the caller holds these. Reply: MR1 its number. ENOMEM, EMFILE.
+    pub const CHANNEL_CREATE: u64 = 28;
+    /// MR0 channel, MR1 sides: the caller holds them no longer; with its last side the channel is unmapped. EINVAL.
+    pub const CHANNEL_DROP: u64 = 29;
+    /// MR0 channel, MR1 side, MR2 watch slot: takes a subscription cell of the side, whose signals reach that watch slot. Reply: MR1 cell. ENOSPC, EINVAL, ENOMEM.
+    pub const CHANNEL_WATCH: u64 = 30;
+    /// MR0 channel, MR1 side, MR2 cell: gives it back. EINVAL.
+    pub const CHANNEL_UNWATCH: u64 = 31;
 }
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.

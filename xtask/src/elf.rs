@@ -21,7 +21,7 @@ pub const SEGMENT: usize = 56;
 /// Owner of the note that musl-shim puts into every program, and the ABI it speaks.
 const NOTE_OWNER: &[u8] = b"posix-poll\0";
 const NOTE_TYPE: u32 = 1;
-const ABI: u32 = 1;
+const ABI: u32 = 2;
 
 /// One program header.
 #[derive(Clone, Debug)]

@@ -21,6 +21,7 @@ mod elf;
 mod forward;
 mod guest;
 mod image;
+mod init;
 mod paths;
 mod plot;
 mod process;

@@ -31,6 +31,10 @@ pub struct Setup {
     pub kernel: Kernel,
     /// Arguments of the program, without its name.
     pub args: Vec<String>,
+    /// Programs besides the first, for it to start.
+    pub programs: Vec<Ready>,
+    /// Contents and guest path of files that are not the host's.
+    pub texts: Vec<(Vec<u8>, String)>,
     /// Host file or folder, guest path.
     pub files: Vec<(PathBuf, String)>,
     /// Ports of the host that lead to the guest.
@@ -55,6 +59,8 @@ impl Setup {
         Self {
             kernel,
             args: Vec::new(),
+            programs: Vec::new(),
+            texts: Vec::new(),
             files: Vec::new(),
             forwards: Vec::new(),
             network: true,
@@ -72,6 +78,12 @@ pub fn prepare(paths: &Paths, setup: &Setup, program: &Ready) -> Result<Machine>
     let mut archive = Archive::default();
     archive.file("boot.cfg", boot_config(setup, program)?)?;
     archive.program(&format!("bin/{}", program.name), program.bytes.clone())?;
+    for program in &setup.programs {
+        archive.program(&format!("bin/{}", program.name), program.bytes.clone())?;
+    }
+    for (bytes, guest) in &setup.texts {
+        archive.file(guest, bytes.clone())?;
+    }
     for (host, guest) in &setup.files {
         for (host, guest) in expand(host, guest)? {
             let bytes =

@@ -36,19 +36,23 @@ fn uname(args: &Args) -> Result<usize, Errno> {
     Ok(0)
 }
 
-/// Free memory is what this process has not mapped: the servers' share is not known here.
+/// <https://man7.org/linux/man-pages/man2/sysinfo.2.html>
 fn sysinfo(args: &Args) -> Result<usize, Errno> {
-    let used = memory::with(|memory| memory.committed()) as u64;
+    // Where nobody can say, free memory is what this process has not mapped.
+    let [free, processes] = platform::children::usage().unwrap_or_else(|_| {
+        let used = memory::with(|memory| memory.committed()) as u64;
+        [platform::memory::total().saturating_sub(used), 1]
+    });
     let answer = Sysinfo {
         uptime: (clock::monotonic() / SECOND) as i64,
         loads: [0; 3],
         totalram: platform::memory::total(),
-        freeram: platform::memory::total().saturating_sub(used),
+        freeram: free,
         sharedram: 0,
         bufferram: 0,
         totalswap: 0,
         freeswap: 0,
-        procs: 1,
+        procs: processes as u32,
         pad: 0,
         totalhigh: 0,
         freehigh: 0,

@@ -3,6 +3,7 @@
 
 use crate::dispatch::Call;
 
+mod child;
 mod epoll;
 mod file;
 mod io;
@@ -16,7 +17,7 @@ mod sockopt;
 mod time;
 
 /// The tables of all areas.
-pub const AREAS: [&[Call]; 11] = [
+pub const AREAS: [&[Call]; 12] = [
     io::CALLS,
     file::CALLS,
     epoll::CALLS,
@@ -26,6 +27,7 @@ pub const AREAS: [&[Call]; 11] = [
     memory::CALLS,
     time::CALLS,
     process::CALLS,
+    child::CALLS,
     signal::CALLS,
     misc::CALLS,
 ];

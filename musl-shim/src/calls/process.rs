@@ -22,14 +22,9 @@ pub const CALLS: &[Call] = &[
     Call::new("getgid", 104, uid),
     Call::new("geteuid", 107, uid),
     Call::new("getegid", 108, uid),
-    Call::new("setpgid", 109, setpgid),
-    Call::new("getppid", 110, getppid),
-    Call::new("getpgrp", 111, own_id),
     Call::new("getgroups", 115, getgroups),
     Call::new("getresuid", 118, getresid),
     Call::new("getresgid", 120, getresid),
-    Call::new("getpgid", 121, id_of),
-    Call::new("getsid", 124, id_of),
     Call::new("prctl", 157, prctl),
     Call::new("arch_prctl", 158, arch_prctl),
     Call::new("setrlimit", 160, setrlimit),
@@ -49,10 +44,6 @@ fn exit(args: &Args) -> Result<usize, Errno> {
 
 fn own_id(_: &Args) -> Result<usize, Errno> {
     Ok(pid())
-}
-
-fn getppid(_: &Args) -> Result<usize, Errno> {
-    Ok(0)
 }
 
 fn uid(_: &Args) -> Result<usize, Errno> {
@@ -83,17 +74,6 @@ fn require_self(id: usize) -> Result<(), Errno> {
     } else {
         Err(Errno::ESRCH)
     }
-}
-
-fn id_of(args: &Args) -> Result<usize, Errno> {
-    require_self(args[0])?;
-    Ok(pid())
-}
-
-fn setpgid(args: &Args) -> Result<usize, Errno> {
-    require_self(args[0])?;
-    require_self(args[1]).map_err(|_| Errno::EPERM)?;
-    Ok(0)
 }
 
 /// Nothing is ever created that the mask could apply to.

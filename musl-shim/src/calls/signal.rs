@@ -5,6 +5,7 @@ use crate::errno::Errno;
 
 use crate::abi::{Sigaction, Timespec};
 use crate::dispatch::{Args, Call};
+use crate::platform::children;
 use crate::process::pid;
 use crate::{clock, signal, user, wait};
 
@@ -73,12 +74,17 @@ fn rt_sigpending(args: &Args) -> Result<usize, Errno> {
     Ok(0)
 }
 
+/// A signal's number among the arguments.
+fn signal_number(argument: usize) -> Result<usize, Errno> {
+    match argument as u32 as usize {
+        number if number > signal::LAST => Err(Errno::EINVAL),
+        number => Ok(number),
+    }
+}
+
 /// Signals this process; 0 only asks whether it is there.
 fn send(id: usize, number: usize) -> Result<usize, Errno> {
-    let number = number as u32 as usize;
-    if number > signal::LAST {
-        return Err(Errno::EINVAL);
-    }
+    let number = signal_number(number)?;
     if id as u32 as usize != pid() {
         return Err(Errno::ESRCH);
     }
@@ -88,15 +94,15 @@ fn send(id: usize, number: usize) -> Result<usize, Errno> {
     Ok(0)
 }
 
-/// To this process, or to a group: it is the only one in its own.
+/// <https://man7.org/linux/man-pages/man2/kill.2.html>
 fn kill(args: &Args) -> Result<usize, Errno> {
-    let id = match args[0] as i32 {
-        0 => pid() as i32,
-        -1 => return send(0, args[1]),
-        id @ ..-1 => id.wrapping_neg(),
-        id => id,
-    };
-    send(id as usize, args[1])
+    let number = signal_number(args[1])?;
+    match args[0] as i32 {
+        // To itself without a request: it is delivered before the call returns.
+        id if id as usize == pid() => send(pid(), number),
+        i32::MIN => Err(Errno::ESRCH),
+        id => children::kill(id, number).map(|()| 0),
+    }
 }
 
 fn tkill(args: &Args) -> Result<usize, Errno> {

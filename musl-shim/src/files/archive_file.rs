@@ -3,10 +3,11 @@
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::Cell;
 
 use crate::errno::Errno;
+use crate::inherit::Heir;
 
+use super::position::Position;
 use super::{ARCHIVE_DEVICE, File, Mappable, archive};
 use crate::abi::{Stat, Timespec};
 use crate::archive::Entry;
@@ -24,16 +25,18 @@ const SEEK_HOLE: usize = 4;
 #[derive(Debug)]
 pub struct Regular {
     entry: Entry,
-    position: Cell<u64>,
+    position: Position,
 }
 
 impl Regular {
     /// The file, at its start.
     pub fn new(entry: Entry) -> Regular {
-        Regular {
-            entry,
-            position: Cell::new(0),
-        }
+        Regular::at(entry, Position::default())
+    }
+
+    /// The file, at a position.
+    pub fn at(entry: Entry, position: Position) -> Regular {
+        Regular { entry, position }
     }
 }
 
@@ -96,9 +99,21 @@ pub fn stat(entry: &Entry) -> Stat {
 }
 
 impl File for Regular {
+    fn inherit(&self) -> Result<Option<Heir>, Errno> {
+        let channel = self.position.share()?;
+        Ok(Some(Heir::Regular(self.entry.inode, channel)))
+    }
+
+    fn share(&self) -> Result<(), Errno> {
+        self.position.share().map(drop)
+    }
+
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let n = copy_at(self.entry.data, self.position.get(), buffer);
-        self.position.set(self.position.get() + n as u64);
+        let mut n = 0;
+        self.position.advance(|position| {
+            n = copy_at(self.entry.data, position, buffer);
+            n as u64
+        });
         Ok(n)
     }
 
@@ -132,16 +147,21 @@ impl File for Regular {
 pub struct Directory {
     path: Rc<[u8]>,
     entry: Entry,
-    position: Cell<u64>,
+    position: Position,
 }
 
 impl Directory {
     /// The directory at a plain path.
     pub fn new(path: &[u8], entry: Entry) -> Directory {
+        Directory::at(path, entry, Position::default())
+    }
+
+    /// The directory, after so many names.
+    pub fn at(path: &[u8], entry: Entry, position: Position) -> Directory {
         Directory {
             path: path.into(),
             entry,
-            position: Cell::new(0),
+            position,
         }
     }
 
@@ -166,6 +186,15 @@ impl Directory {
 }
 
 impl File for Directory {
+    fn inherit(&self) -> Result<Option<Heir>, Errno> {
+        let channel = self.position.share()?;
+        Ok(Some(Heir::Directory(self.path.to_vec(), channel)))
+    }
+
+    fn share(&self) -> Result<(), Errno> {
+        self.position.share().map(drop)
+    }
+
     fn read(&self, _: &mut [u8]) -> Result<usize, Errno> {
         Err(Errno::EISDIR)
     }

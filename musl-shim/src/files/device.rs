@@ -2,6 +2,7 @@
 //! /dev/null, zero, full, urandom: always ready, not for epoll.
 
 use crate::errno::Errno;
+use crate::inherit::Heir;
 
 use super::{File, Mappable, character_stat};
 use crate::abi::Stat;
@@ -21,6 +22,9 @@ pub enum Device {
 }
 
 impl Device {
+    /// By the number that names them to a program that inherits one.
+    pub const ALL: [Device; 4] = [Device::Null, Device::Zero, Device::Full, Device::Random];
+
     /// The device at a plain path.
     pub fn at(path: &[u8]) -> Option<Device> {
         Some(match path {
@@ -34,6 +38,10 @@ impl Device {
 }
 
 impl File for Device {
+    fn inherit(&self) -> Result<Option<Heir>, Errno> {
+        Ok(Some(Heir::Device(*self as u32)))
+    }
+
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         match self {
             Device::Null => return Ok(0),

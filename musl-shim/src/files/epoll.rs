@@ -6,6 +6,7 @@ use vfs_hooks::source::SourceId;
 
 use super::File;
 use crate::errno::Errno;
+use crate::inherit::Heir;
 use crate::poller::core;
 
 /// What an epoll fd names. The instance ends with its source, when the file is closed.
@@ -29,6 +30,10 @@ impl File for EpollFile {
 
     /// Linux's has ioctls of its own, and says so of all others.
     fn ioctl(&self, _request: u32, _argument: usize) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    fn inherit(&self) -> Result<Option<Heir>, Errno> {
         Err(Errno::EINVAL)
     }
 

@@ -1,23 +1,66 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! An eventfd as a file: reads and writes of eight bytes.
+//! An eventfd as a file: reads and writes of eight bytes. In this process at first, in a channel once another one has it.
 
 use core::cell::RefCell;
 
+use vfs_hooks::channel_event::{ChannelEvent, EventRefused};
 use vfs_hooks::eventfd::{EventFd, EventFdError};
-use vfs_hooks::source::SourceId;
+use vfs_hooks::source::{Readiness, SourceId};
 
-use super::File;
+use super::channel::{Side, patiently};
+use super::{File, OpenFile};
 use crate::errno::Errno;
+use crate::inherit::Heir;
+use crate::platform::channels;
 use crate::poller::core;
 
+enum Form {
+    /// In this process.
+    Local(EventFd),
+    /// In a channel.
+    Shared(Side),
+}
+
 /// What eventfd2(2) makes.
-pub struct EventFile(RefCell<EventFd>);
+pub struct EventFile {
+    form: RefCell<Form>,
+    semaphore: bool,
+}
 
 impl EventFile {
     /// One that counts from `initial`.
     pub fn new(initial: u32, semaphore: bool) -> EventFile {
-        EventFile(RefCell::new(EventFd::new(&mut *core(), initial, semaphore)))
+        let local = EventFd::new(&mut *core(), initial, semaphore);
+        EventFile {
+            form: RefCell::new(Form::Local(local)),
+            semaphore,
+        }
     }
+
+    /// One that another process has passed on.
+    pub fn inherited(channel: u32, semaphore: bool, flags: u32) -> alloc::rc::Rc<OpenFile> {
+        let side = Side::inherited(channel as usize, 0, look);
+        let form = RefCell::new(Form::Shared(side));
+        OpenFile::new(EventFile { form, semaphore }, flags)
+    }
+
+    /// Moves the counter into a channel.
+    fn share_counter(&self) -> Result<u32, Errno> {
+        let mut form = self.form.borrow_mut();
+        let local = match &*form {
+            Form::Shared(side) => return Ok(side.channel as u32),
+            Form::Local(local) => local,
+        };
+        let channel = channels::create(1)?;
+        ChannelEvent::new(channels::header(channel)).start(local.count());
+        let side = Side::new(channel, 0, local.source(), look);
+        *form = Form::Shared(side);
+        Ok(channel as u32)
+    }
+}
+
+fn look(channel: usize, _: usize) -> Readiness {
+    ChannelEvent::new(channels::header(channel)).readiness()
 }
 
 fn errno(error: EventFdError) -> Errno {
@@ -27,13 +70,30 @@ fn errno(error: EventFdError) -> Errno {
     }
 }
 
+/// Does something with a counter in a channel.
+fn shared<R>(
+    side: &Side,
+    mut work: impl FnMut(ChannelEvent) -> Result<R, EventRefused>,
+) -> Result<R, Errno> {
+    patiently(|| match work(ChannelEvent::new(side.header())) {
+        Err(EventRefused::Busy) => None,
+        Err(EventRefused::Error(error)) => Some(Err(errno(error))),
+        Ok(result) => Some(Ok(result)),
+    })?
+}
+
 impl File for EventFile {
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let Some(room) = buffer.first_chunk_mut() else {
             return Err(Errno::EINVAL);
         };
-        let value = self.0.borrow_mut().read(&mut *core());
-        *room = value.map_err(errno)?.to_ne_bytes();
+        let value = match &mut *self.form.borrow_mut() {
+            Form::Local(local) => local.read(&mut *core()).map_err(errno)?,
+            Form::Shared(side) => shared(side, |event| {
+                event.read(channels::own(), self.semaphore, |watch| side.signal(watch))
+            })?,
+        };
+        *room = value.to_ne_bytes();
         Ok(room.len())
     }
 
@@ -41,8 +101,12 @@ impl File for EventFile {
         // Exactly as many; a read may offer more.
         let value: [u8; 8] = bytes.try_into().map_err(|_| Errno::EINVAL)?;
         let value = u64::from_ne_bytes(value);
-        let written = self.0.borrow_mut().write(&mut *core(), value);
-        written.map_err(errno)?;
+        match &mut *self.form.borrow_mut() {
+            Form::Local(local) => local.write(&mut *core(), value).map_err(errno)?,
+            Form::Shared(side) => shared(side, |event| {
+                event.write(channels::own(), value, |watch| side.signal(watch))
+            })?,
+        }
         Ok(size_of::<u64>())
     }
 
@@ -55,6 +119,18 @@ impl File for EventFile {
     }
 
     fn source(&self) -> SourceId {
-        self.0.borrow().source()
+        match &*self.form.borrow() {
+            Form::Local(local) => local.source(),
+            Form::Shared(side) => side.source,
+        }
+    }
+
+    fn share(&self) -> Result<(), Errno> {
+        self.share_counter().map(drop)
+    }
+
+    fn inherit(&self) -> Result<Option<Heir>, Errno> {
+        let channel = self.share_counter()?;
+        Ok(Some(Heir::Event(channel, self.semaphore)))
     }
 }

@@ -4,6 +4,7 @@
 //! Reads and writes here never block: EAGAIN says that they would. The call decides what comes of it (see [`crate::calls`]).
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
 
@@ -11,6 +12,8 @@ use libposix_poll::InstanceId;
 use vfs_hooks::source::{SourceId, Sources};
 
 use crate::errno::Errno;
+use crate::files::position::Position;
+use crate::inherit::{Description, Heir, Inheritance};
 
 use crate::abi::*;
 use crate::archive::Archive;
@@ -21,11 +24,13 @@ use crate::shared::Shared;
 use crate::{platform, poller};
 
 pub mod archive_file;
+pub mod channel;
 pub mod device;
 pub mod epoll;
 pub mod eventfd;
 pub mod lookup;
 pub mod pipe;
+pub mod position;
 pub mod terminal;
 pub mod timerfd;
 
@@ -152,6 +157,16 @@ pub trait File {
         None
     }
 
+    /// Moves its state to where another process can have it as well: before fork(2).
+    fn share(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// What a program that this one starts opens in its place; `None`: nothing, EINVAL: it must not be passed on.
+    fn inherit(&self) -> Result<Option<Heir>, Errno> {
+        Ok(None)
+    }
+
     /// getdents64(2).
     fn read_entries(&self, address: usize, len: usize) -> Result<usize, Errno> {
         Err(Errno::ENOTDIR)
@@ -266,6 +281,64 @@ pub fn start() {
     let terminal = OpenFile::new(terminal::Terminal::new(), O_RDWR);
     for fd in platform::STANDARD_FILES {
         FILES.lock().replace(fd, terminal.clone(), false);
+    }
+}
+
+/// What it takes to open it again, opened again. `None`: it makes no sense.
+fn reopen(description: &Description) -> Option<Rc<OpenFile>> {
+    let flags = description.flags;
+    Some(match &description.heir {
+        Heir::Terminal => OpenFile::new(terminal::Terminal::new(), flags),
+        Heir::Device(number) => OpenFile::new(*device::Device::ALL.get(*number as usize)?, flags),
+        Heir::Regular(inode, channel) => {
+            let entry = archive(|archive| archive.by_inode(*inode))?;
+            let position = Position::inherited(*channel);
+            OpenFile::new(archive_file::Regular::at(entry, position), flags)
+        }
+        Heir::Directory(path, channel) => {
+            let entry = archive(|archive| archive.get(path))?;
+            let position = Position::inherited(*channel);
+            OpenFile::new(archive_file::Directory::at(path, entry, position), flags)
+        }
+        Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,
+        Heir::Event(channel, semaphore) => {
+            eventfd::EventFile::inherited(*channel, *semaphore, flags)
+        }
+    })
+}
+
+/// In place of the standard files: what the program that started this one left.
+pub fn inherit(inheritance: &Inheritance) {
+    // The standard files that were opened are dropped when the table is no longer borrowed.
+    let opened = core::mem::take(&mut *FILES.lock());
+    drop(opened);
+    let files: Vec<_> = inheritance.descriptions.iter().map(reopen).collect();
+    for (fd, index) in &inheritance.fds {
+        if let Some(Some(file)) = files.get(*index) {
+            FILES.lock().replace(*fd, file.clone(), false);
+        }
+    }
+    set_working_directory(&inheritance.legacy.directory);
+}
+
+/// Before fork(2): what is open moves to where the child can have it too.
+pub fn share() -> Result<(), Errno> {
+    let files: Vec<Rc<OpenFile>> = FILES.lock().iter().map(|(_, file)| file.clone()).collect();
+    files.iter().try_for_each(|file| file.file.share())
+}
+
+/// In the child after fork(2): sockets at the net server are the parent's.
+pub fn after_fork() {
+    let sockets: Vec<usize> = {
+        let table = FILES.lock();
+        let sockets = table
+            .iter()
+            .filter(|(_, file)| file.file.socket().is_some());
+        sockets.map(|(fd, _)| fd).collect()
+    };
+    for fd in sockets {
+        // Dropped when the table is no longer borrowed.
+        drop(FILES.lock().remove(fd));
     }
 }
 

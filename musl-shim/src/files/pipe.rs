@@ -1,32 +1,63 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The two ends of a pipe as files.
+//! The two ends of a pipe as files: in this process at first, in a channel once another one has an end.
 
 use alloc::rc::Rc;
 use core::cell::RefCell;
 
+use vfs_hooks::channel::{READER, WRITER};
+use vfs_hooks::channel_pipe::{ChannelPipe, Refused};
 use vfs_hooks::pipe::{CAPACITY, Pipe, PipeError};
-use vfs_hooks::source::SourceId;
+use vfs_hooks::source::{Readiness, SourceId};
 
+use super::channel::{Side, patiently};
 use super::{File, OpenFile, empty_stat};
 use crate::abi::{O_NONBLOCK, O_RDONLY, O_WRONLY, S_IFIFO, Stat};
 use crate::errno::Errno;
-use crate::platform::adopt;
+use crate::inherit::Heir;
+use crate::platform::{adopt, channels};
 use crate::poller::core;
 
-/// The end to read from.
-struct ReadEnd(Rc<RefCell<Pipe>>);
+/// What the ends have in common.
+enum Form {
+    /// In this process.
+    Local(Pipe),
+    /// In a channel, by side; an end that is closed here, or never was open, is none.
+    Shared([Option<Side>; 2]),
+}
 
-/// The end to write to.
-struct WriteEnd(Rc<RefCell<Pipe>>);
+/// One end.
+struct End {
+    form: Rc<RefCell<Form>>,
+    side: usize,
+}
 
 /// Both ends of a new pipe.
 pub fn open(flags: u32) -> [Rc<OpenFile>; 2] {
-    let pipe = Rc::new(RefCell::new(Pipe::new(&mut *core())));
+    let pipe = Pipe::new(&mut *core());
+    let form = Rc::new(RefCell::new(Form::Local(pipe)));
     let status = flags & O_NONBLOCK;
-    [
-        OpenFile::new(adopt(ReadEnd(pipe.clone())), O_RDONLY | status),
-        OpenFile::new(adopt(WriteEnd(pipe)), O_WRONLY | status),
-    ]
+    let end = |side: usize, access: u32| {
+        let form = form.clone();
+        OpenFile::new(adopt(End { form, side }), access | status)
+    };
+    [end(READER, O_RDONLY), end(WRITER, O_WRONLY)]
+}
+
+/// An end that another process has passed on. `None`: there is no such side.
+pub fn inherited(channel: u32, side: u32, flags: u32) -> Option<Rc<OpenFile>> {
+    let side = (side as usize <= WRITER).then_some(side as usize)?;
+    let mut sides = [None, None];
+    sides[side] = Some(Side::inherited(channel as usize, side, look));
+    let form = Rc::new(RefCell::new(Form::Shared(sides)));
+    Some(OpenFile::new(End { form, side }, flags))
+}
+
+fn pipe(channel: usize) -> ChannelPipe<'static> {
+    ChannelPipe::new(channels::header(channel), channels::ring(channel))
+}
+
+fn look(channel: usize, side: usize) -> Readiness {
+    pipe(channel).readiness(side)
 }
 
 fn errno(error: PipeError) -> Errno {
@@ -37,58 +68,84 @@ fn errno(error: PipeError) -> Errno {
     }
 }
 
-fn stat() -> Stat {
-    Stat {
-        st_mode: S_IFIFO | 0o600,
-        ..empty_stat()
+/// Does something with a pipe in a channel.
+fn shared(
+    side: &Option<Side>,
+    mut work: impl FnMut(ChannelPipe, &Side) -> Result<usize, Refused>,
+) -> Result<usize, Errno> {
+    let side = side.as_ref().ok_or(Errno::EBADF)?;
+    patiently(|| match work(pipe(side.channel), side) {
+        Err(Refused::Busy) => None,
+        Err(Refused::Again) => Some(Err(Errno::EAGAIN)),
+        Err(Refused::Broken) => Some(Err(Errno::EPIPE)),
+        Ok(n) => Some(Ok(n)),
+    })?
+}
+
+impl End {
+    /// Moves the pipe into a channel, with what is in it and who watches it.
+    fn share(&self) -> Result<u32, Errno> {
+        let mut form = self.form.borrow_mut();
+        let local = match &mut *form {
+            Form::Shared(sides) => {
+                let side = sides[self.side].as_ref().ok_or(Errno::EBADF)?;
+                return Ok(side.channel as u32);
+            }
+            Form::Local(local) => local,
+        };
+        let open = [local.has_reader(), local.has_writer()];
+        let held = u32::from(open[READER]) | u32::from(open[WRITER]) << 1;
+        let channel = channels::create(held)?;
+        let sources = [local.reader(), local.writer()];
+        local.drain(|bytes| {
+            // A new ring is empty and as large as a pipe.
+            let _ = channels::ring(channel).write(bytes);
+        });
+        let side =
+            |number: usize| open[number].then(|| Side::new(channel, number, sources[number], look));
+        *form = Form::Shared([side(READER), side(WRITER)]);
+        Ok(channel as u32)
     }
 }
 
-impl File for ReadEnd {
+impl File for End {
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let result = self.0.borrow_mut().read(&mut *core(), buffer);
-        result.map_err(errno)
+        match &mut *self.form.borrow_mut() {
+            Form::Local(local) => local.read(&mut *core(), buffer).map_err(errno),
+            Form::Shared(sides) => shared(&sides[READER], |pipe, side| {
+                pipe.read(channels::own(), buffer, |watch| side.signal(watch))
+            }),
+        }
     }
 
-    fn stat(&self) -> Stat {
-        stat()
-    }
-
-    fn bytes_to_read(&self) -> Option<usize> {
-        Some(self.0.borrow().available())
-    }
-
-    fn pipe_size(&self) -> Option<usize> {
-        Some(CAPACITY)
-    }
-
-    fn source(&self) -> SourceId {
-        self.0.borrow().reader()
-    }
-}
-
-impl Drop for ReadEnd {
-    fn drop(&mut self) {
-        self.0.borrow_mut().close_reader(&mut *core());
-    }
-}
-
-impl File for WriteEnd {
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        let result = self.0.borrow_mut().write(&mut *core(), bytes);
-        result.map_err(errno)
+        match &mut *self.form.borrow_mut() {
+            Form::Local(local) => local.write(&mut *core(), bytes).map_err(errno),
+            Form::Shared(sides) => shared(&sides[WRITER], |pipe, side| {
+                pipe.write(channels::own(), bytes, |watch| side.signal(watch))
+            }),
+        }
     }
 
     fn gathers(&self) -> bool {
-        true
+        self.side == WRITER
     }
 
     fn stat(&self) -> Stat {
-        stat()
+        Stat {
+            st_mode: S_IFIFO | 0o600,
+            ..empty_stat()
+        }
     }
 
     fn bytes_to_read(&self) -> Option<usize> {
-        Some(self.0.borrow().available())
+        Some(match &*self.form.borrow() {
+            Form::Local(local) => local.available(),
+            Form::Shared(sides) => {
+                let side = sides[self.side].as_ref()?;
+                pipe(side.channel).available()
+            }
+        })
     }
 
     fn pipe_size(&self) -> Option<usize> {
@@ -96,12 +153,40 @@ impl File for WriteEnd {
     }
 
     fn source(&self) -> SourceId {
-        self.0.borrow().writer()
+        match &*self.form.borrow() {
+            Form::Local(local) if self.side == READER => local.reader(),
+            Form::Local(local) => local.writer(),
+            Form::Shared(sides) => match &sides[self.side] {
+                Some(side) => side.source,
+                None => SourceId::NONE,
+            },
+        }
+    }
+
+    fn share(&self) -> Result<(), Errno> {
+        End::share(self).map(drop)
+    }
+
+    fn inherit(&self) -> Result<Option<Heir>, Errno> {
+        let channel = End::share(self)?;
+        Ok(Some(Heir::Pipe(channel, self.side as u32)))
     }
 }
 
-impl Drop for WriteEnd {
+impl Drop for End {
     fn drop(&mut self) {
-        self.0.borrow_mut().close_writer(&mut *core());
+        let gone = match &mut *self.form.borrow_mut() {
+            Form::Local(local) if self.side == READER => {
+                local.close_reader(&mut *core());
+                None
+            }
+            Form::Local(local) => {
+                local.close_writer(&mut *core());
+                None
+            }
+            Form::Shared(sides) => sides[self.side].take(),
+        };
+        // Dropped when nothing is borrowed.
+        drop(gone);
     }
 }

@@ -10,6 +10,7 @@ use vfs_hooks::source::{SourceId, Sources};
 use super::{File, character_stat};
 use crate::abi::*;
 use crate::errno::Errno;
+use crate::inherit::Heir;
 use crate::platform::console::{self, has_ended, waiting};
 use crate::poller::core;
 use crate::shared::Shared;
@@ -85,6 +86,10 @@ impl Drop for Terminal {
 }
 
 impl File for Terminal {
+    fn inherit(&self) -> Result<Option<Heir>, Errno> {
+        Ok(Some(Heir::Terminal))
+    }
+
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         if buffer.is_empty() {
             return Ok(0);

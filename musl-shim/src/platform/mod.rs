@@ -3,6 +3,8 @@
 //!
 //! | module | what it answers |
 //! |---|---|
+//! | `channels` | memory that other processes hold as well |
+//! | `children` | other processes: start, wait, signals, groups |
 //! | `clock` | CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds |
 //! | `console` | the terminal's bytes, and the system's log |
 //! | `memory` | mapping pages, the heap's first piece, the archive |

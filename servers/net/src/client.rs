@@ -62,7 +62,7 @@ impl Client {
     ///
     /// # Safety
     /// The channel's control page must be mapped, and every chunk for which `map` of [`Client::reserve`] says `true` from then
-    /// on, for as long as the server runs.
+    /// on, for as long as the client lives here and something refers to its slots.
     pub const unsafe fn new(channel: Channel) -> Client {
         Client {
             channel,
@@ -81,6 +81,11 @@ impl Client {
     pub fn owner(&self, index: u32) -> Owner {
         let owner = self.owners.get(index as usize);
         owner.copied().unwrap_or(Owner::Free)
+    }
+
+    /// Whether no slot is anybody's.
+    pub fn is_empty(&self) -> bool {
+        self.free.len() == self.owners.len()
     }
 
     /// All slots that are somebody's.

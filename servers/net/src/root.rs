@@ -3,6 +3,7 @@
 
 use core::fmt::{self, Write};
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
 
 use net_server::Platform;
 use sel4_bindings::{CPtr, MessageInfo, call as sel4_call, nb_signal, set_mr};
@@ -66,6 +67,14 @@ pub fn log(text: fmt::Arguments) {
 pub struct System;
 
 impl Platform for System {
+    fn clients(&mut self) -> u64 {
+        info().clients.load(Ordering::Acquire)
+    }
+
+    fn gone(&mut self, client: usize) {
+        call(wire::root::CLIENT_GONE, client as u64, 0);
+    }
+
     fn channel(&mut self, client: usize) -> Channel {
         let base = NonNull::new(channel_base(client) as *mut u8);
         // SAFETY: the root server maps a client's control page there before the client can call us, and leaves it.

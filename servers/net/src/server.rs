@@ -36,8 +36,14 @@ pub(crate) const RETRY: Duration = Duration::from_millis(1);
 
 /// What the server needs of the system around it.
 pub trait Platform {
-    /// The channel of a client that has just called for the first time.
+    /// The clients that there are, client `c` as bit `c`. Asked at each turn.
+    fn clients(&mut self) -> u64;
+
+    /// The channel of a client that was not there before.
     fn channel(&mut self, client: usize) -> Channel;
+
+    /// Nothing here refers any more to the channel of a client that has ended: another may get its number.
+    fn gone(&mut self, client: usize);
 
     /// Maps the socket slots of a chunk, zeroed, into the channel, for good. `false`: there is no memory.
     fn map_sockets(&mut self, client: usize, chunk: usize) -> bool;
@@ -74,6 +80,8 @@ pub struct Server<C: Card, P: Platform> {
     pub(crate) nobody: SocketSet<'static>,
     pub(crate) pool: Pool,
     pub(crate) clients: Vec<Option<Client>>,
+    /// Those in `clients`, as bits.
+    known: u64,
     pub(crate) connections: SlotMap<ConnectionKey, Connection>,
     pub(crate) listeners: SlotMap<ListenerKey, Listener>,
     pub(crate) tuples: Tuples,
@@ -110,6 +118,7 @@ impl<C: Card, P: Platform> Server<C, P> {
             nobody: SocketSet::new(Vec::new()),
             pool: Pool::new(config.connections),
             clients: Vec::new(),
+            known: 0,
             connections: SlotMap::with_key(),
             listeners: SlotMap::with_key(),
             tuples: Tuples::new([config.seed[1], config.seed[2]]),
@@ -184,9 +193,10 @@ impl<C: Card, P: Platform> Server<C, P> {
             self.clients.resize_with(number + 1, || None);
         }
         let platform = &mut self.platform;
+        self.known |= 1 << number;
         Some(self.clients[number].get_or_insert_with(|| {
             // SAFETY: the root server mapped the control page before it gave the client a cap to us, and keeps it
-            // mapped; chunks are mapped by `Platform::map_sockets`, for good.
+            // mapped until `Platform::gone`; so for chunks, which `Platform::map_sockets` maps.
             unsafe { Client::new(platform.channel(number)) }
         }))
     }
@@ -194,6 +204,12 @@ impl<C: Card, P: Platform> Server<C, P> {
     /// Looks at what clients marked, and for clients that have ended.
     pub(crate) fn take_marks(&mut self, now: Instant) -> bool {
         let mut busy = false;
+        // A client that ends before it ever called is here, too.
+        let mut new = self.platform.clients() & !self.known;
+        while new != 0 {
+            self.client(new.trailing_zeros() as usize);
+            new &= new - 1;
+        }
         for number in 0..self.clients.len() {
             let Some(client) = &mut self.clients[number] else {
                 continue;
@@ -207,6 +223,10 @@ impl<C: Card, P: Platform> Server<C, P> {
                 if ended {
                     self.end_client(number, now);
                 }
+            } else if ended && client.is_empty() {
+                self.clients[number] = None;
+                self.known &= !(1 << number);
+                self.platform.gone(number);
             }
         }
         busy |= !self.marks.is_empty();

@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! From the kernel's hand-over to the first request.
 
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use root_server::archive::Archive;
-use root_server::config::{Config, Net};
+use root_server::config::Config;
 use root_server::elf::Elf;
-use root_server::stack::Start;
 use sel4_bindings::kernel::probe_kernel;
 use sel4_bindings::*;
-use vfs_hooks::process::{self, INFO_MAGIC, LARGE_PAGE, PAGE, badge, slot};
+use vfs_hooks::process::{self, LARGE_PAGE, PAGE, badge, slot};
+use vfs_hooks::spawn::Block;
 
+use crate::image::Image;
 use crate::memory::Memory;
 use crate::meter;
-use crate::network::{self, Client};
+use crate::network;
 use crate::objects::{Objects, Result};
 use crate::pci::Function;
-use crate::process::{PRIORITY, Process, Sizes, needs};
+use crate::process::{PRIORITY, Process};
+use crate::programs::{ABI, Programs, Refused};
 use crate::space::PROGRAM;
 use crate::system::System;
 use crate::{log, serial};
 
 const NET_SERVER: &str = "/sbin/net-server";
-/// Version of the ABI between programs and this system.
-const ABI: u32 = 1;
 /// Exit status: the program cannot be run, is not there, the system itself is broken.
 const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
@@ -90,8 +91,11 @@ pub fn run(info: BootInfo) -> ! {
     let mut memory = Memory::new(objects);
     grow_heap(&mut memory);
     let total = memory.objects.total();
+    let moved = move_archive(&mut memory, &info, archive.bytes());
+    let (archive, frames) = must(moved, "copying the boot archive");
+    let programs = Programs::new(archive, frames, config.net);
     let mut system = must(
-        System::new(memory, config.stats),
+        System::new(memory, programs, config.stats),
         "starting clock and serial lines",
     );
     system.console.take(early);
@@ -108,14 +112,10 @@ pub fn run(info: BootInfo) -> ! {
         total >> 20,
         (system.clock.tsc_khz() + 500) / 1000
     );
-    let mut boot = Boot {
-        system,
-        archive,
-        config,
-        info,
-    };
-    boot.start_all();
-    let mut system = boot.system;
+    if config.net.is_some() {
+        start_net_server(&mut system);
+    }
+    start_init(&mut system, &config);
     system.serve()
 }
 
@@ -153,6 +153,35 @@ fn archive(info: &BootInfo) -> Archive<'static> {
     }
 }
 
+/// Copies the archive to large frames, which programs see as well, and gives back the frames that it came in.
+fn move_archive(
+    memory: &mut Memory,
+    info: &BootInfo,
+    bytes: &[u8],
+) -> Result<(Archive<'static>, Vec<CPtr>)> {
+    let mut frames = Vec::new();
+    let mut start = None;
+    for part in bytes.chunks(LARGE_PAGE) {
+        let frame = memory.large_frame()?;
+        memory.with_large(frame, |to| to[..part.len()].copy_from_slice(part))?;
+        let view = memory.view_large(frame, CapRights::READ)?;
+        start.get_or_insert(view.address);
+        frames.push(frame);
+    }
+    // SAFETY: the views were made one after the other, nothing before them, and are never ended; the frames hold `bytes` and are
+    // never written again.
+    let bytes =
+        unsafe { core::slice::from_raw_parts(start.unwrap_or_default() as *const u8, bytes.len()) };
+    let image = (&raw const __executable_start as usize) & !(PAGE - 1);
+    let end = (&raw const _end as usize).next_multiple_of(PAGE);
+    for frame in info.image_frames().skip((end - image) / PAGE) {
+        x86_page_unmap(CPtr(frame))?;
+        memory.free(CPtr(frame));
+    }
+    let archive = Archive::new(bytes).map_err(|_| Error::InvalidArgument)?;
+    Ok((archive, frames))
+}
+
 /// A heap that grows with memory, since what it holds does: a 32nd part.
 fn grow_heap(memory: &mut Memory) {
     let count = (memory.objects.total() as usize / 32).div_ceil(LARGE_PAGE);
@@ -163,221 +192,96 @@ fn grow_heap(memory: &mut Memory) {
     }
 }
 
-/// Sizes for a process, in whole large pages.
-fn sizes(memory: &Memory, share: usize, least: usize, most: usize) -> Sizes {
-    let heap = memory.objects.total() as usize / share;
-    Sizes {
-        heap: heap.clamp(least, most) & !(LARGE_PAGE - 1),
-        stack: process::STACK_SIZE,
-    }
-}
-
-struct Boot {
-    system: System,
-    archive: Archive<'static>,
-    config: Config,
-    info: BootInfo,
-}
-
-impl Boot {
-    fn start_all(&mut self) {
-        self.system.processes = Vec::from([const { None }; badge::FIRST_PROGRAM]);
-        let net = self.config.net;
-        if let Some(net) = net {
-            let process = self.net_server(net);
-            self.system.processes[badge::NET_SERVER] = Some(process);
-        }
-        let mut program = self.program(net);
-        if net.is_some() {
-            let client = self.connect(&program);
-            self.system
-                .clients
-                .push(must(client, "connecting the program to the network"));
-        }
-        self.system.console.publish(&program);
-        let stack = self.stack(&mut program);
-        let sizes = sizes(&self.system.memory, 16, 4 << 20, 32 << 20);
-        must(
-            program.load(&mut self.system.memory, sizes, &stack),
-            "loading the program",
+fn start_net_server(system: &mut System) {
+    let path = NET_SERVER.as_bytes();
+    let Ok(bytes) = system.programs.file(path) else {
+        give_up(BROKEN, format_args!("the boot archive has no {NET_SERVER}"));
+    };
+    let elf = Elf::parse(bytes, PROGRAM)
+        .unwrap_or_else(|why| give_up(BROKEN, format_args!("{NET_SERVER}: {why}")));
+    let Some(card) = Function::network_card() else {
+        give_up(
+            BROKEN,
+            format_args!("boot.cfg asks for a network, but there is no virtio network card"),
         );
-        must(program.start(stack.len()), "starting the program");
-        self.system.processes.push(Some(program));
-    }
-
-    fn net_server(&mut self, net: Net) -> Process {
-        let Some(bytes) = self.archive.file(NET_SERVER) else {
-            give_up(BROKEN, format_args!("the boot archive has no {NET_SERVER}"));
-        };
-        let elf = Elf::parse(bytes, PROGRAM)
-            .unwrap_or_else(|why| give_up(BROKEN, format_args!("{NET_SERVER}: {why}")));
-        let Some(card) = Function::network_card() else {
-            give_up(
-                BROKEN,
-                format_args!("boot.cfg asks for a network, but there is no virtio network card"),
-            );
-        };
-        let mut process = must(
-            self.process(badge::NET_SERVER, NET_SERVER, elf, Some(net)),
-            "making the net server",
-        );
-        let memory = &mut self.system.memory;
-        let mut start = || {
-            network::give_card(memory, &mut process, card)?;
-            let endpoint = memory.objects.object(ObjectType::Endpoint)?;
-            let receive = CapRights::READ;
-            process.give(memory, slot::NET, endpoint, receive, CapData::NONE)?;
-            self.system.net_endpoint = endpoint;
-            let sizes = sizes(memory, 8, 4 << 20, 64 << 20);
-            process.load(memory, sizes, &[0; 16])?;
-            process.start(16)
-        };
-        must(start(), "starting the net server");
-        process
-    }
-
-    fn connect(&mut self, program: &Process) -> Result<Client> {
-        let system = &mut self.system;
-        match &system.processes[badge::NET_SERVER] {
-            Some(net) => Client::connect(&mut system.memory, program, net, system.net_endpoint),
-            None => Err(Error::FailedLookup),
-        }
-    }
-
-    fn program(&mut self, net: Option<Net>) -> Process {
-        let path = self.config.program.clone();
-        let Some(bytes) = self.archive.file(&path) else {
-            give_up(
-                NOT_FOUND,
-                format_args!("{path}: no such file in the boot archive"),
-            );
-        };
-        let elf = Elf::parse(bytes, PROGRAM)
-            .unwrap_or_else(|why| give_up(CANNOT_RUN, format_args!("cannot run {path}: {why}")));
-        match elf.abi {
-            Some(ABI) => {}
-            Some(other) => give_up(
-                CANNOT_RUN,
-                format_args!("cannot run {path}: it was built for ABI {other}, this is {ABI}"),
-            ),
-            None => give_up(
-                CANNOT_RUN,
-                format_args!("cannot run {path}: it was not linked by posix-poll-cc"),
-            ),
-        }
-        let sizes = sizes(&self.system.memory, 16, 4 << 20, 32 << 20);
-        let (needed, free) = (needs(&elf, sizes), self.system.memory.available());
-        if needed > free {
-            give_up(
-                CANNOT_RUN,
-                format_args!(
-                    "cannot run {path}: it needs {} MiB, {} MiB are free: give the machine more memory",
-                    needed.div_ceil(1 << 20),
-                    free >> 20
-                ),
-            );
-        }
-        must(
-            self.process(badge::FIRST_PROGRAM, &path, elf, net)
-                .and_then(|process| self.map_archive(&process).map(|()| process)),
-            "making the program's process",
-        )
-    }
-
-    /// A process with its information page filled in.
-    fn process(
-        &mut self,
-        number: usize,
-        path: &str,
-        elf: Elf<'static>,
-        net: Option<Net>,
-    ) -> Result<Process> {
-        let system = &mut self.system;
-        let endpoint = system.endpoint;
-        let mut process = Process::new(&mut system.memory, number, path, elf, endpoint)?;
-        let clock = &system.clock;
-        let total = system.memory.objects.total();
-        let archive = self.archive.bytes().len() as u64;
-        let net = net.unwrap_or_default();
-        process.write_info(|info| {
-            info.magic = INFO_MAGIC;
-            info.queue_kernel = (kernel() == Some(Kernel::Queue)) as u32;
-            info.process = number as u32;
-            info.tsc_base = clock.tsc_base;
-            info.tsc_scale = clock.tsc_scale;
-            info.realtime_base = clock.realtime_base;
-            info.archive_len = archive;
-            info.random = random(clock.realtime_base, number as u64);
-            info.address = net.address;
-            info.prefix = net.prefix;
-            info.gateway = net.gateway;
-            info.nic = u32::MAX;
-            info.memory = total;
-        });
-        Ok(process)
-    }
-
-    /// Maps the boot archive, read-only.
-    fn map_archive(&mut self, process: &Process) -> Result<()> {
-        let bytes = self.archive.bytes();
-        let image = (&raw const __executable_start as usize) & !(PAGE - 1);
-        let first = self.info.image_frames().start + (bytes.as_ptr() as usize - image) / PAGE;
-        for page in 0..bytes.len().div_ceil(PAGE) {
-            let memory = &mut self.system.memory;
-            let frame = memory.objects.copy(CPtr(first + page))?;
-            let address = process::ARCHIVE + page * PAGE;
-            process
-                .space
-                .map_fixed(memory, frame, address, CapRights::READ)?;
-        }
+    };
+    let start = || {
+        let memory = &mut system.memory;
+        let heap = memory.objects.total() as usize / 8;
+        let heap = heap.clamp(4 << 20, 64 << 20) & !(LARGE_PAGE - 1);
+        let number = badge::NET_SERVER;
+        let image = Rc::new(Image::new(elf));
+        let mut process = Process::new(memory, number, NET_SERVER, image, system.endpoint)?;
+        system
+            .programs
+            .inform(&mut process, &system.clock, memory.objects.total());
+        network::give_card(memory, &mut process, card)?;
+        let endpoint = memory.objects.object(ObjectType::Endpoint)?;
+        let receive = CapRights::READ;
+        process.give(memory, slot::NET, endpoint, receive, CapData::NONE)?;
+        system.net_endpoint = endpoint;
+        let used = process.load_server(memory, heap)?;
+        process.start(used)?;
+        system.processes.insert(number, process);
         Ok(())
-    }
-
-    /// The program's first stack contents.
-    fn stack(&self, program: &mut Process) -> Vec<u8> {
-        let defaults = ["PATH=/bin", "HOME=/"];
-        let named = |v: &str| String::from(v.split('=').next().unwrap_or(v));
-        let given: Vec<String> = self.config.env.iter().map(|v| named(v)).collect();
-        // What boot.cfg sets replaces the default of the same name.
-        let env: Vec<&[u8]> = defaults
-            .iter()
-            .filter(|v| !given.contains(&named(v)))
-            .map(|v| v.as_bytes())
-            .chain(self.config.env.iter().map(|v| v.as_bytes()))
-            .collect();
-        let args: Vec<&[u8]> = self.config.args.iter().map(|a| a.as_bytes()).collect();
-        let mut random = [0; 16];
-        random[..8].copy_from_slice(&program.info().random[2].to_le_bytes());
-        random[8..].copy_from_slice(&program.info().random[3].to_le_bytes());
-        let start = Start {
-            args: &args,
-            env: &env,
-            path: program.path.as_bytes(),
-            headers: program.elf.headers,
-            header_count: program.elf.header_count,
-            entry: program.elf.entry,
-            random,
-        };
-        let stack = start.bytes(process::STACK_TOP);
-        if stack.len() > LARGE_PAGE {
-            give_up(
-                CANNOT_RUN,
-                format_args!("arguments and environment are longer than 2 MiB"),
-            );
-        }
-        stack
-    }
+    };
+    must(start(), "starting the net server");
 }
 
-/// Numbers that differ from boot to boot. Not cryptographic: they come from the date and the time-stamp counter.
-fn random(date: u64, number: u64) -> [u64; 4] {
-    let mut state = date ^ rdtsc().rotate_left(32) ^ number << 56;
-    // SplitMix64 (Steele, Lea, Flood 2014).
-    [(); 4].map(|()| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    })
+/// Starts the program that boot.cfg names: init, for the others that it may start.
+fn start_init(system: &mut System, config: &Config) {
+    let defaults = ["PATH=/bin", "HOME=/"];
+    let named = |v: &str| String::from(v.split('=').next().unwrap_or(v));
+    let given: Vec<String> = config.env.iter().map(|v| named(v)).collect();
+    // What boot.cfg sets replaces the default of the same name.
+    let env = defaults
+        .iter()
+        .filter(|v| !given.contains(&named(v)))
+        .map(|v| v.as_bytes())
+        .chain(config.env.iter().map(|v| v.as_bytes()))
+        .collect();
+    let path = &config.program;
+    let block = Block {
+        path: path.as_bytes(),
+        args: config.args.iter().map(|a| a.as_bytes()).collect(),
+        env,
+        ..Block::default()
+    };
+    let why = match system.start_init(&block) {
+        Ok(()) => return,
+        Err(why) => why,
+    };
+    let free = system.memory.available();
+    match why {
+        Refused::NotFound => give_up(
+            NOT_FOUND,
+            format_args!("{path}: no such file in the boot archive"),
+        ),
+        Refused::NotExecutable => give_up(
+            CANNOT_RUN,
+            format_args!("cannot run {path}: it is not an executable file"),
+        ),
+        Refused::Elf(why) => give_up(CANNOT_RUN, format_args!("cannot run {path}: {why}")),
+        Refused::Abi(Some(other)) => give_up(
+            CANNOT_RUN,
+            format_args!("cannot run {path}: it was built for ABI {other}, this is {ABI}"),
+        ),
+        Refused::Abi(None) => give_up(
+            CANNOT_RUN,
+            format_args!("cannot run {path}: it was not linked by posix-poll-cc"),
+        ),
+        Refused::TooLong => give_up(
+            CANNOT_RUN,
+            format_args!("arguments and environment are longer than 2 MiB"),
+        ),
+        Refused::Memory(missing) => give_up(
+            CANNOT_RUN,
+            format_args!(
+                "cannot run {path}: it needs {} MiB, {} MiB are free: give the machine more memory",
+                (missing + free).div_ceil(1 << 20),
+                free >> 20
+            ),
+        ),
+        Refused::Kernel(error) => must(Err(error), "starting the program"),
+    }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Input of the two serial lines: the program's standard input, and commands to the system.
+//! Input of the two serial lines: the programs' standard input, and commands to the system.
+//!
+//! All programs read the one input; who asks first gets it.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -39,8 +41,18 @@ pub enum Command {
 }
 
 impl Console {
-    /// Takes what the serial line has; tells the program if that is anything.
-    pub fn receive(&mut self, program: Option<&Process>) {
+    /// Takes what the serial line has; tells the programs if that is anything.
+    pub fn receive(&mut self, processes: &BTreeMap<usize, Process>) {
+        if self.fill() {
+            for process in processes.values() {
+                self.publish(process);
+                signal(process.kick);
+            }
+        }
+    }
+
+    /// Takes what the serial line has, as far as there is room. Whether that is anything.
+    fn fill(&mut self) -> bool {
         let before = (self.input.len(), self.ended);
         while self.input.len() < CAPACITY {
             match CONSOLE.receive() {
@@ -48,12 +60,7 @@ impl Console {
                 byte => self.take(byte),
             }
         }
-        if (self.input.len(), self.ended) != before
-            && let Some(program) = program
-        {
-            self.publish(program);
-            signal(program.kick);
-        }
+        (self.input.len(), self.ended) != before
     }
 
     /// Takes a byte that was received.
@@ -74,7 +81,7 @@ impl Console {
     }
 
     /// CONSOLE_READ: an errno and how many bytes were put into `bytes`.
-    pub fn read(&mut self, program: &Process, bytes: &mut [u8]) -> (u64, usize) {
+    pub fn read(&mut self, processes: &BTreeMap<usize, Process>, bytes: &mut [u8]) -> (u64, usize) {
         if self.input.is_empty() && !self.ended {
             return (errno::EAGAIN, 0);
         }
@@ -83,8 +90,10 @@ impl Console {
             *to = from;
         }
         // There may be room again for what the line held back.
-        self.receive(None);
-        self.publish(program);
+        self.fill();
+        for process in processes.values() {
+            self.publish(process);
+        }
         (errno::OK, len)
     }
 

@@ -6,7 +6,7 @@ use core::fmt;
 use core::ops::Range;
 
 /// A checked ELF file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Elf<'a> {
     bytes: &'a [u8],
     /// Where it starts.
@@ -169,6 +169,13 @@ impl<'a> Elf<'a> {
             let bytes = self.bytes.get(start..start + to.checked_sub(from)?)?;
             Some((from - page, bytes))
         })
+    }
+
+    /// Whether any segment is in the page.
+    pub fn covers(&self, page: usize, size: usize) -> bool {
+        self.segments
+            .iter()
+            .any(|s| s.memory.start < page + size && s.memory.end > page)
     }
 
     /// Whether any segment in the page is writable.

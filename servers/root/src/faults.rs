@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Fault reports, and the exit status of a process that faulted.
+//! Fault reports, and the signal that a fault means.
 
 use core::fmt;
 
@@ -17,13 +17,22 @@ const SIGFPE: u8 = 8;
 const SIGSEGV: u8 = 11;
 const SIGSYS: u8 = 31;
 
-/// Reports the fault that `message` tells of; returns the exit status: 128 and the signal's number.
-pub fn report(process: &Process, message: &Message) -> u8 {
+/// The low 32 bits of the address of a page fault at a page that is not mapped: all that this kernel tells (`handleVMFault`). Regions that
+/// grow differ in them; whoever guesses wrong meets the same fault again, with a page there that cannot help.
+pub fn missing_page(message: &Message) -> Option<u32> {
+    match Fault::of(message) {
+        Some(Fault::Page { address, code, .. }) if code & 1 == 0 => Some(address as u32),
+        _ => None,
+    }
+}
+
+/// Reports the fault that `message` tells of; returns the signal's number.
+pub fn report(process: &Process, message: &Message) -> u64 {
     let (number, path) = (process.number, &process.path);
     let Some(fault) = Fault::of(message) else {
         let label = message.info.label();
         log!("fault: process {number} ({path}): of a kind that seL4 5.0.0 does not have ({label})");
-        return 128 + SIGSEGV;
+        return SIGSEGV.into();
     };
     let registers = tcb_read_registers(process.tcb, false, 0, UserContext::COUNT);
     let registers = registers.unwrap_or_default();
@@ -34,7 +43,7 @@ pub fn report(process: &Process, message: &Message) -> u8 {
     };
     let place = Place { process, rip };
     log!("fault: process {number} ({path}): {kind} at {rip:#x}{place}; rsp {rsp:#x}");
-    128 + signal_of(&fault)
+    signal_of(&fault).into()
 }
 
 fn signal_of(fault: &Fault) -> u8 {
@@ -141,7 +150,7 @@ struct Place<'a> {
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let elf = &self.process.elf;
+        let elf = &self.process.image.elf;
         let inside = elf.segments.iter().any(|s| s.memory.contains(&self.rip));
         if !inside {
             f.write_str(" (outside the program)")

@@ -8,6 +8,8 @@ extern crate alloc;
 pub mod archive;
 pub mod config;
 pub mod elf;
+pub mod family;
+pub mod pieces;
 pub mod ranges;
 pub mod stack;
 
@@ -17,14 +19,32 @@ pub mod errno {
     pub const OK: u64 = 0;
     /// Not for this process.
     pub const EPERM: u64 = 1;
-    /// Nothing there yet.
+    /// There is no such file.
+    pub const ENOENT: u64 = 2;
+    /// There is no such process.
+    pub const ESRCH: u64 = 3;
+    /// Arguments and environment are too long.
+    pub const E2BIG: u64 = 7;
+    /// The file is not a program.
+    pub const ENOEXEC: u64 = 8;
+    /// There is no such child.
+    pub const ECHILD: u64 = 10;
+    /// The caller does not hold that channel.
+    pub const EBADF: u64 = 9;
+    /// Nothing there yet, or too many.
     pub const EAGAIN: u64 = 11;
     /// No memory, or a limit.
     pub const ENOMEM: u64 = 12;
+    /// The file cannot be executed, or the child has executed one.
+    pub const EACCES: u64 = 13;
+    /// The memory that the arguments name is not there.
+    pub const EFAULT: u64 = 14;
     /// The arguments make no sense.
     pub const EINVAL: u64 = 22;
     /// Too many queues.
     pub const EMFILE: u64 = 24;
+    /// All places are taken.
+    pub const ENOSPC: u64 = 28;
     /// This kernel cannot, or there is no such request.
     pub const ENOSYS: u64 = 38;
 }

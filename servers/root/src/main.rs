@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Root and process server: the first program on the kernel, and the only one that owns memory.
 //!
-//! It starts the net server and one C program from the boot archive, and then serves their requests
-//! (`vfs_hooks::wire::root`): memory, time, console, notification queues, watches, exit. It never calls anybody, so it can
-//! wait for nobody. Nothing that a process sends is trusted.
+//! It starts the net server and the first C program from the boot archive, and then serves their requests and those of the
+//! programs that they start (`vfs_hooks::wire::root`): memory, time, console, notification queues, watches, processes. It never
+//! calls anybody, so it can wait for nobody. Nothing that a process sends is trusted.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | `objects` | own CSpace, kernel objects out of untyped memory, page tables |
+//! | `arena` | objects that end with a process |
 //! | `memory` | frames, zeroed; the root server's own views of them |
 //! | `space` | a process's pages: MAP, UNMAP, PROTECT |
 //! | `process` | a process: thread, CSpace, fixed pages |
+//! | `programs`, `image` | processes out of files |
+//! | `life` | how processes begin and end |
 //! | `queues` | notification queues and watch slots |
+//! | `channels` | memory that processes share, and its watches |
 //! | `network`, `pci` | the network card, channels between the net server and its clients |
 //! | `clock`, `serial`, `console` | devices |
 //! | `meter`, `spawn_meter` | count what is not idling; what starting a process costs |
@@ -24,16 +28,21 @@
 
 extern crate alloc;
 
+mod arena;
 mod boot;
+mod channels;
 mod clock;
 mod console;
 mod faults;
+mod image;
+mod life;
 mod memory;
 mod meter;
 mod network;
 mod objects;
 mod pci;
 mod process;
+mod programs;
 mod queues;
 mod requests;
 mod serial;

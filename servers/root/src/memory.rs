@@ -4,6 +4,7 @@
 //! No process ever has a capability to a frame: this kernel unmaps a frame only when the last capability to it is deleted.
 //! So the root server keeps them all, and unmaps explicitly before it uses a frame again.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -12,9 +13,8 @@ use vfs_hooks::process::{LARGE_PAGE, PAGE};
 
 use crate::objects::{MAX_BATCH, Objects, Result};
 
-/// Where the root server maps a frame for a moment.
-const WINDOW: usize = 0x70_0000_0000;
-const LARGE_WINDOW: usize = WINDOW + LARGE_PAGE;
+/// Where the root server maps a large frame for a moment.
+const LARGE_WINDOW: usize = 0x70_0000_0000;
 /// Where it maps frames to stay.
 const VIEWS: usize = 0x71_0000_0000;
 const LARGE_VIEWS: usize = 0x72_0000_0000;
@@ -30,8 +30,28 @@ pub struct Memory {
     /// Frames that came back and must be zeroed.
     used: Vec<u32>,
     used_large: Vec<u32>,
+    /// Where small frames come from, by the first slot.
+    batches: BTreeMap<u32, Batch>,
+    /// First slots of [`MAX_BATCH`] empty ones in a row, from batches that were given back.
+    runs: Vec<u32>,
     next_view: usize,
     next_large_view: usize,
+    free_views: Vec<usize>,
+    free_large_views: Vec<usize>,
+    /// Small frames that the root server has looked into. It keeps the mapping, which costs more to make than what it is used for.
+    lenses: BTreeMap<u32, View>,
+}
+
+/// Small frames that were made at once.
+struct Batch {
+    untyped: CPtr,
+    bits: u32,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        1 << (self.bits - 12)
+    }
 }
 
 impl Memory {
@@ -42,15 +62,21 @@ impl Memory {
             fresh: 0..0,
             used: Vec::new(),
             used_large: Vec::new(),
+            batches: BTreeMap::new(),
+            runs: Vec::new(),
             next_view: VIEWS,
             next_large_view: LARGE_VIEWS,
+            free_views: Vec::new(),
+            free_large_views: Vec::new(),
+            lenses: BTreeMap::new(),
         }
     }
 
     /// Bytes that can still be had as small frames.
     pub fn available(&self) -> u64 {
         let frames = self.fresh.len() + self.used.len();
-        let ours = self.objects.available() + (frames * PAGE) as u64;
+        let large = self.used_large.len() * LARGE_PAGE;
+        let ours = self.objects.available() + (frames * PAGE + large) as u64;
         ours.saturating_sub(RESERVE)
     }
 
@@ -76,7 +102,13 @@ impl Memory {
 
     /// Frames made at once, as many as memory allows.
     fn batch(&mut self) -> Result<Range<usize>> {
-        let slots = self.objects.slots(MAX_BATCH)?;
+        let slots = match self.runs.pop() {
+            Some(first) => {
+                self.objects.use_slots(MAX_BATCH);
+                first as usize
+            }
+            None => self.objects.slots(MAX_BATCH)?,
+        };
         let mut count = MAX_BATCH;
         loop {
             let bits = 12 + count.trailing_zeros();
@@ -84,10 +116,85 @@ impl Memory {
                 Ok(untyped) => {
                     self.objects
                         .retype(untyped, ObjectType::Frame, 0, slots, count)?;
+                    self.batches.insert(slots as u32, Batch { untyped, bits });
                     return Ok(slots..slots + count);
                 }
                 Err(Error::NotEnoughMemory) if count > 1 => count /= 2,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.free_run(slots);
+                    // What was one large frame can be many small ones.
+                    return match self.used_large.is_empty() {
+                        true => Err(error),
+                        false => {
+                            self.relieve()?;
+                            self.batch()
+                        }
+                    };
+                }
+            }
+        }
+    }
+
+    fn free_run(&mut self, first: usize) {
+        self.runs.push(first as u32);
+        self.objects.unuse_slots(MAX_BATCH);
+    }
+
+    /// Makes untyped memory again of frames that nobody uses: for when objects or frames of another size are wanted and there is no
+    /// memory for them.
+    pub fn relieve(&mut self) -> Result<()> {
+        self.used.sort_unstable();
+        let used = core::mem::take(&mut self.used);
+        let mut rest = used.as_slice();
+        while let Some(&slot) = rest.first() {
+            let batch = self.batches.range(..=slot).next_back();
+            let Some((&first, batch)) = batch else {
+                // Not from a batch: part of the boot image.
+                self.used.push(slot);
+                rest = &rest[1..];
+                continue;
+            };
+            let (len, untyped, bits) = (batch.len(), batch.untyped, batch.bits);
+            let end = first as usize + len;
+            let here = rest.iter().take_while(|s| (**s as usize) < end).count();
+            if slot as usize >= end {
+                self.used.push(slot);
+                rest = &rest[1..];
+                continue;
+            }
+            if here == len {
+                self.batches.remove(&first);
+                self.objects.give_back(untyped, bits)?;
+                for frame in first..end as u32 {
+                    // Deleted with the frames, which unmaps it.
+                    if let Some(view) = self.lenses.remove(&frame) {
+                        self.objects.free_slot(view.copy);
+                        self.free_views.push(view.address);
+                    }
+                }
+                self.free_run(first as usize);
+            } else {
+                self.used.extend_from_slice(&rest[..here]);
+            }
+            rest = &rest[here..];
+        }
+        while let Some(frame) = self.used_large.pop() {
+            self.objects.unmake_large(CPtr(frame as usize))?;
+        }
+        Ok(())
+    }
+
+    /// A 4 KiB frame that `fill` has written, all of it.
+    pub fn filled(&mut self, fill: impl FnOnce(&mut [u8])) -> Result<CPtr> {
+        let frame = match self.used.pop() {
+            Some(slot) => CPtr(slot as usize),
+            None => self.frame()?,
+        };
+        match self.with(frame, fill) {
+            Ok(()) => Ok(frame),
+            Err(error) => {
+                self.free(frame);
+                Err(error)
             }
         }
     }
@@ -99,7 +206,13 @@ impl Memory {
             self.with_large(frame, |bytes| bytes.fill(0))?;
             return Ok(frame);
         }
-        self.objects.object(ObjectType::LargeFrame)
+        match self.objects.make_large() {
+            Err(Error::NotEnoughMemory) => {
+                self.relieve()?;
+                self.objects.make_large()
+            }
+            made => made,
+        }
     }
 
     /// Takes back a frame that is mapped nowhere and has no copies.
@@ -112,78 +225,127 @@ impl Memory {
         self.used_large.push(frame.0 as u32);
     }
 
-    /// Maps `frame`, which must not be mapped, for as long as `use_it` runs.
+    /// Where the root server sees the bytes of `frame`, for as long as the frame is somebody's.
+    pub fn lens(&mut self, frame: CPtr) -> Result<usize> {
+        if let Some(view) = self.lenses.get(&(frame.0 as u32)) {
+            return Ok(view.address);
+        }
+        let view = self.view(frame, CapRights::READ_WRITE)?;
+        let address = view.address;
+        self.lenses.insert(frame.0 as u32, view);
+        Ok(address)
+    }
+
+    /// Lets `use_it` change the bytes of `frame`, which no process has mapped.
     pub fn with<R>(&mut self, frame: CPtr, use_it: impl FnOnce(&mut [u8]) -> R) -> Result<R> {
-        self.through(WINDOW, PAGE, frame, use_it)
+        let address = self.lens(frame)?;
+        // SAFETY: the page is mapped there read-write; no process has it, and of the root server nothing else refers to it.
+        Ok(use_it(unsafe {
+            core::slice::from_raw_parts_mut(address as *mut u8, PAGE)
+        }))
     }
 
     /// As [`Memory::with`], of a 2 MiB frame.
     pub fn with_large<R>(&mut self, frame: CPtr, use_it: impl FnOnce(&mut [u8]) -> R) -> Result<R> {
-        self.through(LARGE_WINDOW, LARGE_PAGE, frame, use_it)
-    }
-
-    fn through<R>(
-        &mut self,
-        window: usize,
-        size: usize,
-        frame: CPtr,
-        use_it: impl FnOnce(&mut [u8]) -> R,
-    ) -> Result<R> {
-        self.objects.map(
-            CPtr::INIT_VSPACE,
-            frame,
-            window,
-            CapRights::READ_WRITE,
-            VmAttributes::WRITE_BACK,
-        )?;
-        // SAFETY: `size` bytes at the window were just mapped read-write; the frame is mapped nowhere else (it was unmapped,
-        // and this capability is its only one), so nobody else refers to these bytes until it is unmapped below.
-        let bytes = unsafe { core::slice::from_raw_parts_mut(window as *mut u8, size) };
+        let both = CapRights::READ_WRITE;
+        self.objects
+            .map_here(frame, LARGE_WINDOW, both, VmAttributes::WRITE_BACK)?;
+        // SAFETY: a large page was just mapped read-write at the window; the frame is mapped nowhere else (it was unmapped, and this
+        // capability is its only one), so nobody else refers to these bytes until it is unmapped below.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(LARGE_WINDOW as *mut u8, LARGE_PAGE) };
         let result = use_it(bytes);
         x86_page_unmap(frame)?;
         Ok(result)
     }
 
+    /// A frame with the contents of `source`, which may be mapped elsewhere.
+    pub fn duplicate(&mut self, source: CPtr) -> Result<CPtr> {
+        let from = self.lens(source)? as *const u8;
+        self.filled(|to| {
+            // SAFETY: both are pages that the root server has mapped, and different ones; no process runs meanwhile.
+            unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, PAGE) };
+        })
+    }
+
+    /// As [`Memory::duplicate`], of a 2 MiB frame.
+    pub fn duplicate_large(&mut self, source: CPtr) -> Result<CPtr> {
+        let frame = self.large_frame()?;
+        let view = match self.view_large(source, CapRights::READ) {
+            Ok(view) => view,
+            Err(error) => {
+                self.free_large(frame);
+                return Err(error);
+            }
+        };
+        let from = view.address as *const u8;
+        let copied = self.with_large(frame, |to| {
+            // SAFETY: the view is a large page, mapped until it is ended below, and another than `to`.
+            unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, to.len()) };
+        });
+        self.end_view(view)?;
+        copied.map(|()| frame)
+    }
+
+    /// Lets `look` see the bytes of `frame`, which may be mapped elsewhere. `look` must not keep anything of them but copies: the process
+    /// that has it mapped does not run meanwhile, but it will again.
+    pub fn read<R>(&mut self, frame: CPtr, look: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let address = self.lens(frame)?;
+        // SAFETY: the page is mapped there. Whoever else has it mapped is a process; there is one processor, and this thread runs on it until
+        // it blocks, which `look` cannot make it do, so the bytes stay as they are.
+        Ok(look(unsafe {
+            core::slice::from_raw_parts(address as *const u8, PAGE)
+        }))
+    }
+
     /// Maps a copy of `frame` into the root server to stay; returns where.
-    pub fn view(&mut self, frame: CPtr, rights: CapRights) -> Result<View> {
+    fn view(&mut self, frame: CPtr, rights: CapRights) -> Result<View> {
         let copy = self.objects.copy(frame)?;
-        let address = self.map_here(copy, rights, VmAttributes::WRITE_BACK)?;
+        let address = match self.free_views.pop() {
+            Some(address) => address,
+            None => {
+                self.next_view += PAGE;
+                self.next_view - PAGE
+            }
+        };
+        self.objects
+            .map_here(copy, address, rights, VmAttributes::WRITE_BACK)?;
         Ok(View { copy, address })
     }
 
     /// As [`Memory::view`], of a 2 MiB frame.
     pub fn view_large(&mut self, frame: CPtr, rights: CapRights) -> Result<View> {
         let copy = self.objects.copy(frame)?;
-        let address = self.next_large_view;
-        let cached = VmAttributes::WRITE_BACK;
+        let address = match self.free_large_views.pop() {
+            Some(address) => address,
+            None => {
+                self.next_large_view += LARGE_PAGE;
+                self.next_large_view - LARGE_PAGE
+            }
+        };
         self.objects
-            .map(CPtr::INIT_VSPACE, copy, address, rights, cached)?;
-        self.next_large_view += LARGE_PAGE;
+            .map_here(copy, address, rights, VmAttributes::WRITE_BACK)?;
         Ok(View { copy, address })
     }
 
-    /// Ends a view. Its address is not used again.
+    /// Ends a view.
     pub fn end_view(&mut self, view: View) -> Result<()> {
         x86_page_unmap(view.copy)?;
-        self.objects.delete(view.copy)
+        self.objects.delete(view.copy)?;
+        match view.address >= LARGE_VIEWS {
+            true => self.free_large_views.push(view.address),
+            false => self.free_views.push(view.address),
+        }
+        Ok(())
     }
 
     /// Maps the device registers at `physical`, a multiple of a page.
     pub fn device(&mut self, physical: u64) -> Result<usize> {
         let frame = self.objects.device_frame(physical)?;
-        self.map_here(frame, CapRights::READ_WRITE, VmAttributes::UNCACHEABLE)
-    }
-
-    fn map_here(
-        &mut self,
-        frame: CPtr,
-        rights: CapRights,
-        attributes: VmAttributes,
-    ) -> Result<usize> {
         let address = self.next_view;
-        self.objects
-            .map(CPtr::INIT_VSPACE, frame, address, rights, attributes)?;
         self.next_view += PAGE;
+        let uncached = VmAttributes::UNCACHEABLE;
+        self.objects
+            .map_here(frame, address, CapRights::READ_WRITE, uncached)?;
         Ok(address)
     }
 
@@ -191,13 +353,10 @@ impl Memory {
     pub fn add_large(&mut self, address: usize, count: usize) -> usize {
         for i in 0..count {
             let mapped = self.large_frame().and_then(|frame| {
-                self.objects.map(
-                    CPtr::INIT_VSPACE,
-                    frame,
-                    address + i * LARGE_PAGE,
-                    CapRights::READ_WRITE,
-                    VmAttributes::WRITE_BACK,
-                )
+                let address = address + i * LARGE_PAGE;
+                let both = CapRights::READ_WRITE;
+                self.objects
+                    .map_here(frame, address, both, VmAttributes::WRITE_BACK)
             });
             if mapped.is_err() {
                 return i;

@@ -3,12 +3,18 @@
 //!
 //! * CSpace: 64-bit addresses `[42 zero bits][6 bits: which CNode][16 bits: slot]`. CNode 0 is the one that the kernel made;
 //!   others are added when slots run out.
-//! * Untyped memory is halved until a piece fits; pieces that come back are used again at their size, never joined.
+//! * Untyped memory is halved until a piece fits, and joined again when none does (`pieces`).
+//! * What lives and ends with one owner, such as a process, is made in the owner's arena.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+
+use root_server::pieces::Pieces;
 
 use sel4_bindings::message::mapping_failed_level;
 use sel4_bindings::*;
+
+use crate::arena::Arena;
 
 /// What a kernel object or a mapping can fail with.
 pub type Result<T> = core::result::Result<T, Error>;
@@ -21,7 +27,6 @@ const DEPTH: u8 = TOP_BITS + LOW_BITS;
 pub const MAX_BATCH: usize = 256;
 /// Slots kept back: halving memory for a new CNode takes two each time.
 const SLOT_RESERVE: usize = 128;
-
 struct Device {
     slot: usize,
     address: u64,
@@ -39,10 +44,17 @@ pub struct Objects {
     end: usize,
     /// Slots that came back.
     free: Vec<u32>,
-    /// Untyped memory by size in bits.
-    untyped: [Vec<u32>; 48],
+    /// The first of two slots in a row that came back.
+    free_pairs: Vec<u32>,
+    /// Slots that are in use.
+    used: usize,
+    /// Untyped memory.
+    untyped: Pieces,
+    /// The untyped memory of large frames.
+    large: BTreeMap<u32, u32>,
     device: Vec<Device>,
-    available: u64,
+    /// Page tables of the root server.
+    tables: Arena,
     total: u64,
 }
 
@@ -55,9 +67,12 @@ impl Objects {
             next: info.empty().start,
             end: info.empty().end,
             free: Vec::new(),
-            untyped: [const { Vec::new() }; 48],
+            free_pairs: Vec::new(),
+            used: 0,
+            untyped: Pieces::default(),
+            large: BTreeMap::new(),
             device: Vec::new(),
-            available: 0,
+            tables: Arena::default(),
             total: (info.image_frames().len() as u64) << 12,
         };
         for untyped in info.untyped() {
@@ -67,12 +82,13 @@ impl Objects {
                     address: untyped.address,
                     bits: untyped.bits,
                 });
-            } else if let Some(pieces) = objects.untyped.get_mut(untyped.bits as usize) {
-                pieces.push(untyped.slot as u32);
-                objects.available += 1 << untyped.bits;
+            } else {
+                objects
+                    .untyped
+                    .put(untyped.slot as u32, untyped.bits.into());
             }
         }
-        objects.total += objects.available;
+        objects.total += objects.untyped.available();
 
         let bits = ObjectType::CNode.size_bits() + TOP_BITS as u32;
         let untyped = objects.untyped(bits)?;
@@ -108,7 +124,12 @@ impl Objects {
 
     /// Bytes of memory that are not used for anything yet.
     pub fn available(&self) -> u64 {
-        self.available
+        self.untyped.available()
+    }
+
+    /// Slots that hold a capability: what must come back when a process ends.
+    pub fn used_slots(&self) -> usize {
+        self.used
     }
 
     /// Bytes of memory that the kernel left to the root server.
@@ -119,9 +140,39 @@ impl Objects {
     /// An empty slot.
     pub fn slot(&mut self) -> Result<CPtr> {
         match self.free.pop() {
-            Some(slot) => Ok(CPtr(slot as usize)),
+            Some(slot) => {
+                self.used += 1;
+                Ok(CPtr(slot as usize))
+            }
             None => self.slots(1).map(CPtr),
         }
+    }
+
+    /// The first of two empty slots in a row.
+    fn pair(&mut self) -> Result<usize> {
+        match self.free_pairs.pop() {
+            Some(first) => {
+                self.used += 2;
+                Ok(first as usize)
+            }
+            None => self.slots(2),
+        }
+    }
+
+    /// Counts slots that were set aside empty and are used from now on.
+    pub fn use_slots(&mut self, count: usize) {
+        self.used += count;
+    }
+
+    /// Counts slots that are empty again and set aside.
+    pub fn unuse_slots(&mut self, count: usize) {
+        self.used -= count;
+    }
+
+    /// Takes back a slot that is empty again.
+    pub fn free_slot(&mut self, slot: CPtr) {
+        self.free.push(slot.0 as u32);
+        self.used -= 1;
     }
 
     /// The first of `count` empty slots in a row.
@@ -135,6 +186,7 @@ impl Objects {
             return Err(Error::NotEnoughMemory);
         }
         self.next += count;
+        self.used += count;
         Ok(self.next - count)
     }
 
@@ -166,34 +218,56 @@ impl Objects {
 
     /// Untyped memory of 2^`bits` bytes.
     pub fn untyped(&mut self, bits: u32) -> Result<CPtr> {
-        let wanted = bits as usize;
-        let mut size = (wanted..self.untyped.len())
-            .find(|size| !self.untyped[*size].is_empty())
-            .ok_or(Error::NotEnoughMemory)?;
-        let mut piece = self.untyped[size].pop().ok_or(Error::NotEnoughMemory)?;
-        while size > wanted {
-            let halves = match self.slots(2) {
-                Ok(halves) => halves,
-                Err(error) => {
-                    self.untyped[size].push(piece);
-                    return Err(error);
+        let mut joined = false;
+        loop {
+            if let Some(piece) = self.untyped.take(bits) {
+                return Ok(CPtr(piece as usize));
+            }
+            match self.untyped.larger(bits) {
+                Some(size) => self.halve(size)?,
+                None if !joined => {
+                    self.join()?;
+                    joined = true;
                 }
-            };
-            size -= 1;
-            let whole = CPtr(piece as usize);
-            self.retype(whole, ObjectType::Untyped, size as u64, halves, 2)?;
-            self.untyped[size].push(halves as u32 + 1);
-            piece = halves as u32;
+                None => return Err(Error::NotEnoughMemory),
+            }
         }
-        self.available -= 1 << wanted;
-        Ok(CPtr(piece as usize))
+    }
+
+    fn halve(&mut self, size: u32) -> Result<()> {
+        // Before a piece is taken: getting slots may itself take memory, for a CNode.
+        let halves = self.pair()?;
+        let whole = match self.untyped.take(size) {
+            Some(whole) => whole,
+            None => {
+                self.free_pairs.push(halves as u32);
+                self.used -= 2;
+                return Ok(());
+            }
+        };
+        let half = u64::from(size) - 1;
+        self.retype(CPtr(whole as usize), ObjectType::Untyped, half, halves, 2)?;
+        self.untyped.halved(whole, size, halves as u32);
+        Ok(())
+    }
+
+    /// Joins all halves that are free, from the smallest up.
+    fn join(&mut self) -> Result<()> {
+        for bits in Pieces::sizes() {
+            for join in self.untyped.join(bits) {
+                cnode_revoke(self.top, join.whole.into(), DEPTH)?;
+                self.free_pairs.push(join.first);
+                self.used -= 2;
+                self.untyped.put(join.whole, bits + 1);
+            }
+        }
+        Ok(())
     }
 
     /// Takes untyped memory back: everything made of it is deleted first.
     pub fn give_back(&mut self, untyped: CPtr, bits: u32) -> Result<()> {
         cnode_revoke(self.top, untyped.index(), DEPTH)?;
-        self.untyped[bits as usize].push(untyped.0 as u32);
-        self.available += 1 << bits;
+        self.untyped.put(untyped.0 as u32, bits);
         Ok(())
     }
 
@@ -224,19 +298,36 @@ impl Objects {
         )
     }
 
+    /// A 2 MiB frame in memory of its own, which can be had back.
+    pub fn make_large(&mut self) -> Result<CPtr> {
+        let frame = self.slot()?;
+        let made = self
+            .untyped(ObjectType::LargeFrame.size_bits())
+            .and_then(|untyped| {
+                self.retype(untyped, ObjectType::LargeFrame, 0, frame.0, 1)?;
+                self.large.insert(frame.0 as u32, untyped.0 as u32);
+                Ok(frame)
+            });
+        if made.is_err() {
+            self.free_slot(frame);
+        }
+        made
+    }
+
+    /// The end of a frame that [`Objects::make_large`] made.
+    pub fn unmake_large(&mut self, frame: CPtr) -> Result<()> {
+        let untyped = self.large.remove(&(frame.0 as u32));
+        let untyped = untyped.ok_or(Error::FailedLookup)?;
+        self.give_back(CPtr(untyped as usize), ObjectType::LargeFrame.size_bits())?;
+        self.free_slot(frame);
+        Ok(())
+    }
+
     /// One object of fixed size.
     pub fn object(&mut self, object: ObjectType) -> Result<CPtr> {
         let untyped = self.untyped(object.size_bits())?;
         let slot = self.slot()?;
         self.retype(untyped, object, 0, slot.0, 1)?;
-        Ok(slot)
-    }
-
-    /// A CNode of 2^`bits` slots.
-    pub fn cnode(&mut self, bits: u32) -> Result<CPtr> {
-        let untyped = self.untyped(ObjectType::CNode.size_bits() + bits)?;
-        let slot = self.slot()?;
-        self.retype(untyped, ObjectType::CNode, bits as u64, slot.0, 1)?;
         Ok(slot)
     }
 
@@ -279,6 +370,55 @@ impl Objects {
         Ok(slot)
     }
 
+    /// Puts a copy of `source` into slot `index` of `cnode`, which has 2^`bits` slots and no guard.
+    pub fn copy_into(
+        &self,
+        cnode: CPtr,
+        index: usize,
+        bits: u32,
+        source: CPtr,
+        rights: CapRights,
+    ) -> Result<()> {
+        cnode_copy(
+            cnode,
+            index as u64,
+            bits as u8,
+            self.top,
+            source.index(),
+            DEPTH,
+            rights,
+        )
+    }
+
+    /// A capability derived from the one in slot `index` of `cnode`, which has 2^`bits` slots and no guard.
+    pub fn mint_out_of(
+        &mut self,
+        cnode: CPtr,
+        index: usize,
+        bits: u32,
+        rights: CapRights,
+        data: CapData,
+    ) -> Result<CPtr> {
+        let slot = self.slot()?;
+        let minted = cnode_mint(
+            self.top,
+            slot.index(),
+            DEPTH,
+            cnode,
+            index as u64,
+            bits as u8,
+            rights,
+            data,
+        );
+        match minted {
+            Ok(()) => Ok(slot),
+            Err(error) => {
+                self.free_slot(slot);
+                Err(error)
+            }
+        }
+    }
+
     /// A copy of `source`, such as a frame that is to be mapped twice.
     pub fn copy(&mut self, source: CPtr) -> Result<CPtr> {
         let slot = self.slot()?;
@@ -298,7 +438,7 @@ impl Objects {
     /// Deletes a capability and frees its slot.
     pub fn delete(&mut self, cap: CPtr) -> Result<()> {
         cnode_delete(self.top, cap.index(), DEPTH)?;
-        self.free.push(cap.0 as u32);
+        self.free_slot(cap);
         Ok(())
     }
 
@@ -314,7 +454,7 @@ impl Objects {
         let mut piece = self.device.swap_remove(index.ok_or(Error::FailedLookup)?);
         // Frames can only be cut from the start of a piece, so it is halved around the address.
         while piece.bits > 12 {
-            let halves = self.slots(2)?;
+            let halves = self.pair()?;
             let bits = piece.bits - 1;
             let whole = CPtr(piece.slot);
             self.retype(whole, ObjectType::Untyped, bits as u64, halves, 2)?;
@@ -341,9 +481,10 @@ impl Objects {
         Ok(frame)
     }
 
-    /// Maps `frame` at `address`, adding page tables as needed.
+    /// Maps `frame` at `address`, adding page tables of `tables` as needed.
     pub fn map(
         &mut self,
+        tables: &mut Arena,
         vspace: CPtr,
         frame: CPtr,
         address: usize,
@@ -353,22 +494,48 @@ impl Objects {
         let at = address as u64;
         loop {
             match x86_page_map(frame, vspace, at, rights, attributes) {
-                Err(Error::FailedLookup) => self.add_table(vspace, at, mapping_failed_level())?,
+                Err(Error::FailedLookup) => {
+                    let level = mapping_failed_level();
+                    self.add_table(tables, vspace, at, level)?;
+                }
                 done => return done,
             }
         }
     }
 
-    fn add_table(&mut self, vspace: CPtr, at: u64, level: u64) -> Result<()> {
+    /// As [`Objects::map`], into the root server itself.
+    pub fn map_here(
+        &mut self,
+        frame: CPtr,
+        address: usize,
+        rights: CapRights,
+        attributes: VmAttributes,
+    ) -> Result<()> {
+        let mut tables = core::mem::take(&mut self.tables);
+        let vspace = CPtr::INIT_VSPACE;
+        let mapped = self.map(&mut tables, vspace, frame, address, rights, attributes);
+        self.tables = tables;
+        mapped
+    }
+
+    fn add_table(&mut self, tables: &mut Arena, vspace: CPtr, at: u64, level: u64) -> Result<()> {
         let cached = VmAttributes::WRITE_BACK;
         match level {
-            39 => x86_pdpt_map(self.object(ObjectType::Pdpt)?, vspace, at, cached),
+            39 => x86_pdpt_map(
+                self.object_in(tables, ObjectType::Pdpt)?,
+                vspace,
+                at,
+                cached,
+            ),
             30 => {
-                let table = self.object(ObjectType::PageDirectory)?;
+                let table = self.object_in(tables, ObjectType::PageDirectory)?;
                 x86_page_directory_map(table, vspace, at, cached)
             }
             // A large page where small ones are wanted is refused with another error, so this is the lowest level.
-            _ => x86_page_table_map(self.object(ObjectType::PageTable)?, vspace, at, cached),
+            _ => {
+                let table = self.object_in(tables, ObjectType::PageTable)?;
+                x86_page_table_map(table, vspace, at, cached)
+            }
         }
     }
 }

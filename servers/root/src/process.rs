@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A process: its thread, CSpace, fixed pages, and what the root server remembers of it.
 
+use alloc::collections::BTreeSet;
+use alloc::rc::Rc;
 use alloc::string::String;
+use core::ops::Range;
 
 use root_server::elf::Elf;
 use sel4_bindings::*;
+use vfs_hooks::channel::{CHANNEL_BITS, MOST};
 use vfs_hooks::process::{self, LARGE_PAGE, PAGE, ProcessInfo, ProcessStats, badge, slot};
 
+use crate::image::Image;
 use crate::memory::Memory;
 use crate::objects::Result;
 use crate::queues::Queues;
@@ -16,14 +21,14 @@ use crate::spawn_meter;
 /// Priority of every process and of the root server: one, so that calls take the kernel's fast path.
 pub const PRIORITY: u8 = 100;
 
-/// Sizes that the process gets.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    /// Heap, in bytes.
-    pub heap: usize,
-    /// Stack, in bytes.
-    pub stack: usize,
-}
+/// Counters in [`ProcessStats`].
+const STATS: usize = size_of::<ProcessStats>() / 8;
+/// Stack of a server that has something in it: nothing, but whole pages that are there from the start.
+const SERVER_STACK: usize = 64 << 10;
+/// Of so many pages that a process touches first the next one of its program learns.
+const WARM_PAGES: usize = 64;
+/// Memory of a program's shim from the start; it asks for more.
+pub const PROGRAM_HEAP: usize = 256 << 10;
 
 /// A process.
 pub struct Process {
@@ -31,8 +36,8 @@ pub struct Process {
     pub number: usize,
     /// Path of its program.
     pub path: String,
-    /// Its program, for fault reports.
-    pub elf: Elf<'static>,
+    /// Its program.
+    pub image: Rc<Image>,
     /// Its first thread.
     pub tcb: CPtr,
     /// Its memory.
@@ -48,19 +53,76 @@ pub struct Process {
     /// To signal [`process::notice::KICK`].
     pub kick: CPtr,
     /// Its information page, as the root server sees it.
-    info: *mut ProcessInfo,
+    info: usize,
     /// Its counters.
-    stats: *const ProcessStats,
+    stats: CPtr,
     /// Its notification queues.
     pub queues: Queues,
     /// Its watch slots.
     pub watches: usize,
+    /// CNode of its notification queues, once there are any.
+    pub queue_cnode: Option<CPtr>,
     /// CNode of its watches (queue kernel), once there are any.
     pub watch_cnode: Option<CPtr>,
+    /// CNodes of the channels that it holds, once one of a group has watches.
+    pub channel_cnodes: [Option<CPtr>; MOST >> CHANNEL_BITS],
+    /// Channels that it holds.
+    pub channels: BTreeSet<usize>,
+    /// Page faults, as far as they are counted.
+    faults: usize,
+    /// Its number at the net server, once it has one.
+    pub client: Option<usize>,
     /// CLOCK_MONOTONIC nanoseconds at which to signal it.
     pub deadline: Option<u64>,
-    /// It does not run any more.
-    pub ended: bool,
+}
+
+/// Capabilities and pages of a process that is being made.
+struct Parts {
+    top: CPtr,
+    own: CPtr,
+    notification: CPtr,
+    tcb: CPtr,
+    timer: CPtr,
+    kick: CPtr,
+    stats: CPtr,
+    buffer: CPtr,
+}
+
+impl Parts {
+    /// Also the address of the information page, as the root server sees it.
+    fn new(memory: &mut Memory, space: &mut Space) -> Result<(Parts, usize)> {
+        let (objects, arena) = (&mut memory.objects, &mut space.arena);
+        let top = objects.cnode_in(arena, process::CSPACE_TOP_BITS)?;
+        let own = objects.cnode_in(arena, slot::OWN_BITS)?;
+        let tcb = objects.object_in(arena, ObjectType::Tcb)?;
+        let notification = objects.object_in(arena, ObjectType::Notification)?;
+        let mut badged = |badge: u64| {
+            let badge = CapData::notification(badge);
+            objects.mint_in(arena, notification, CapRights::WRITE, badge)
+        };
+        let timer = badged(process::notice::TIMER)?;
+        let kick = badged(process::notice::KICK)?;
+        let mut page = |memory: &mut Memory, address: usize, prot: u64| {
+            let frame = memory.frame()?;
+            space.adopt(memory, frame, address, prot)?;
+            Ok::<CPtr, Error>(frame)
+        };
+        let info = page(memory, process::INFO, 1)?;
+        let stats = page(memory, process::STATS, 3)?;
+        let buffer = page(memory, process::IPC_BUFFER, 3)?;
+        let view = memory.lens(info)?;
+        let parts = Parts {
+            top,
+            own,
+            notification,
+            tcb,
+            timer,
+            kick,
+            stats,
+            buffer,
+        };
+        Ok((parts, view))
+    }
 }
 
 impl Process {
@@ -69,60 +131,65 @@ impl Process {
         memory: &mut Memory,
         number: usize,
         path: &str,
-        elf: Elf<'static>,
+        image: Rc<Image>,
         endpoint: CPtr,
     ) -> Result<Process> {
         spawn_meter::begin();
-        let space = Space::new(memory)?;
-        let top = memory.objects.cnode(process::CSPACE_TOP_BITS)?;
-        let own = memory.objects.cnode(slot::OWN_BITS)?;
-        let notification = memory.objects.object(ObjectType::Notification)?;
-        let tcb = memory.objects.object(ObjectType::Tcb)?;
-        let timer = CapData::notification(process::notice::TIMER);
-        let timer = memory.objects.mint(notification, CapRights::WRITE, timer)?;
-        let kick = CapData::notification(process::notice::KICK);
-        let kick = memory.objects.mint(notification, CapRights::WRITE, kick)?;
-
-        let info = memory.frame()?;
-        let stats = memory.frame()?;
-        let buffer = memory.frame()?;
-        let info_view = memory.view(info, CapRights::READ_WRITE)?;
-        let stats_view = memory.view(stats, CapRights::READ)?;
-        space.map_fixed(memory, info, process::INFO, CapRights::READ)?;
-        space.map_fixed(memory, stats, process::STATS, CapRights::READ_WRITE)?;
-        space.map_fixed(memory, buffer, process::IPC_BUFFER, CapRights::READ_WRITE)?;
-
+        let mut space = Space::new(memory)?;
+        let (parts, info) = match Parts::new(memory, &mut space) {
+            Ok(made) => made,
+            Err(error) => {
+                space.end(memory)?;
+                return Err(error);
+            }
+        };
         let process = Process {
             number,
             path: path.into(),
-            elf,
-            tcb,
+            image,
+            tcb: parts.tcb,
             space,
-            top,
-            own,
-            notification,
-            timer,
-            kick,
-            info: info_view.address as *mut ProcessInfo,
-            stats: stats_view.address as *const ProcessStats,
+            top: parts.top,
+            own: parts.own,
+            notification: parts.notification,
+            timer: parts.timer,
+            kick: parts.kick,
+            info,
+            stats: parts.stats,
             queues: Queues::default(),
             watches: 0,
+            queue_cnode: None,
             watch_cnode: None,
+            channel_cnodes: [None; MOST >> CHANNEL_BITS],
+            channels: BTreeSet::new(),
+            faults: 0,
+            client: None,
             deadline: None,
-            ended: false,
         };
-        process.mount(memory, process::OWN, own, slot::OWN_BITS)?;
+        match process.furnish(memory, endpoint, parts.buffer) {
+            Ok(()) => Ok(process),
+            Err(error) => {
+                process.end(memory)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Capabilities of its own, and its thread's settings.
+    fn furnish(&self, memory: &Memory, endpoint: CPtr, buffer: CPtr) -> Result<()> {
+        self.mount(memory, process::OWN, self.own, slot::OWN_BITS)?;
         let named = |number: usize| {
             let badge = EndpointBadge::new(number as u64).ok_or(Error::RangeError)?;
             Ok(CapData::endpoint(badge))
         };
         // Calls and faults need the grant right: the kernel makes a reply capability.
         let call = CapRights::new(true, false, true);
-        process.give(memory, slot::ROOT, endpoint, call, named(number)?)?;
-        let fault = named(number | badge::FAULT)?;
-        process.give(memory, slot::FAULT, endpoint, call, fault)?;
+        self.give(memory, slot::ROOT, endpoint, call, named(self.number)?)?;
+        let fault = named(self.number | badge::FAULT)?;
+        self.give(memory, slot::FAULT, endpoint, call, fault)?;
         let both = CapRights::READ_WRITE;
-        process.give(
+        let notification = self.notification;
+        self.give(
             memory,
             slot::NOTIFICATION,
             notification,
@@ -132,21 +199,26 @@ impl Process {
 
         let guard = 64 - process::CSPACE_TOP_BITS - process::CSPACE_LOW_BITS;
         tcb_configure(
-            tcb,
+            self.tcb,
             process::cptr(process::OWN, slot::FAULT) as u64,
             PrioProps {
                 priority: PRIORITY,
                 max_controlled: 0,
             },
-            top,
+            self.top,
             CapData::guard(0, guard).ok_or(Error::RangeError)?,
-            process.space.vspace,
+            self.space.vspace,
             CapData::NONE,
             process::IPC_BUFFER as u64,
             buffer,
         )?;
-        tcb_bind_notification(tcb, notification)?;
-        Ok(process)
+        tcb_bind_notification(self.tcb, notification)
+    }
+
+    /// Ends it, in whatever state, and gives everything back but its connection to the net server.
+    pub fn end(mut self, memory: &mut Memory) -> Result<()> {
+        self.queues.destroy_all(memory)?;
+        self.space.end(memory)
     }
 
     /// Its first-level CNode.
@@ -163,6 +235,15 @@ impl Process {
             .mint_into(self.top, index, top_bits, cnode, CapRights::ALL, guard)
     }
 
+    /// Puts a CNode that is not guarded, of all bits below the first level, there.
+    pub fn mount_unguarded(&self, memory: &Memory, index: usize, cnode: CPtr) -> Result<()> {
+        let top_bits = process::CSPACE_TOP_BITS;
+        let all = CapRights::ALL;
+        memory
+            .objects
+            .mint_into(self.top, index, top_bits, cnode, all, CapData::NONE)
+    }
+
     /// Gives the process a capability, in a slot of its own ones.
     pub fn give(
         &self,
@@ -177,71 +258,151 @@ impl Process {
             .mint_into(self.own, slot, slot::OWN_BITS, source, rights, data)
     }
 
-    /// Changes the information page.
+    /// Changes the information page, before the process runs.
     pub fn write_info(&mut self, change: impl FnOnce(&mut ProcessInfo)) {
-        // SAFETY: the view is mapped read-write for ever and only this function makes a mutable reference, before the process
-        // runs; any bytes are a valid ProcessInfo.
-        change(unsafe { &mut *self.info })
+        // SAFETY: the view is mapped read-write while the process lives and only this function makes a mutable reference, before
+        // the process runs; any bytes are a valid ProcessInfo.
+        change(unsafe { &mut *(self.info as *mut ProcessInfo) })
     }
 
     /// The information page.
     pub fn info(&self) -> &ProcessInfo {
-        // SAFETY: mapped for ever; what changes while the process runs are its atomics.
-        unsafe { &*self.info }
+        // SAFETY: mapped while the process lives; what changes while it runs are its atomics.
+        unsafe { &*(self.info as *const ProcessInfo) }
     }
 
     /// The counters.
-    pub fn stats(&self) -> &ProcessStats {
-        // SAFETY: mapped for ever; it consists of atomics.
-        unsafe { &*self.stats }
+    pub fn stats(&self, memory: &mut Memory) -> Result<[u64; STATS]> {
+        memory.read(self.stats, |bytes| {
+            core::array::from_fn(|i| {
+                let mut word = [0; 8];
+                word.copy_from_slice(&bytes[i * 8..][..8]);
+                u64::from_le_bytes(word)
+            })
+        })
     }
 
-    /// Loads the program, maps heap and stack, and puts `stack` on top of the latter.
-    pub fn load(&mut self, memory: &mut Memory, sizes: Sizes, stack: &[u8]) -> Result<()> {
-        for page in self.elf.pages() {
-            let frame = memory.frame()?;
-            let elf = &self.elf;
-            memory.with(frame, |bytes| {
-                for (offset, part) in elf.contents(page, PAGE) {
-                    bytes[offset..offset + part.len()].copy_from_slice(part);
-                }
-            })?;
-            let prot = if elf.writable(page, PAGE) { 7 } else { 5 };
-            self.space.adopt(memory, frame, page, prot)?;
+    /// Lays out the program and puts `stack` on top of the stack. Other pages come when they are touched.
+    pub fn load(&mut self, memory: &mut Memory, stack: &[u8]) -> Result<()> {
+        for (page, frame) in self.image.large_pages(memory) {
+            let read = CapRights::READ;
+            self.space.borrow_large(memory, frame, page, read)?;
         }
-        self.map_large(memory, process::HEAP, sizes.heap)?;
-        let bottom = process::STACK_TOP - sizes.stack;
-        let last = self.map_large(memory, bottom, sizes.stack - LARGE_PAGE)?;
-        let top = memory.large_frame()?;
-        memory.with_large(top, |bytes| {
-            let at = bytes.len() - stack.len();
-            bytes[at..].copy_from_slice(stack);
-        })?;
-        self.space
-            .map_fixed(memory, top, last, CapRights::READ_WRITE)?;
-        let image_end = self.elf.end().next_multiple_of(PAGE) as u64;
+        self.load_stack(memory, stack)?;
+        let image_end = self.image.elf.end().next_multiple_of(PAGE) as u64;
         self.write_info(|info| {
-            info.heap_len = sizes.heap as u64;
-            info.stack_len = sizes.stack as u64;
+            info.heap_len = PROGRAM_HEAP as u64;
+            info.stack_len = process::STACK_SIZE as u64;
             info.image_end = image_end;
         });
         Ok(())
     }
 
-    /// Maps `len` bytes of zeroed memory in large pages; returns their end.
-    fn map_large(&self, memory: &mut Memory, start: usize, len: usize) -> Result<usize> {
-        for address in (start..start + len).step_by(LARGE_PAGE) {
-            let frame = memory.large_frame()?;
-            self.space
-                .map_fixed(memory, frame, address, CapRights::READ_WRITE)?;
+    /// As [`Process::load`], for a server, which has a heap of large pages and no arguments, and all its memory from the start; returns how much
+    /// of the stack is used.
+    pub fn load_server(&mut self, memory: &mut Memory, heap: usize) -> Result<usize> {
+        self.load(memory, &[0; SERVER_STACK])?;
+        for page in self.image.elf.pages() {
+            if !self.space.has_page(page) && !self.space.has_large_page(page) {
+                self.add_image_page(memory, page)?;
+            }
         }
-        Ok(start + len)
+        for address in (process::HEAP..process::HEAP + heap).step_by(LARGE_PAGE) {
+            let frame = memory.large_frame()?;
+            self.space.adopt_large(memory, frame, address)?;
+        }
+        self.write_info(|info| info.heap_len = heap as u64);
+        Ok(16)
+    }
+
+    /// Maps a page of the program: the one that all its processes share, or a copy if it can be written.
+    fn add_image_page(&mut self, memory: &mut Memory, page: usize) -> Result<()> {
+        let image = self.image.clone();
+        if image.elf.writable(page, PAGE) {
+            let frame = memory.filled(|bytes| image.fill(page, bytes))?;
+            return self.space.adopt(memory, frame, page, 7);
+        }
+        let frame = image.shared_page(memory, page)?;
+        self.space.borrow(memory, frame, page, 5)
+    }
+
+    /// A page fault at an address of which the low 32 bits are known: `true` if a page is there now that was not. Stack, heap and program differ in
+    /// these bits but for accidents, and whoever guesses wrong meets the fault again.
+    pub fn page_in(&mut self, memory: &mut Memory, low: u32) -> bool {
+        let at = |region: usize| region & !(u32::MAX as usize) | low as usize & !(PAGE - 1);
+        // Programs are linked at one address, below 4 GiB; one that is not has its pages found all the same.
+        let elf = &self.image.elf;
+        let parts = elf.segments.iter().map(|s| at(s.memory.start));
+        let page = parts
+            .chain([at(process::STACK_TOP)])
+            .find(|page| self.is_lazy(*page) && !self.space.has_page(*page));
+        match page {
+            Some(page) if memory.has_room(1) => {
+                if self.faults < WARM_PAGES {
+                    self.faults += 1;
+                    self.image.touched(page);
+                }
+                self.add_page(memory, page).is_ok()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a page comes when it is touched.
+    fn is_lazy(&self, page: usize) -> bool {
+        zeroed(page) || self.image.elf.covers(page, PAGE)
+    }
+
+    fn add_page(&mut self, memory: &mut Memory, page: usize) -> Result<()> {
+        match zeroed(page) {
+            true => self.map_zeroed(memory, page..page + PAGE),
+            false => self.add_image_page(memory, page),
+        }
+    }
+
+    /// Adds the pages that processes of this program touch first: each costs a third of what its fault would.
+    pub fn warm_up(&mut self, memory: &mut Memory) -> Result<()> {
+        let image = self.image.clone();
+        for page in image.warm() {
+            if self.is_lazy(page) && !self.space.has_page(page) && !self.space.has_large_page(page)
+            {
+                self.add_page(memory, page)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Maps the part of the stack that has contents.
+    fn load_stack(&mut self, memory: &mut Memory, stack: &[u8]) -> Result<()> {
+        let start = process::STACK_TOP - stack.len();
+        let first = start & !(PAGE - 1);
+        for page in (first..process::STACK_TOP).step_by(PAGE) {
+            let frame = memory.filled(|bytes| {
+                let (from, at) = match page >= start {
+                    true => (page - start, 0),
+                    false => (0, start - page),
+                };
+                let part = &stack[from..][..PAGE - at];
+                bytes[..at].fill(0);
+                bytes[at..].copy_from_slice(part);
+            })?;
+            self.space.adopt(memory, frame, page, 3)?;
+        }
+        Ok(())
+    }
+
+    fn map_zeroed(&mut self, memory: &mut Memory, range: Range<usize>) -> Result<()> {
+        for page in range.step_by(PAGE) {
+            let frame = memory.frame()?;
+            self.space.adopt(memory, frame, page, 3)?;
+        }
+        Ok(())
     }
 
     /// Starts the thread, `used` bytes down its stack.
     pub fn start(&self, used: usize) -> Result<()> {
         let registers = UserContext {
-            rip: self.elf.entry as u64,
+            rip: self.image.elf.entry as u64,
             rsp: (process::STACK_TOP - used) as u64,
             rflags: 0x202,
             ..UserContext::default()
@@ -249,6 +410,42 @@ impl Process {
         tcb_write_registers(self.tcb, true, 0, UserContext::COUNT, &registers)?;
         spawn_meter::end(&self.path);
         Ok(())
+    }
+
+    /// A child that is a copy, as fork(2) has it: memory, but not queues, watches and connections.
+    pub fn copy(&self, memory: &mut Memory, number: usize, endpoint: CPtr) -> Result<Process> {
+        let mut child = Process::new(memory, number, &self.path, self.image.clone(), endpoint)?;
+        let copied = child.space.copy(memory, &self.space);
+        if let Err(error) = copied {
+            child.end(memory)?;
+            return Err(error);
+        }
+        let from = self.info as *const u8;
+        child.write_info(|info| {
+            // SAFETY: both are views of a page, and a page's first bytes are a ProcessInfo whatever they are. The parent does not run.
+            unsafe {
+                (info as *mut ProcessInfo)
+                    .cast::<u8>()
+                    .copy_from_nonoverlapping(from, size_of::<ProcessInfo>());
+            }
+            info.process = number as u32;
+            *info.ended.get_mut() = 0;
+            *info.signals.get_mut() = 0;
+            info.random[0] = info.random[0].rotate_left(17) ^ rdtsc();
+            info.random[1] ^= (number as u64) << 32;
+        });
+        Ok(child)
+    }
+
+    /// Starts the copy of a thread that waits in a call, as if the answer were no error and zeroes.
+    pub fn resume_as_child(&self, parent: CPtr) -> Result<()> {
+        let mut registers = tcb_read_registers(parent, false, 0, UserContext::COUNT)?;
+        // rip is that of the `syscall` instruction; what the kernel would have set on return are badge, info and words.
+        registers.rip += 2;
+        registers.rsi = MessageInfo::new(0, 0, 4).0;
+        (registers.rdi, registers.r10, registers.r8) = (0, 0, 0);
+        (registers.r9, registers.r15) = (0, 0);
+        tcb_write_registers(self.tcb, true, 0, UserContext::COUNT, &registers)
     }
 
     /// SET_TLS, while the thread waits for the reply.
@@ -272,9 +469,16 @@ impl Process {
     }
 }
 
-/// Bytes of memory that a program needs to start.
-pub fn needs(elf: &Elf, sizes: Sizes) -> u64 {
+/// Whether a page is one of stack or heap, which are zero at first.
+fn zeroed(page: usize) -> bool {
+    let stack = process::STACK_TOP - process::STACK_SIZE..process::STACK_TOP;
+    let heap = process::SHIM_HEAP..process::SHIM_HEAP + PROGRAM_HEAP;
+    stack.contains(&page) || heap.contains(&page)
+}
+
+/// Bytes of memory that a program needs to get anywhere.
+pub fn needs(elf: &Elf, stack: usize) -> u64 {
     let image: usize = elf.segments.iter().map(|s| s.memory.len() + PAGE).sum();
     // Page tables and the process's own objects come on top.
-    (image + image / 512 + sizes.heap + sizes.stack + (1 << 20)) as u64
+    (image + image / 512 + PROGRAM_HEAP + stack + (512 << 10)) as u64
 }

@@ -2,14 +2,16 @@
 //! Notification queues and watch slots of processes.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use root_server::errno;
 use sel4_bindings::*;
 use vfs_hooks::process::{
-    self, CLIENT_WATCHES, CSPACE_LOW_BITS, LARGE_PAGE, MAX_WATCHES, WATCH_GROUP, WATCHES, notice,
-    queue_buffer, slot,
+    self, CLIENT_WATCHES, CSPACE_LOW_BITS, LARGE_PAGE, MAX_QUEUES, MAX_WATCHES, QUEUE_BITS,
+    QUEUE_CAPS, WATCH_GROUP, WATCHES, notice, queue_buffer,
 };
 
+use crate::arena::Arena;
 use crate::memory::{Memory, View};
 use crate::objects::Result;
 use crate::process::Process;
@@ -21,7 +23,9 @@ struct Queue {
     cap: CPtr,
     small: CPtr,
     /// The buffer that the kernel writes, as the root server sees it.
-    view: View,
+    view: usize,
+    /// The view of the large buffer, once that is the one.
+    large_view: Option<View>,
     large: Option<CPtr>,
 }
 
@@ -29,7 +33,28 @@ impl Queue {
     /// Entries that the kernel has written: the first word of the buffer.
     fn entries(&self) -> u64 {
         // SAFETY: the view is mapped while the queue lives; the kernel writes aligned words.
-        unsafe { (self.view.address as *const u64).read_volatile() }
+        unsafe { (self.view as *const u64).read_volatile() }
+    }
+}
+
+impl Queue {
+    /// Deletes the queue and gives its memory back.
+    fn destroy(self, memory: &mut Memory) -> Result<()> {
+        // Revoking the untyped memory deletes the process's capability, all attachments and the queue; then nothing writes the
+        // buffers any more.
+        let bits = ObjectType::NotificationQueue.size_bits();
+        memory.objects.give_back(self.untyped, bits)?;
+        memory.objects.free_slot(self.cap);
+        if let Some(view) = self.large_view {
+            memory.end_view(view)?;
+        }
+        x86_page_unmap(self.small)?;
+        memory.free(self.small);
+        if let Some(large) = self.large {
+            x86_page_unmap(large)?;
+            memory.free_large(large);
+        }
+        Ok(())
     }
 }
 
@@ -50,6 +75,14 @@ impl Queues {
         self.queues.iter().flatten().count()
     }
 
+    /// The end of the process.
+    pub fn destroy_all(&mut self, memory: &mut Memory) -> Result<()> {
+        for queue in core::mem::take(&mut self.queues).into_iter().flatten() {
+            queue.destroy(memory)?;
+        }
+        Ok(())
+    }
+
     /// Entries that the kernel wrote in all of them, ever.
     pub fn entries(&self) -> u64 {
         let now: u64 = self.queues.iter().flatten().map(Queue::entries).sum();
@@ -66,7 +99,7 @@ impl Process {
         let queues = &mut self.queues.queues;
         let number = queues.iter().position(Option::is_none);
         let number = number.unwrap_or(queues.len());
-        if number >= slot::MAX_QUEUES {
+        if number >= MAX_QUEUES {
             return (errno::EMFILE, 0);
         }
         if !memory.has_room(16) {
@@ -94,18 +127,37 @@ impl Process {
             .retype(untyped, ObjectType::NotificationQueue, 0, cap.0, 1)?;
         let small = memory.frame()?;
         notification_queue_set_buffer(cap, small)?;
-        let view = memory.view(small, CapRights::READ)?;
-        self.space
-            .map_fixed(memory, small, queue_buffer(number), CapRights::READ)?;
+        let view = memory.lens(small)?;
+        self.map_buffer(memory, small, queue_buffer(number))?;
         let both = CapRights::READ_WRITE;
-        self.give(memory, slot::QUEUES + number, cap, both, CapData::NONE)?;
+        let cnode = match self.queue_cnode {
+            Some(cnode) => cnode,
+            None => {
+                let cnode = memory.objects.cnode_in(&mut self.space.arena, QUEUE_BITS)?;
+                self.mount(memory, QUEUE_CAPS, cnode, QUEUE_BITS)?;
+                *self.queue_cnode.insert(cnode)
+            }
+        };
+        let none = CapData::NONE;
+        memory
+            .objects
+            .mint_into(cnode, number, QUEUE_BITS, cap, both, none)?;
         Ok(Queue {
             untyped,
             cap,
             small,
             view,
+            large_view: None,
             large: None,
         })
+    }
+
+    fn map_buffer(&mut self, memory: &mut Memory, frame: CPtr, address: usize) -> Result<()> {
+        let (vspace, arena) = (self.space.vspace, &mut self.space.arena);
+        let cached = VmAttributes::WRITE_BACK;
+        memory
+            .objects
+            .map(arena, vspace, frame, address, CapRights::READ, cached)
     }
 
     /// QUEUE_RESIZE. Answers with an errno and what was collected.
@@ -126,14 +178,17 @@ impl Process {
         Some((|| {
             let frame = memory.large_frame()?;
             let address = queue_buffer(number) + LARGE_PAGE;
-            self.space
-                .map_fixed(memory, frame, address, CapRights::READ)?;
+            let (vspace, arena) = (self.space.vspace, &mut self.space.arena);
+            let cached = VmAttributes::WRITE_BACK;
+            memory
+                .objects
+                .map(arena, vspace, frame, address, CapRights::READ, cached)?;
             let view = memory.view_large(frame, CapRights::READ)?;
             queue.large = Some(frame);
             let message = notification_queue_set_buffer(queue.cap, frame)?;
             // The old buffer stays mapped in the process, which still copies the collected run out of it.
-            let old = core::mem::replace(&mut queue.view, view);
-            memory.end_view(old)?;
+            queue.view = view.address;
+            queue.large_view = Some(view);
             Ok((message.badge, message.mrs[0]))
         })())
     }
@@ -145,24 +200,11 @@ impl Process {
             return errno::EINVAL;
         };
         self.queues.past_entries += queue.entries();
-        // Revoking the untyped memory deletes the process's capability, all attachments and the queue; then nothing writes the
-        // buffers any more.
-        let bits = ObjectType::NotificationQueue.size_bits();
-        let gone = memory
-            .objects
-            .give_back(queue.untyped, bits)
-            .and_then(|()| memory.end_view(queue.view))
-            .and_then(|()| x86_page_unmap(queue.small));
-        if gone.is_ok() {
-            memory.free(queue.small);
+        match queue.destroy(memory) {
+            Ok(()) => errno::OK,
+            // Never seen: all that is deleted is the root server's own.
+            Err(_) => errno::ENOMEM,
         }
-        if let Some(large) = queue.large
-            && gone.is_ok()
-            && x86_page_unmap(large).is_ok()
-        {
-            memory.free_large(large);
-        }
-        errno::OK
     }
 
     /// WATCHES_GROW. `net` is the net server, if there is one. Answers with an errno and the number of watch slots.
@@ -174,10 +216,15 @@ impl Process {
         if self.watches + WATCH_GROUP > MAX_WATCHES || !memory.has_room(64) {
             return (errno::ENOMEM, self.watches as u64);
         }
+        let new = self.watches..self.watches + WATCH_GROUP;
         let grown = match kernel() {
-            Some(Kernel::Queue) => self.add_notifications(memory, net),
-            _ => self.add_badges(memory, net),
+            Some(Kernel::Queue) => self.add_notifications(memory),
+            _ => Ok(()),
         };
+        let grown = grown.and_then(|()| match net {
+            Some(net) => self.show_watches(memory, net, new),
+            None => Ok(()),
+        });
         match grown {
             Ok(()) => {
                 self.watches += WATCH_GROUP;
@@ -187,22 +234,20 @@ impl Process {
         }
     }
 
-    /// Queue kernel: a notification for each slot; the process can attach it, the net server signal it.
-    fn add_notifications(
-        &mut self,
-        memory: &mut Memory,
-        net: Option<&mut NetWatches>,
-    ) -> Result<()> {
+    /// Queue kernel: a notification for each slot, which the process can attach.
+    fn add_notifications(&mut self, memory: &mut Memory) -> Result<()> {
         let cnode = match self.watch_cnode {
             Some(cnode) => cnode,
             None => {
-                let cnode = memory.objects.cnode(CSPACE_LOW_BITS)?;
+                let arena = &mut self.space.arena;
+                let cnode = memory.objects.cnode_in(arena, CSPACE_LOW_BITS)?;
                 self.mount(memory, WATCHES, cnode, CSPACE_LOW_BITS)?;
                 *self.watch_cnode.insert(cnode)
             }
         };
-        let bits = ObjectType::Notification.size_bits() + WATCH_GROUP.trailing_zeros();
-        let untyped = memory.objects.untyped(bits)?;
+        let bits = ObjectType::Notification.size_bits();
+        let arena = &mut self.space.arena;
+        let untyped = memory.objects.chunk(arena, bits, WATCH_GROUP)?;
         untyped_retype(
             untyped,
             ObjectType::Notification.number(),
@@ -212,42 +257,45 @@ impl Process {
             0,
             self.watches as u64,
             WATCH_GROUP as u64,
-        )?;
-        let Some(net) = net else {
-            return Ok(());
-        };
-        let signals = net.cnode(memory)?;
-        for watch in self.watches..self.watches + WATCH_GROUP {
-            cnode_mint(
-                signals,
-                watch as u64,
-                CSPACE_LOW_BITS as u8,
-                cnode,
-                watch as u64,
-                CSPACE_LOW_BITS as u8,
-                CapRights::WRITE,
-                CapData::notification(1),
-            )?;
-        }
-        Ok(())
+        )
     }
 
-    /// Stock kernel: the net server signals a badge bit of the process's own notification.
-    fn add_badges(&mut self, memory: &mut Memory, net: Option<&mut NetWatches>) -> Result<()> {
-        let Some(net) = net else {
+    /// Lets the net server signal these watches.
+    pub fn show_watches(
+        &self,
+        memory: &mut Memory,
+        net: &mut NetWatches,
+        watches: Range<usize>,
+    ) -> Result<()> {
+        if watches.is_empty() {
             return Ok(());
-        };
+        }
         let signals = net.cnode(memory)?;
-        for watch in self.watches..self.watches + WATCH_GROUP {
-            let bit = notice::FIRST_WATCH + watch as u32 % notice::WATCH_BITS;
-            memory.objects.mint_into(
-                signals,
-                watch,
-                CSPACE_LOW_BITS,
-                self.notification,
-                CapRights::WRITE,
-                CapData::notification(1 << bit),
-            )?;
+        for watch in watches {
+            match self.watch_cnode {
+                Some(cnode) => cnode_mint(
+                    signals,
+                    watch as u64,
+                    CSPACE_LOW_BITS as u8,
+                    cnode,
+                    watch as u64,
+                    CSPACE_LOW_BITS as u8,
+                    CapRights::WRITE,
+                    CapData::notification(1),
+                )?,
+                // Unmodified kernel: a badge bit of the process's own notification.
+                None => {
+                    let bit = notice::FIRST_WATCH + watch as u32 % notice::WATCH_BITS;
+                    memory.objects.mint_into(
+                        signals,
+                        watch,
+                        CSPACE_LOW_BITS,
+                        self.notification,
+                        CapRights::WRITE,
+                        CapData::notification(1 << bit),
+                    )?;
+                }
+            }
         }
         Ok(())
     }
@@ -258,6 +306,7 @@ pub struct NetWatches {
     client: usize,
     top: CPtr,
     cnode: Option<CPtr>,
+    arena: Arena,
 }
 
 impl NetWatches {
@@ -267,14 +316,20 @@ impl NetWatches {
             client,
             top: net.top(),
             cnode: None,
+            arena: Arena::default(),
         }
+    }
+
+    /// The end of the client.
+    pub fn end(self, memory: &mut Memory) -> Result<()> {
+        memory.objects.end_arena(self.arena)
     }
 
     fn cnode(&mut self, memory: &mut Memory) -> Result<CPtr> {
         if let Some(cnode) = self.cnode {
             return Ok(cnode);
         }
-        let cnode = memory.objects.cnode(CSPACE_LOW_BITS)?;
+        let cnode = memory.objects.cnode_in(&mut self.arena, CSPACE_LOW_BITS)?;
         memory.objects.mint_into(
             self.top,
             CLIENT_WATCHES + self.client,

@@ -18,6 +18,11 @@ impl Ranges {
         self.ends.len()
     }
 
+    /// All ranges, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = Range<usize>> {
+        self.ends.iter().map(|(start, end)| *start..*end)
+    }
+
     /// Whether any number of `range` is in the set.
     pub fn overlaps(&self, range: &Range<usize>) -> bool {
         range.start < range.end

@@ -4,37 +4,58 @@
 use alloc::vec::Vec;
 
 use root_server::errno;
+use root_server::family::Pid;
 use sel4_bindings::*;
 use vfs_hooks::process::badge;
 use vfs_hooks::wire::{self, root};
 
+use crate::life::{exited, killed};
 use crate::serial::{self, CONSOLE};
 use crate::system::System;
 
-/// An answer: an errno and results.
+/// An answer: an errno and results, or to a fault, nothing.
 #[derive(Default)]
 pub struct Answer {
     errno: u64,
     results: Vec<u64>,
+    resume: bool,
 }
 
 impl Answer {
     fn error(errno: u64) -> Option<Answer> {
-        Some(Answer {
-            errno,
-            results: Vec::new(),
-        })
+        Answer::with(errno, [])
     }
 
     fn with(errno: u64, results: impl Into<Vec<u64>>) -> Option<Answer> {
         Some(Answer {
             errno,
             results: results.into(),
+            resume: false,
         })
+    }
+
+    /// What a request came to that has results.
+    fn of<const N: usize>(result: Result<[u64; N], u64>) -> Option<Answer> {
+        match result {
+            Ok(results) => Answer::with(errno::OK, results),
+            Err(errno) => Answer::error(errno),
+        }
+    }
+
+    /// Lets a thread that faulted try again.
+    pub fn resume() -> Answer {
+        Answer {
+            resume: true,
+            ..Answer::default()
+        }
     }
 
     /// Message info and first words; the others go to the message buffer, so no invocation may come before the reply.
     pub fn message(&self) -> (MessageInfo, [u64; 4]) {
+        if self.resume {
+            // Words would be the thread's new registers.
+            return (MessageInfo::new(0, 0, 0), [0; 4]);
+        }
         let mut first = [self.errno, 0, 0, 0];
         for (i, word) in self.results.iter().enumerate() {
             match first.get_mut(i + 1) {
@@ -54,9 +75,62 @@ impl System {
         let [a, b, c] = [0, 1, 2].map(|i| message.word(i));
         match label {
             root::EXIT => {
-                self.program_ended(number, a as u8);
+                let status = match b {
+                    0 => exited(a),
+                    signal => killed(signal),
+                };
+                self.program_ended(number, status);
                 return None;
             }
+            root::SPAWN => return Answer::of(self.spawn(number, a, b).map(|pid| [pid])),
+            root::EXEC => {
+                return match self.exec(number, a, b) {
+                    Ok(()) => None,
+                    Err(errno) => Answer::error(errno),
+                };
+            }
+            root::FORK => return Answer::of(self.fork(number).map(|pid| [pid])),
+            root::WAIT => {
+                let found = self.family.wait(number as Pid, a as i64, b & 1 != 0);
+                return Answer::of(found.map(|(pid, status)| [pid.into(), status.into()]));
+            }
+            root::KILL => {
+                let killed = self.kill(number, a as i64, b);
+                // The caller may be among the dead.
+                self.processes.get(&number)?;
+                return Answer::of(killed.map(|()| []));
+            }
+            root::TAKE_SIGNALS => return Answer::with(errno::OK, [self.take_signals(number)]),
+            root::SET_GROUP => return Answer::of(self.set_group(number, a, b).map(|()| [])),
+            root::IDS => {
+                let pid = if a == 0 { number as u64 } else { a };
+                let ids = Pid::try_from(pid)
+                    .map_err(|_| errno::ESRCH)
+                    .and_then(|pid| self.family.ids(pid));
+                return Answer::of(ids.map(|ids| ids.map(u64::from)));
+            }
+            root::NEW_SESSION => return Answer::of(self.new_session(number).map(|id| [id])),
+            root::FORGET_CHILDREN => {
+                self.family.forget_children(number as Pid, a != 0);
+                return Answer::error(errno::OK);
+            }
+            root::USAGE => {
+                let free = self.memory.available();
+                let slots = self.memory.objects.used_slots() as u64;
+                return Answer::with(errno::OK, [free, slots, self.family.count() as u64]);
+            }
+            root::CHANNEL_CREATE => {
+                return Answer::of(self.channel_create(number, a).map(|channel| [channel]));
+            }
+            root::CHANNEL_DROP => return Answer::error(self.channel_drop(number, a, b)),
+            root::CHANNEL_WATCH => {
+                return Answer::of(self.channel_watch(number, [a, b, c]).map(|cell| [cell]));
+            }
+            root::CHANNEL_UNWATCH => {
+                return Answer::error(self.channel_unwatch(number, [a, b, c]));
+            }
+            root::NET_OPEN => return Answer::error(self.net_open(number)),
+            root::CLIENT_GONE => return Answer::error(self.client_gone(number, a)),
             root::CONSOLE_WRITE => return self.console_write(message),
             root::CONSOLE_READ => return self.console_read(number, a),
             root::LOG => return self.log(number, message),
@@ -69,7 +143,7 @@ impl System {
             clients,
             ..
         } = self;
-        let Some(process) = processes.get_mut(number).and_then(Option::as_mut) else {
+        let Some(process) = processes.get_mut(&number) else {
             return Answer::error(errno::EPERM);
         };
         match label {
@@ -95,9 +169,9 @@ impl System {
             }
             root::QUEUE_DESTROY => Answer::error(process.destroy_queue(memory, a)),
             root::WATCHES_GROW => {
-                let client = number
-                    .checked_sub(badge::FIRST_PROGRAM)
-                    .and_then(|client| clients.get_mut(client));
+                let client = process
+                    .client
+                    .and_then(|client| clients.get_mut(client)?.as_mut());
                 let watches = client.map(|client| &mut client.watches);
                 let (errno, count) = process.grow_watches(memory, watches);
                 Answer::with(errno, [count])
@@ -117,15 +191,12 @@ impl System {
     }
 
     fn console_read(&mut self, number: usize, most: u64) -> Option<Answer> {
-        let Some(Some(process)) = self.processes.get(number) else {
-            return Answer::error(errno::EPERM);
-        };
-        if number < badge::FIRST_PROGRAM {
+        if number == badge::NET_SERVER {
             return Answer::error(errno::EPERM);
         }
         let mut bytes = [0; wire::MAX_BYTES];
         let most = (most as usize).min(bytes.len());
-        let (errno, len) = self.console.read(process, &mut bytes[..most]);
+        let (errno, len) = self.console.read(&self.processes, &mut bytes[..most]);
         let mut results = Vec::from([len as u64]);
         for part in bytes[..len].chunks(8) {
             let mut word = [0; 8];
@@ -141,28 +212,12 @@ impl System {
         };
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         // Only servers may speak to the driver.
-        if number < badge::FIRST_PROGRAM {
+        if number == badge::NET_SERVER {
             serial::log_untrusted(format_args!(""), bytes);
         } else {
             serial::log_untrusted(format_args!("process {number}: "), bytes);
         }
         Answer::error(errno::OK)
-    }
-
-    fn map_sockets(&mut self, number: usize, client: u64, chunk: u64) -> u64 {
-        if number != badge::NET_SERVER {
-            return errno::EPERM;
-        }
-        let Some(client) = self.clients.get_mut(client as usize) else {
-            return errno::EINVAL;
-        };
-        let program = badge::FIRST_PROGRAM + client.number();
-        match (self.processes.get(program), self.processes.get(number)) {
-            (Some(Some(program)), Some(Some(net))) => {
-                client.map_sockets(&mut self.memory, program, net, chunk)
-            }
-            _ => errno::EINVAL,
-        }
     }
 }
 

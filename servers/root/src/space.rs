@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The address space of a process: what is mapped by MAP, UNMAP and PROTECT.
+//! The address space of a process: what the root server laid out, what is mapped by MAP, UNMAP and PROTECT, and the stack that grows.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -8,8 +8,11 @@ use core::ops::Range;
 use root_server::errno;
 use root_server::ranges::Ranges;
 use sel4_bindings::*;
-use vfs_hooks::process::{NET_CHANNEL, PAGE};
+use vfs_hooks::channel::{CHANNELS, MOST, SPAN};
+use vfs_hooks::net::CHANNEL_SIZE;
+use vfs_hooks::process::{LARGE_PAGE, NET_CHANNEL, PAGE};
 
+use crate::arena::Arena;
 use crate::memory::Memory;
 use crate::objects::Result;
 
@@ -22,20 +25,40 @@ const MAX_RESERVATIONS: usize = 65_536;
 const PROT_WRITE: u64 = 2;
 const PROT_ALL: u64 = 7;
 
+/// Whose a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Frame {
+    /// The process's alone.
+    Own,
+    /// A copy of the capability to somebody else's.
+    Copied,
+}
+
 /// A page with a frame behind it.
 struct Page {
     /// Slot of the frame.
     frame: u32,
     /// PROT_* bits; none: kept, but not mapped.
     prot: u8,
+    owner: Frame,
 }
 
-/// The pages of one process.
+/// A 2 MiB page.
+struct LargePage {
+    frame: CPtr,
+    address: usize,
+    owner: Frame,
+}
+
+/// The pages of one process, and the kernel objects that end with it.
 pub struct Space {
     /// Its top-level page table.
     pub vspace: CPtr,
+    /// Page tables, and whatever else of the process is made in it.
+    pub arena: Arena,
     /// By page number.
     pages: BTreeMap<u32, Page>,
+    large: Vec<LargePage>,
     /// Addresses mapped PROT_NONE.
     reserved: Ranges,
 }
@@ -43,30 +66,30 @@ pub struct Space {
 impl Space {
     /// An empty one.
     pub fn new(memory: &mut Memory) -> Result<Space> {
-        let vspace = memory.objects.object(ObjectType::Pml4)?;
-        x86_asid_pool_assign(CPtr::INIT_ASID_POOL, vspace)?;
-        Ok(Space {
-            vspace,
-            pages: BTreeMap::new(),
-            reserved: Ranges::default(),
-        })
-    }
-
-    /// Maps `frame` at `address`, outside of what the process manages.
-    pub fn map_fixed(
-        &self,
-        memory: &mut Memory,
-        frame: CPtr,
-        address: usize,
-        rights: CapRights,
-    ) -> Result<()> {
-        let cached = VmAttributes::WRITE_BACK;
-        memory
+        let mut arena = Arena::default();
+        let vspace = memory
             .objects
-            .map(self.vspace, frame, address, rights, cached)
+            .object_in(&mut arena, ObjectType::Pml4)
+            .and_then(|vspace| {
+                x86_asid_pool_assign(CPtr::INIT_ASID_POOL, vspace)?;
+                Ok(vspace)
+            });
+        match vspace {
+            Ok(vspace) => Ok(Space {
+                vspace,
+                arena,
+                pages: BTreeMap::new(),
+                large: Vec::new(),
+                reserved: Ranges::default(),
+            }),
+            Err(error) => {
+                memory.objects.end_arena(arena)?;
+                Err(error)
+            }
+        }
     }
 
-    /// Maps `frame` at `address` as if the process had asked for it: it may unmap it.
+    /// Maps `frame` at `address`. The space owns it from now on, also if that fails.
     pub fn adopt(
         &mut self,
         memory: &mut Memory,
@@ -74,13 +97,191 @@ impl Space {
         address: usize,
         prot: u64,
     ) -> Result<()> {
-        self.map_fixed(memory, frame, address, rights(prot))?;
-        let page = Page {
+        self.put(memory, frame, address, prot, Frame::Own)
+    }
+
+    /// Maps a copy of `frame`, which somebody else owns and outlives this space, or takes away with [`Space::withdraw`].
+    pub fn borrow(
+        &mut self,
+        memory: &mut Memory,
+        frame: CPtr,
+        address: usize,
+        prot: u64,
+    ) -> Result<()> {
+        let copy = memory.objects.copy(frame)?;
+        self.put(memory, copy, address, prot, Frame::Copied)
+    }
+
+    fn put(
+        &mut self,
+        memory: &mut Memory,
+        frame: CPtr,
+        address: usize,
+        prot: u64,
+        owner: Frame,
+    ) -> Result<()> {
+        let mut page = Page {
             frame: frame.0 as u32,
-            prot: prot as u8,
+            prot: 0,
+            owner,
         };
-        self.pages.insert(number(address), page);
+        let mapped = page.protect(memory, &mut self.arena, self.vspace, address, prot);
+        if mapped.is_err() {
+            page.give_back(memory);
+            return mapped;
+        }
+        // What was there cannot be left mapped nowhere: it would be lost.
+        if let Some(old) = self.pages.insert(number(address), page) {
+            old.give_back(memory);
+        }
         Ok(())
+    }
+
+    /// Maps a 2 MiB frame at `address`. The space owns it from now on, also if that fails.
+    pub fn adopt_large(&mut self, memory: &mut Memory, frame: CPtr, address: usize) -> Result<()> {
+        self.put_large(memory, frame, address, CapRights::READ_WRITE, Frame::Own)
+    }
+
+    /// As [`Space::borrow`], of a 2 MiB frame.
+    pub fn borrow_large(
+        &mut self,
+        memory: &mut Memory,
+        frame: CPtr,
+        address: usize,
+        rights: CapRights,
+    ) -> Result<()> {
+        let copy = memory.objects.copy(frame)?;
+        self.put_large(memory, copy, address, rights, Frame::Copied)
+    }
+
+    fn put_large(
+        &mut self,
+        memory: &mut Memory,
+        frame: CPtr,
+        address: usize,
+        rights: CapRights,
+        owner: Frame,
+    ) -> Result<()> {
+        let page = LargePage {
+            frame,
+            address,
+            owner,
+        };
+        let cached = VmAttributes::WRITE_BACK;
+        let arena = &mut self.arena;
+        let mapped = memory
+            .objects
+            .map(arena, self.vspace, frame, address, rights, cached);
+        match mapped {
+            Ok(()) => self.large.push(page),
+            Err(_) => page.give_back(memory),
+        }
+        mapped
+    }
+
+    /// Unmaps the pages of the range, small and large.
+    pub fn withdraw(&mut self, memory: &mut Memory, range: Range<usize>) {
+        self.drop_pages(memory, &range);
+        let mut at = 0;
+        while let Some(page) = self.large.get(at) {
+            if range.contains(&page.address) {
+                self.large.swap_remove(at).give_back(memory);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Pages that a copy would need memory for.
+    pub fn own_pages(&self) -> usize {
+        let own = self.pages.values().filter(|p| p.owner == Frame::Own);
+        own.count()
+    }
+
+    /// Copies what `other` has and this one has not. Its process does not run.
+    pub fn copy(&mut self, memory: &mut Memory, other: &Space) -> Result<()> {
+        for (&number, page) in &other.pages {
+            let (address, frame) = (number as usize * PAGE, CPtr(page.frame as usize));
+            let prot = u64::from(page.prot);
+            // The caller hands on channels; what else is borrowed here is the net server's.
+            if (CHANNELS..CHANNELS + MOST * SPAN).contains(&address) {
+                continue;
+            }
+            let shared = page.owner == Frame::Copied && address < NET_CHANNEL;
+            match (shared, self.pages.contains_key(&number)) {
+                (false, false) => {
+                    let copy = memory.duplicate(frame)?;
+                    self.adopt(memory, copy, address, prot)?;
+                }
+                // The message buffer and the counters, which this one has already, count for itself.
+                (false, true) => {}
+                (true, _) => self.borrow(memory, frame, address, prot)?,
+            }
+        }
+        for page in &other.large {
+            if !(NET_CHANNEL..NET_CHANNEL + CHANNEL_SIZE).contains(&page.address) {
+                self.borrow_large(memory, page.frame, page.address, CapRights::READ)?;
+            } else {
+                // The channel to the net server: what the child does to its copy, until it throws it away, is seen by nobody.
+                let copy = memory.duplicate_large(page.frame)?;
+                self.adopt_large(memory, copy, page.address)?;
+            }
+        }
+        for range in other.reserved.iter() {
+            self.reserved.insert(range);
+        }
+        Ok(())
+    }
+
+    /// Gives everything back. The thread is gone.
+    pub fn end(self, memory: &mut Memory) -> Result<()> {
+        // First the page tables: then there is nothing to unmap, which makes unmapping cheap.
+        memory.objects.end_arena(self.arena)?;
+        for page in self.pages.into_values() {
+            match page.owner {
+                Frame::Own => page.give_back(memory),
+                // A copy that is mapped nowhere any more need not be unmapped.
+                Frame::Copied => memory.objects.delete(CPtr(page.frame as usize))?,
+            }
+        }
+        for page in self.large {
+            page.give_back(memory);
+        }
+        Ok(())
+    }
+
+    /// Whether `address` is in a large page.
+    pub fn has_large_page(&self, address: usize) -> bool {
+        let start = address & !(LARGE_PAGE - 1);
+        self.large.iter().any(|page| page.address == start)
+    }
+
+    /// Whether there is a small page at `address`.
+    pub fn has_page(&self, address: usize) -> bool {
+        self.pages.contains_key(&number(address))
+    }
+
+    /// Copies what the process has at `start` into `bytes`. `false`: not all of it is mapped.
+    pub fn read(&self, memory: &mut Memory, start: usize, bytes: &mut [u8]) -> bool {
+        let Some(end) = start.checked_add(bytes.len()) else {
+            return false;
+        };
+        let mut at = start;
+        while at < end {
+            let page = at & !(PAGE - 1);
+            let frame = match self.pages.get(&number(page)) {
+                Some(found) if page >> 44 == 0 && found.prot != 0 => CPtr(found.frame as usize),
+                _ => return false,
+            };
+            let part = at - page..(end - page).min(PAGE);
+            let to = &mut bytes[at - start..][..part.len()];
+            let copied = memory.read(frame, |from| to.copy_from_slice(&from[part.clone()]));
+            if copied.is_err() {
+                return false;
+            }
+            at = page + part.end;
+        }
+        true
     }
 
     /// MAP. Answers with an errno.
@@ -116,11 +317,7 @@ impl Space {
 
     fn add_page(&mut self, memory: &mut Memory, address: usize, prot: u64) -> Result<()> {
         let frame = memory.frame()?;
-        let added = self.adopt(memory, frame, address, prot);
-        if added.is_err() {
-            memory.free(frame);
-        }
-        added
+        self.adopt(memory, frame, address, prot)
     }
 
     /// UNMAP. Answers with an errno.
@@ -137,16 +334,12 @@ impl Space {
         errno::OK
     }
 
-    fn drop_pages(&mut self, memory: &mut Memory, range: &Range<usize>) {
+    /// Gives back the small pages of the range.
+    pub fn drop_pages(&mut self, memory: &mut Memory, range: &Range<usize>) {
         let numbers: Vec<u32> = self.pages.range(numbers(range)).map(|(n, _)| *n).collect();
         for number in numbers {
-            let Some(page) = self.pages.remove(&number) else {
-                continue;
-            };
-            let frame = CPtr(page.frame as usize);
-            // Unmapping cannot fail for a frame of ours; if it did, using it again would share it.
-            if page.prot == 0 || x86_page_unmap(frame).is_ok() {
-                memory.free(frame);
+            if let Some(page) = self.pages.remove(&number) {
+                page.give_back(memory);
             }
         }
     }
@@ -172,7 +365,7 @@ impl Space {
         }
         for address in range.step_by(PAGE) {
             let done = match self.pages.get_mut(&number(address)) {
-                Some(page) => page.protect(memory, self.vspace, address, prot),
+                Some(page) => page.protect(memory, &mut self.arena, self.vspace, address, prot),
                 None if prot == 0 => Ok(()),
                 None => self.add_page(memory, address, prot).map(|()| {
                     self.reserved.remove(address..address + PAGE);
@@ -190,6 +383,7 @@ impl Page {
     fn protect(
         &mut self,
         memory: &mut Memory,
+        tables: &mut Arena,
         vspace: CPtr,
         address: usize,
         prot: u64,
@@ -200,12 +394,41 @@ impl Page {
             (0, 0) => {}
             (0, _) => memory
                 .objects
-                .map(vspace, frame, address, rights(prot), cached)?,
+                .map(tables, vspace, frame, address, rights(prot), cached)?,
             (_, 0) => x86_page_unmap(frame)?,
             _ => x86_page_remap(frame, vspace, rights(prot), cached)?,
         }
         self.prot = prot as u8;
         Ok(())
+    }
+
+    fn give_back(self, memory: &mut Memory) {
+        let frame = CPtr(self.frame as usize);
+        // Neither can fail for a frame of ours; if it did, using it again would share it.
+        if self.prot != 0 && x86_page_unmap(frame).is_err() {
+            return;
+        }
+        match self.owner {
+            Frame::Own => memory.free(frame),
+            Frame::Copied => {
+                let _ = memory.objects.delete(frame);
+            }
+        }
+    }
+}
+
+impl LargePage {
+    fn give_back(self, memory: &mut Memory) {
+        // As for small ones.
+        if x86_page_unmap(self.frame).is_err() {
+            return;
+        }
+        match self.owner {
+            Frame::Own => memory.free_large(self.frame),
+            Frame::Copied => {
+                let _ = memory.objects.delete(self.frame);
+            }
+        }
     }
 }
 

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! All processes, and the loop that serves them.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use root_server::family::{Family, Pid};
 use sel4_bindings::*;
 use vfs_hooks::process::badge;
-use vfs_hooks::sync::{AtomicU64, Ordering};
 
+use crate::channels::Channel;
 use crate::clock::{self, Clock};
 use crate::console::{Command, Console};
 use crate::faults;
+use crate::life::killed;
 use crate::log;
 use crate::memory::Memory;
 use crate::meter;
 use crate::network::Client;
 use crate::objects::Result;
 use crate::process::Process;
+use crate::programs::Programs;
+use crate::requests::Answer;
 use crate::serial;
 
 /// Badge bits of the root server's own notification. The top bit tells it from endpoints, whose badges have 28.
@@ -29,7 +34,7 @@ const CONSOLE_PIN: u64 = 4;
 const CONTROL_PIN: u64 = 3;
 
 /// Exit status when a server has failed.
-const SERVER_FAILED: u8 = 125;
+pub const SERVER_FAILED: u8 = 125;
 
 /// Everything.
 pub struct System {
@@ -39,10 +44,16 @@ pub struct System {
     pub clock: Clock,
     /// Input of the serial lines.
     pub console: Console,
-    /// Processes by number.
-    pub processes: Vec<Option<Process>>,
+    /// What processes are made of.
+    pub programs: Programs,
+    /// Processes that run, by number.
+    pub processes: BTreeMap<usize, Process>,
+    /// How those that run programs belong together, with those that have ended and wait to be waited for.
+    pub family: Family,
+    /// Channels by number.
+    pub channels: Vec<Option<Channel>>,
     /// The net server's clients by number.
-    pub clients: Vec<Client>,
+    pub clients: Vec<Option<Client>>,
     /// Where processes call.
     pub endpoint: CPtr,
     /// Where programs call the net server.
@@ -61,7 +72,7 @@ struct Interrupts {
 
 impl System {
     /// Starts clock and serial lines; no process yet.
-    pub fn new(mut memory: Memory, stats: bool) -> Result<System> {
+    pub fn new(mut memory: Memory, programs: Programs, stats: bool) -> Result<System> {
         let endpoint = memory.objects.object(ObjectType::Endpoint)?;
         let notification = memory.objects.object(ObjectType::Notification)?;
         tcb_bind_notification(CPtr::INIT_TCB, notification)?;
@@ -95,18 +106,16 @@ impl System {
             memory,
             clock,
             console: Console::default(),
-            processes: Vec::new(),
+            programs,
+            processes: BTreeMap::new(),
+            family: Family::new(badge::INIT as Pid),
+            channels: Vec::new(),
             clients: Vec::new(),
             endpoint,
             net_endpoint: CPtr::NULL,
             stats,
             interrupts,
         })
-    }
-
-    /// The C program.
-    pub fn program(&self) -> Option<&Process> {
-        self.processes.get(badge::FIRST_PROGRAM)?.as_ref()
     }
 
     /// Serves for ever.
@@ -121,8 +130,7 @@ impl System {
                     None
                 }
                 badge if badge & badge::FAULT as u64 != 0 => {
-                    self.fault((badge & !(badge::FAULT as u64)) as usize, &message);
-                    None
+                    self.fault((badge & !(badge::FAULT as u64)) as usize, &message)
                 }
                 badge => self.request(badge as usize, &message),
             };
@@ -145,18 +153,14 @@ impl System {
         }
         if bits & CONSOLE != 0 {
             let _ = irq_handler_ack(self.interrupts.console);
-            let program = self
-                .processes
-                .get(badge::FIRST_PROGRAM)
-                .and_then(Option::as_ref);
-            self.console.receive(program);
+            self.console.receive(&self.processes);
         }
         if bits & CONTROL != 0 {
             let _ = irq_handler_ack(self.interrupts.control);
             while let Some(command) = self.console.command() {
                 match command {
                     Command::Stats => self.print_stats(),
-                    Command::Exit(status) => self.end(status),
+                    Command::Exit(status) => self.shut_down(status),
                     Command::Unknown(line) => log!("no such command: {line:?}"),
                 }
             }
@@ -167,7 +171,7 @@ impl System {
     pub fn run_timers(&mut self) {
         loop {
             let now = self.clock.now();
-            let processes = self.processes.iter_mut().flatten();
+            let processes = self.processes.values_mut();
             let next = processes.filter_map(|p| p.expire(now)).min();
             match next {
                 None => return,
@@ -177,72 +181,63 @@ impl System {
         }
     }
 
-    fn fault(&mut self, number: usize, message: &Message) {
-        let Some(Some(process)) = self.processes.get(number) else {
-            return;
-        };
-        let status = faults::report(process, message);
-        self.program_ended(number, status);
+    /// A fault of process `number`: its stack grows, or it ends. An answer lets it go on.
+    fn fault(&mut self, number: usize, message: &Message) -> Option<Answer> {
+        let process = self.processes.get_mut(&number)?;
+        if let Some(low) = faults::missing_page(message) {
+            let grown = process.page_in(&mut self.memory, low);
+            if grown || self.channel_page(number, low) {
+                return Some(Answer::resume());
+            }
+        }
+        let process = self.processes.get(&number)?;
+        let signal = faults::report(process, message);
+        self.program_ended(number, killed(signal));
+        None
     }
 
-    /// Process `number` has ended: by EXIT, or by a fault. Its thread stays blocked in the call that told so.
-    pub fn program_ended(&mut self, number: usize, status: u8) {
-        let Some(Some(process)) = self.processes.get_mut(number) else {
-            return;
-        };
-        process.ended = true;
-        process.deadline = None;
-        if number < badge::FIRST_PROGRAM {
-            log!(
-                "process {number} ({}) is a server: the system ends",
-                process.path
-            );
-            self.end(SERVER_FAILED);
-        }
-        let net = self.processes.get(badge::NET_SERVER);
-        if let (Some(Some(net)), Some(client)) =
-            (net, self.clients.get(number - badge::FIRST_PROGRAM))
-        {
-            client.ended(net);
-        }
-        // The one program is what the machine runs for.
-        self.end(status);
-    }
-
-    fn end(&self, status: u8) -> ! {
+    /// Stops the machine.
+    pub fn shut_down(&mut self, status: u8) -> ! {
         if self.stats {
             self.print_stats();
         }
         serial::exit(status)
     }
 
-    /// One line of counters for the driver.
-    fn print_stats(&self) {
-        let Some(program) = self.program() else {
+    /// One line of counters for the driver: those of the first program, and the system's.
+    fn print_stats(&mut self) {
+        let slots = self.memory.objects.used_slots();
+        let processes = self.family.count();
+        let Some(init) = self.processes.get(&badge::INIT) else {
             log!("@stats");
             return;
         };
-        let stats = program.stats();
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Ok(counters) = init.stats(&mut self.memory) else {
+            log!("@stats");
+            return;
+        };
         let kernel = match kernel() {
             Some(Kernel::Queue) => "queue",
             _ => "stock",
         };
+        let [
+            calls,
+            server_calls,
+            waits,
+            collects,
+            entries,
+            handoffs,
+            badge_wakes,
+            doorbells,
+            saved,
+        ] = counters;
         log!(
-            "@stats calls={} server_calls={} waits={} collects={} entries={} handoffs={} badge_wakes={} doorbells={} \
-             doorbells_saved={} kernel={kernel} queues={} kernel_entries={} watches={} free={} busy={}",
-            get(&stats.calls),
-            get(&stats.server_calls),
-            get(&stats.waits),
-            get(&stats.collects),
-            get(&stats.entries),
-            get(&stats.handoffs),
-            get(&stats.badge_wakes),
-            get(&stats.doorbells),
-            get(&stats.doorbells_saved),
-            program.queues.count(),
-            program.queues.entries(),
-            program.watches,
+            "@stats calls={calls} server_calls={server_calls} waits={waits} collects={collects} entries={entries} \
+             handoffs={handoffs} badge_wakes={badge_wakes} doorbells={doorbells} doorbells_saved={saved} kernel={kernel} \
+             queues={} kernel_entries={} watches={} free={} busy={} slots={slots} processes={processes}",
+            init.queues.count(),
+            init.queues.entries(),
+            init.watches,
             self.memory.available(),
             meter::busy().unwrap_or(0),
         );

@@ -12,6 +12,7 @@ use kernel_ext::Kernel;
 
 use crate::archive;
 use crate::forward::{self, Forward};
+use crate::init::{self, INIT};
 use crate::paths::Paths;
 use crate::process::say;
 use crate::program::{self, Chosen, DEMO};
@@ -35,6 +36,7 @@ Examples:
   cargo xtask run                                     # the demo: a web server, at http://127.0.0.1:8080/
   cargo xtask run hello.c one two                     # compile a C file and run it with two arguments
   cargo xtask run --forward 2000:80 --file www=/srv/www httpd -p 80 -r /srv/www
+  cargo xtask run --init LIST                         # LIST: lines such as `./server.c -p 7 &` and `./client.c`
   cargo xtask run --kernel stock --icount --timeout 60 bench.c";
 
 /// Run a program on seL4 in QEMU.
@@ -65,6 +67,9 @@ pub struct Args {
     /// Print the system's counters when the program ends
     #[arg(long)]
     stats: bool,
+    /// Run the programs of a list, and say of each how it ended: a line with program and arguments for each
+    #[arg(long, value_name = "LIST", conflicts_with = "program")]
+    init: Option<PathBuf>,
     /// A program made by posix-poll-cc, a .c file, or the name of a port; the demo if there is none
     program: Option<String>,
     /// The program's arguments
@@ -93,11 +98,17 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
 }
 
 fn run_inner(paths: &Paths, args: &Args) -> Result<u8> {
-    let name = args.program.as_deref().unwrap_or(DEMO);
+    let name = match (&args.program, &args.init) {
+        (Some(name), _) => name,
+        (None, Some(_)) => INIT,
+        (None, None) => DEMO,
+    };
     let chosen = program::choose(paths, name)?;
     let mut setup = Setup {
         kernel: args.kernel,
         args: args.args.clone(),
+        programs: Vec::new(),
+        texts: Vec::new(),
         files: args.file.clone(),
         forwards: args.forward.clone(),
         network: !args.no_net,
@@ -115,6 +126,9 @@ fn run_inner(paths: &Paths, args: &Args) -> Result<u8> {
         if setup.forwards.is_empty() && setup.network {
             setup.forwards = port.forwards()?;
         }
+    }
+    if let Some(list) = &args.init {
+        init::read(paths, list, &mut setup)?;
     }
     // What can be seen to be wrong is said before anything is built.
     forward::check_free(&setup.forwards)?;

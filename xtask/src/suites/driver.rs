@@ -41,6 +41,50 @@ int main(int argc, char **argv)
 const FAULT: &str = "int main(void) { *(volatile int *)8 = 1; return 0; }\n";
 const FOREVER: &str =
     "#include <unistd.h>\nint main(void) { write(1, \"up\\n\", 3); for (;;) pause(); }\n";
+const THREE: &str = "int main(void) { return 3; }\n";
+/// argv[1] children in four kinds: one exits, one is killed, one faults, one is a copy. Faults are rare, since each is a line in the log.
+const FAMILY: &str = r#"
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+extern char **environ;
+static int spawn(char *self, char *how)
+{
+	char *args[] = { self, "-", how, 0 };
+	pid_t pid;
+	int status;
+	if (posix_spawn(&pid, self, 0, 0, args, environ)) exit(3);
+	if (*how == 's') kill(pid, SIGKILL);
+	if (waitpid(pid, &status, 0) != pid) exit(4);
+	return status;
+}
+int main(int argc, char **argv)
+{
+	if (argc > 2) {
+		if (*argv[2] == 's') for (;;) pause();
+		if (*argv[2] == 'f') *(volatile int *)8 = 1;
+		return 7;
+	}
+	for (int i = atoi(argv[1]); i > 0; i--) {
+		int status;
+		switch (i % 3) {
+		case 0:
+			if (spawn(argv[0], "s") != SIGKILL) return 1;
+			break;
+		case 1:
+			if (i % 100 == 1 ? spawn(argv[0], "f") != SIGSEGV : spawn(argv[0], "e") != 7 << 8) return 1;
+			break;
+		case 2:
+			if (!fork()) _exit(9);
+			if (wait(&status) <= 0 || status != 9 << 8) return 2;
+		}
+	}
+	return 0;
+}
+"#;
 const HUGE: &str = "char huge[1u << 30];\nint main(void) { return huge[5]; }\n";
 
 /// Runs all checks.
@@ -52,6 +96,8 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         ("fault.c", FAULT),
         ("forever.c", FOREVER),
         ("huge.c", HUGE),
+        ("three.c", THREE),
+        ("family.c", FAMILY),
     ] {
         fs::write(dir.join(name), text)?;
     }
@@ -124,6 +170,14 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         bench.echo(),
     );
     report.add("a fault has a status and a report", bench.fault());
+    report.add(
+        "init runs a list and says how each program ended",
+        bench.init(),
+    );
+    report.add(
+        "a thousand processes leave as much memory and as many capabilities as a few",
+        bench.nothing_is_lost(),
+    );
     report.add("the timeout", bench.timeout());
     report.add("QEMU ends with a driver that is killed", bench.killed());
     report.add(
@@ -223,6 +277,50 @@ impl Bench {
         let words = String::from_utf8_lossy(&out.stderr);
         ensure!(out.status.code() == Some(139), "{}: {words}", out.status);
         ensure!(words.contains("main+"), "no symbol in {words:?}");
+        Ok(())
+    }
+
+    fn init(&self) -> Result<()> {
+        let list =
+            "# a comment\nthree.c &\n\nfault.c\necho.c 'two words' # and another\n/bin/none\n";
+        fs::write(self.dir.join("list"), list)?;
+        let out = self.driver("run --no-net --timeout 120 --init list", b"")?;
+        let words = String::from_utf8_lossy(&out.stderr);
+        let console = String::from_utf8_lossy(&out.stdout);
+        ensure!(out.status.code() == Some(1), "{}: {words}", out.status);
+        for line in [
+            "init: /bin/three exited with 3\n",
+            "init: /bin/fault was ended by signal 11 (Segmentation fault)\n",
+            "<two words>init: /bin/echo exited with 42\n",
+            "init: cannot start /bin/none: No such file or directory\n",
+        ] {
+            ensure!(
+                console.contains(line),
+                "no {line:?} in {console:?}: {words}"
+            );
+        }
+        fs::write(self.dir.join("list"), "three.c\nmissing.c\n")?;
+        self.refuses("run --no-net --init list", "list, line 2")
+    }
+
+    /// Free memory and used capability slots at the end, after so many children.
+    fn after_children(&self, children: usize) -> Result<(String, String)> {
+        let args = format!("run --no-net --stats --timeout 400 family.c {children}");
+        let out = self.driver(&args, b"")?;
+        let words = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(0), "{}: {words}", out.status);
+        let value = |name: &str| {
+            let at = words.split(&format!(" {name}=")).nth(1);
+            at.and_then(|rest| rest.split_whitespace().next())
+                .map(str::to_owned)
+                .with_context(|| format!("no {name} in {words}"))
+        };
+        Ok((value("free")?, value("slots")?))
+    }
+
+    fn nothing_is_lost(&self) -> Result<()> {
+        let (few, many) = (self.after_children(12)?, self.after_children(1002)?);
+        ensure!(few == many, "(free, slots): {few:?} became {many:?}");
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A Linux process on x86_64. Below musl, so without a C library: [`raw`] has the instruction.
 
+pub mod channels;
+pub mod children;
 pub mod clock;
 pub mod console;
 pub mod memory;

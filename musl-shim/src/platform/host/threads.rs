@@ -91,6 +91,9 @@ pub fn take_kick() -> bool {
     kicked
 }
 
+/// In the child after fork(2).
+pub fn after_fork() {}
+
 /// Ends the wait of a thread that is in one, or its next. The core lock is held.
 pub fn kick(thread: usize) {
     if !KICKED[thread].swap(true, Release) {

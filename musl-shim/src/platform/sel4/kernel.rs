@@ -16,7 +16,7 @@ use sel4_bindings::{
     CPtr, Error, nb_recv, notification_queue_attach, notification_queue_detach, recv,
 };
 use vfs_hooks::lock::MAX_THREADS;
-use vfs_hooks::process::{LARGE_PAGE, OWN, WATCHES, cptr, notice, queue_buffer, slot as own_slot};
+use vfs_hooks::process::{LARGE_PAGE, QUEUE_CAPS, WATCHES, cptr, notice, queue_buffer};
 use vfs_hooks::wire::{NEVER, root};
 
 use super::info::{info, stats};
@@ -32,7 +32,7 @@ const OVERRUN: u64 = 1 << 62;
 const HEADER: u64 = 8;
 
 fn queue_cap(queue: QueueId) -> CPtr {
-    CPtr(cptr(OWN, own_slot::QUEUES + queue.0 as usize))
+    CPtr(cptr(QUEUE_CAPS, queue.0 as usize))
 }
 
 fn watch_cap(slot: u32) -> CPtr {
@@ -56,6 +56,11 @@ fn buffer_word(queue: QueueId, size: BufferSize, index: u64) -> u64 {
 static ARMED: Shared<[u64; MAX_THREADS]> = Shared::new([NEVER; MAX_THREADS]);
 
 /// Sees to it that the thread is woken at the deadline at the latest.
+/// In the child after fork(2): no deadline is armed.
+pub fn after_fork() {
+    *ARMED.lock() = [NEVER; MAX_THREADS];
+}
+
 fn arm(deadline: Deadline) {
     let armed = &mut ARMED.lock()[threads::current()];
     if deadline.ns() < *armed {

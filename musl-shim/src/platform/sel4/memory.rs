@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Pages, by requests to the root server; and what it mapped before the program began.
 
-use vfs_hooks::process::{ARCHIVE, BRK, HEAP, PAGE};
+use vfs_hooks::process::{ARCHIVE, BRK, PAGE, SHIM_HEAP};
 use vfs_hooks::wire::root;
 
 use super::info::info;
@@ -31,7 +31,7 @@ pub fn brk_start() -> usize {
 
 /// Address and bytes of the heap's first piece; nobody else uses it. Asked once.
 pub fn heap_start() -> (usize, usize) {
-    (HEAP, info().heap_len as usize)
+    (SHIM_HEAP, info().heap_len as usize)
 }
 
 /// The machine's memory, in bytes.

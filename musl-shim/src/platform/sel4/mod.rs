@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A process of our root server on seL4.
 
+pub mod channels;
+pub mod children;
 pub mod clock;
 pub mod console;
 mod info;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Requests to the servers: one message, one answer (see [`vfs_hooks::wire`]).
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::errno::Errno;
 use sel4_bindings::{CPtr, Message, MessageInfo, call, get_mr, set_mr};
@@ -32,9 +32,21 @@ pub fn ask_root(label: u64, words: [u64; 3]) -> Result<Words, Errno> {
     Ok([reply.mrs[1], reply.mrs[2], reply.mrs[3]])
 }
 
+/// This process is a client of the net server.
+static CLIENT: AtomicBool = AtomicBool::new(false);
+
+/// In the child after fork(2): it is not yet a client.
+pub fn after_fork() {
+    CLIENT.store(false, Ordering::Relaxed);
+}
+
 /// Asks the net server.
 pub fn ask_net(label: u64, words: [u64; 3]) -> Result<Words, Errno> {
     let [a, b, c] = words;
+    if !CLIENT.load(Ordering::Relaxed) {
+        ask_root(root::NET_OPEN, [0; 3])?;
+        CLIENT.store(true, Ordering::Relaxed);
+    }
     let reply = request(NET, label, [a, b, c, 0], 3)?;
     Ok([reply.mrs[1], reply.mrs[2], reply.mrs[3]])
 }
@@ -79,11 +91,16 @@ pub fn console_read(buffer: &mut [u8]) -> Result<usize, Errno> {
 
 /// Ends the process.
 pub fn exit(status: u8) -> ! {
+    end(u64::from(status), 0)
+}
+
+/// Ends the process with a status, or by a signal.
+pub fn end(status: u64, signal: u64) -> ! {
     loop {
         call(
             ROOT,
-            MessageInfo::new(root::EXIT, 0, 1),
-            [u64::from(status), 0, 0, 0],
+            MessageInfo::new(root::EXIT, 0, 2),
+            [status, signal, 0, 0],
         );
     }
 }
@@ -95,12 +112,19 @@ pub fn has_net() -> bool {
 
 /// Rings the net server's doorbell.
 pub fn ring_doorbell() {
+    // What a child inherited by fork(2) it only throws away.
+    if !CLIENT.load(Ordering::Relaxed) {
+        return;
+    }
     stats().doorbells.fetch_add(1, Ordering::Relaxed);
     sel4_bindings::signal(CPtr(cptr(OWN, slot::DOORBELL)));
 }
 
 /// Gives a port back.
 pub fn unbind(port: u16) {
+    if !CLIENT.load(Ordering::Relaxed) {
+        return;
+    }
     // The net server refuses only a port that is not ours; then there is nothing to give back.
     let _ = ask_net(net::UNBIND, [u64::from(port), 0, 0]);
 }

@@ -24,13 +24,17 @@ extern "C" fn __sys_clone() -> i32 {
     -Errno::ENOSYS.raw()
 }
 
-/// musl's `vfork`: -1 and errno.
+/// musl's `vfork`: as fork, so the child may do what it likes. -1 and errno if there is no child.
 #[unsafe(no_mangle)]
 extern "C" fn __sys_vfork() -> i32 {
-    locked(|| dispatch::complain(VFORK));
-    // SAFETY: musl returns a pointer to the thread's errno, which is valid while the thread lives.
-    unsafe { *__errno_location() = Errno::ENOSYS.raw() };
-    -1
+    match dispatch::dispatch(VFORK, &[0; 6]) {
+        pid @ 0.. => pid as i32,
+        errno => {
+            // SAFETY: musl returns a pointer to the thread's errno, which is valid while the thread lives.
+            unsafe { *__errno_location() = -errno as i32 };
+            -1
+        }
+    }
 }
 
 /// Where a handler would return to if the kernel had called it. Handlers are called as functions, so this is never reached.

@@ -47,6 +47,13 @@ pub fn take_notices() -> u64 {
     }
 }
 
+/// In the child after fork(2): nothing came to its new notification yet.
+pub fn after_fork() {
+    for notices in &NOTICES {
+        notices.store(0, Ordering::Relaxed);
+    }
+}
+
 /// Ends the wait of a thread that is in one, or its next.
 pub fn kick(thread: usize) {
     nb_signal(notification(thread));

@@ -271,6 +271,59 @@ fn an_ended_client_leaves_nothing_behind() {
     rig.peer.socket(one).close();
     rig.run();
     assert_eq!(rig.server.counts().0, 0);
+    assert_eq!(rig.server.platform().gone, [0]);
     let other = rig.program(1);
     assert_eq!(other.bind(&mut rig, 90, false), Ok(90));
+}
+
+#[test]
+fn a_client_that_never_called_is_gone_as_well() {
+    let mut rig = Rig::new();
+    rig.server.platform().open = 2;
+    rig.run();
+    assert!(rig.server.platform().gone.is_empty());
+    let control = rig.program(1).channel.control();
+    let ended = &control.client_ended;
+    ended.store(1, std::sync::atomic::Ordering::Release);
+    rig.run();
+    assert_eq!(rig.server.platform().gone, [1]);
+    // The next with its number is another one.
+    ended.store(0, std::sync::atomic::Ordering::Release);
+    let program = rig.program(1);
+    assert_eq!(program.bind(&mut rig, 90, false), Ok(90));
+    ended.store(1, std::sync::atomic::Ordering::Release);
+    rig.run();
+    assert_eq!(rig.server.platform().gone, [1, 1]);
+}
+
+#[test]
+fn a_client_is_gone_only_when_its_last_bytes_are_sent() {
+    let mut rig = Rig::new();
+    let program = rig.program(0);
+    let listener = program.listen(&mut rig, 80, 5);
+    let one = rig.peer.connect(80);
+    rig.run();
+    let slot = program.accept(listener).unwrap();
+    // More than the peer's window and the socket's buffer take: it stays in the slot's ring.
+    let mut sent = 0;
+    loop {
+        let n = program.write(slot, &[7; 8192]);
+        rig.run();
+        sent += n;
+        if n == 0 {
+            break;
+        }
+    }
+    let ended = &program.channel.control().client_ended;
+    ended.store(1, std::sync::atomic::Ordering::Release);
+    rig.run();
+    assert!(rig.server.platform().gone.is_empty());
+    let mut got = 0;
+    while got < sent {
+        let n = rig.peer.read(one).len();
+        assert!(n > 0, "{got} of {sent} bytes came");
+        got += n;
+        rig.run();
+    }
+    assert_eq!(rig.server.platform().gone, [0]);
 }

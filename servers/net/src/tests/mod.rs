@@ -94,9 +94,22 @@ pub struct System {
     pub listening: Vec<u16>,
     /// Chunks that may be mapped.
     pub chunks: usize,
+    /// Clients that there are.
+    pub open: u64,
+    /// Clients that the server is done with.
+    pub gone: Vec<usize>,
 }
 
 impl Platform for System {
+    fn clients(&mut self) -> u64 {
+        self.open
+    }
+
+    fn gone(&mut self, client: usize) {
+        self.open &= !(1 << client);
+        self.gone.push(client);
+    }
+
     fn channel(&mut self, client: usize) -> Channel {
         self.memory[client].channel()
     }
@@ -141,6 +154,8 @@ impl Rig {
             signals: Vec::new(),
             listening: Vec::new(),
             chunks: CHUNKS,
+            open: 0,
+            gone: Vec::new(),
         };
         let mut rig = Rig {
             server: Server::new(Queues::default(), system, config, now),

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! fork: a copy of the core in another process, which has none of the first one's queues, watch slots and subscription cells.
+
+use crate::backend::Kernel;
+use crate::event_core::Core;
+use crate::remote::Member;
+use crate::slab::NONE;
+use alloc::vec::Vec;
+
+impl<K: Kernel> Core<K> {
+    /// In the child, before anything else is done there: interest lists, ready lists and levels stay as they are; watches of shared sources get
+    /// places of their own. A watch for which there is none is told nothing more by other processes.
+    pub fn after_fork(&mut self) {
+        self.only_thread();
+        // The places are the parent's: forgotten, not given back.
+        let mut lost = Vec::new();
+        for at in self.watches.numbers() {
+            if core::mem::replace(&mut self.watches[at].slot, NONE) != NONE {
+                lost.push(at);
+            }
+        }
+        for at in self.sources.numbers() {
+            if let Some(shared) = self.sources[at].shared_mut() {
+                shared.forget_cells();
+            }
+        }
+        for at in self.instances.numbers() {
+            self.instances[at].member = Member::None;
+        }
+        self.transport.forget();
+        for at in lost {
+            let _ = self.take_place(at);
+            // What happened before it had the place was told to the parent.
+            self.queue(at);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Other processes: fork, execve, wait, process groups and sessions.
+
+use libposix_poll::Deadline;
+
+use crate::abi::*;
+use crate::dispatch::{Args, Call};
+use crate::errno::Errno;
+use crate::platform::children;
+use crate::poller::{self, core};
+use crate::process::{UID, pid};
+use crate::{fork, spawn, user, wait};
+
+/// The calls of this area.
+pub const CALLS: &[Call] = &[
+    Call::new("fork", 57, fork),
+    Call::new("vfork", 58, fork),
+    Call::new("execve", 59, execve),
+    Call::new("wait4", 61, wait4),
+    Call::new("setpgid", 109, setpgid),
+    Call::new("getppid", 110, getppid),
+    Call::new("getpgrp", 111, getpgrp),
+    Call::new("setsid", 112, setsid),
+    Call::new("getpgid", 121, getpgid),
+    Call::new("getsid", 124, getsid),
+    Call::new("waitid", 247, waitid),
+];
+
+fn fork(_: &Args) -> Result<usize, Errno> {
+    fork::fork()
+}
+
+fn execve(args: &Args) -> Result<usize, Errno> {
+    Err(spawn::exec(args[0], args[1], args[2]))
+}
+
+/// Waits for a child to end; `None`: none has, and `hang` is false.
+fn for_child(which: i32, keep: bool, hang: bool) -> Result<Option<(usize, u32)>, Errno> {
+    let mut found = None;
+    let mut seen = None;
+    let mut look = || {
+        // Before the question: a child that ends after the answer changes it.
+        let ended = children::ended();
+        if seen == Some(ended) {
+            return Ok(false);
+        }
+        seen = Some(ended);
+        match children::wait(which, keep) {
+            Ok(child) => {
+                found = Some(child);
+                Ok(true)
+            }
+            Err(Errno::EAGAIN) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    };
+    if hang {
+        let kept = poller::kept();
+        core().poll_begin(kept);
+        core().poll_armed(kept, 0);
+        wait::for_look(kept, Deadline::NEVER, look)?;
+    } else {
+        look()?;
+    }
+    Ok(found)
+}
+
+// wait(2)
+const WNOHANG: u32 = 1;
+const WSTOPPED: u32 = 2;
+const WEXITED: u32 = 4;
+const WCONTINUED: u32 = 8;
+const WNOWAIT: u32 = 0x0100_0000;
+/// __WALL, __WCLONE, __WNOTHREAD: all children are alike here.
+const ANY_KIND: u32 = 0xe000_0000;
+
+/// <https://man7.org/linux/man-pages/man2/wait4.2.html>
+fn wait4(args: &Args) -> Result<usize, Errno> {
+    let [which, status, options, usage, ..] = *args;
+    let options = options as u32;
+    if options & !(WNOHANG | WSTOPPED | WCONTINUED | ANY_KIND) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    // Its negation is nobody's group.
+    if which as i32 == i32::MIN {
+        return Err(Errno::ESRCH);
+    }
+    let found = for_child(which as i32, false, options & WNOHANG == 0)?;
+    let Some((pid, ended)) = found else {
+        return Ok(0);
+    };
+    user::write_optional(status, ended)?;
+    user::write_optional(usage, no_usage())?;
+    Ok(pid)
+}
+
+/// Processor time of others is not counted.
+fn no_usage() -> Rusage {
+    let zero = Timeval {
+        tv_sec: 0,
+        tv_usec: 0,
+    };
+    Rusage {
+        ru_utime: zero,
+        ru_stime: zero,
+        others: [0; 14],
+    }
+}
+
+/// <https://man7.org/linux/man-pages/man2/waitid.2.html>
+fn waitid(args: &Args) -> Result<usize, Errno> {
+    const P_ALL: u32 = 0;
+    const P_PID: u32 = 1;
+    const P_PGID: u32 = 2;
+    let [kind, id, info, options, usage, _] = *args;
+    let (options, id) = (options as u32, id as i32);
+    let known = WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | ANY_KIND;
+    if options & !known != 0 || options & (WSTOPPED | WEXITED | WCONTINUED) == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let which = match kind as u32 {
+        P_ALL => -1,
+        P_PID if id > 0 => id,
+        P_PGID if id == 0 => 0,
+        P_PGID if id > 0 => -id,
+        _ => return Err(Errno::EINVAL),
+    };
+    let (keep, hang) = (options & WNOWAIT != 0, options & WNOHANG == 0);
+    if options & WEXITED == 0 {
+        // Nothing is ever stopped or continued here.
+        return match children::wait(which, true) {
+            Err(Errno::ECHILD) => Err(Errno::ECHILD),
+            _ if hang => wait::until(u64::MAX),
+            _ => Ok(0),
+        };
+    }
+    let found = for_child(which, keep, hang)?;
+    if info != 0 {
+        user::write(info, found.map_or([0; 32], siginfo))?;
+    }
+    user::write_optional(usage, no_usage())?;
+    Ok(0)
+}
+
+/// siginfo_t of a child that has ended: number, errno, code; then who, of which user, its status.
+fn siginfo((child, status): (usize, u32)) -> [i32; 32] {
+    const SIGCHLD: i32 = 17;
+    const CLD_EXITED: i32 = 1;
+    const CLD_KILLED: i32 = 2;
+    let (code, value) = match status & 0x7f {
+        0 => (CLD_EXITED, status >> 8 & 0xff),
+        signal => (CLD_KILLED, signal),
+    };
+    let mut info = [0; 32];
+    info[..7].copy_from_slice(&[SIGCHLD, 0, code, 0, child as i32, UID as i32, value as i32]);
+    info
+}
+
+fn getppid(_: &Args) -> Result<usize, Errno> {
+    Ok(children::parent())
+}
+
+fn getpgrp(_: &Args) -> Result<usize, Errno> {
+    Ok(children::group())
+}
+
+/// A process id among the arguments; 0 is the caller.
+fn process_id(argument: usize) -> Result<usize, Errno> {
+    match argument as i32 {
+        ..0 => Err(Errno::EINVAL),
+        0 => Ok(pid()),
+        id => Ok(id as usize),
+    }
+}
+
+fn getpgid(args: &Args) -> Result<usize, Errno> {
+    let id = process_id(args[0]).map_err(|_| Errno::ESRCH)?;
+    children::ids(id).map(|[_, group, _]| group)
+}
+
+fn getsid(args: &Args) -> Result<usize, Errno> {
+    let id = process_id(args[0]).map_err(|_| Errno::ESRCH)?;
+    children::ids(id).map(|[_, _, session]| session)
+}
+
+fn setpgid(args: &Args) -> Result<usize, Errno> {
+    let group = match args[1] as i32 {
+        0 => process_id(args[0])?,
+        _ => process_id(args[1])?,
+    };
+    let id = process_id(args[0]).map_err(|_| Errno::ESRCH)?;
+    children::set_group(id, group)?;
+    Ok(0)
+}
+
+fn setsid(_: &Args) -> Result<usize, Errno> {
+    children::new_session()
+}

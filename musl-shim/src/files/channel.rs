@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a file has in common with its like in other processes: a side of a channel.
+//!
+//! A pipe or eventfd is the process's own at first, where it costs no system call and no atomics. When another process is to have it
+//! too, by fork or by a program that is started, its state moves into a channel, for good ([`File::share`](super::File::share)).
+
+use alloc::boxed::Box;
+
+use vfs_hooks::Events;
+use vfs_hooks::channel::Header;
+use vfs_hooks::source::{Readiness, Remote, SourceId, Sources};
+use vfs_hooks::subscription::Subscriptions;
+
+use crate::errno::Errno;
+use crate::platform::{channels, process};
+use crate::poller::core;
+
+/// Times to give way to another process that is at work on a channel, before it must be a hostile one.
+const PATIENCE: usize = 10_000;
+
+/// A side of a channel, of which the process holds it for one open file.
+#[derive(Debug)]
+pub struct Side {
+    /// The channel.
+    pub channel: usize,
+    /// The side.
+    pub side: usize,
+    /// Its source in this process.
+    pub source: SourceId,
+}
+
+/// Level and edges of a side, by what the channel is.
+pub type Look = fn(channel: usize, side: usize) -> Readiness;
+
+/// A side as the event core sees it.
+struct Watched {
+    channel: usize,
+    side: usize,
+    look: Look,
+}
+
+impl Remote for Watched {
+    fn readiness(&self) -> Readiness {
+        (self.look)(self.channel, self.side)
+    }
+
+    fn subscriptions(&self) -> Option<&Subscriptions> {
+        Some(&channels::header(self.channel).sides[self.side].subscriptions)
+    }
+
+    fn claim(&self, slot: u32) -> Option<Option<(usize, u32)>> {
+        // The word in the cell is its own number: that is where its capability is.
+        let cell = channels::watch(self.channel, self.side, slot).ok();
+        Some(cell.map(|cell| (cell, cell as u32)))
+    }
+
+    fn release(&self, cell: usize) {
+        channels::unwatch(self.channel, self.side, cell);
+    }
+}
+
+impl Side {
+    /// A side that the process holds from now on by this. Who watches `source` moves along.
+    pub fn new(channel: usize, side: usize, source: SourceId, look: Look) -> Side {
+        // What holds is looked up from now on.
+        core().publish(source, Events::empty(), Events::empty());
+        let watched = Watched {
+            channel,
+            side,
+            look,
+        };
+        // Those for whom there is no cell are told nothing more of other processes; they hear of what this one does.
+        let _ = core().set_remote(source, Some(Box::new(watched)));
+        Side {
+            channel,
+            side,
+            source,
+        }
+    }
+
+    /// A side that was inherited, with a source of its own.
+    pub fn inherited(channel: usize, side: usize, look: Look) -> Side {
+        let source = core().open(Events::empty());
+        Side::new(channel, side, source, look)
+    }
+
+    /// The channel's header.
+    pub fn header(&self) -> &'static Header {
+        channels::header(self.channel)
+    }
+
+    /// Signals a watch.
+    pub fn signal(&self, watch: usize) {
+        channels::signal(self.channel, watch);
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        core().close(self.source);
+        channels::drop_sides(self.channel, 1 << self.side);
+    }
+}
+
+/// Works on a channel until no other process is in the way. EIO: one never gets out of it.
+pub fn patiently<R>(mut work: impl FnMut() -> Option<R>) -> Result<R, Errno> {
+    for _ in 0..PATIENCE {
+        if let Some(result) = work() {
+            return Ok(result);
+        }
+        // All processes have one priority, so the other one gets on with it. If it ends instead, the root server frees the lock.
+        process::give_way();
+    }
+    Err(Errno::EIO)
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Where an open file is read next: what all processes that have inherited it share (open(2), Open file descriptions).
+
+use core::cell::{Cell, RefCell};
+
+use vfs_hooks::sync::Ordering;
+
+use crate::errno::Errno;
+use crate::platform::channels;
+
+/// A position, in this process at first, in a channel once another one has the file.
+#[derive(Debug, Default)]
+pub struct Position {
+    own: Cell<u64>,
+    shared: RefCell<Option<Held>>,
+}
+
+/// A channel that the process holds for this position alone.
+#[derive(Debug)]
+struct Held(usize);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        channels::drop_sides(self.0, 1);
+    }
+}
+
+impl Position {
+    /// One that another process has passed on.
+    pub fn inherited(channel: u32) -> Position {
+        Position {
+            own: Cell::new(0),
+            shared: RefCell::new(Some(Held(channel as usize))),
+        }
+    }
+
+    /// Where it is.
+    pub fn get(&self) -> u64 {
+        match &*self.shared.borrow() {
+            None => self.own.get(),
+            Some(held) => channels::header(held.0).value.load(Ordering::Acquire),
+        }
+    }
+
+    /// Sets it.
+    pub fn set(&self, position: u64) {
+        match &*self.shared.borrow() {
+            None => self.own.set(position),
+            Some(held) => {
+                let value = &channels::header(held.0).value;
+                value.store(position, Ordering::Release);
+            }
+        }
+    }
+
+    /// Where it is, and moves it by what `step` says, which gets where it is: for a read, of which no two processes get the same bytes.
+    pub fn advance(&self, mut step: impl FnMut(u64) -> u64) {
+        match &*self.shared.borrow() {
+            None => self.own.set(self.own.get() + step(self.own.get())),
+            Some(held) => {
+                let value = &channels::header(held.0).value;
+                let _ = value.fetch_update(Ordering::AcqRel, Ordering::Acquire, |at| {
+                    Some(at.saturating_add(step(at)))
+                });
+            }
+        }
+    }
+
+    /// Moves it into a channel; its number.
+    pub fn share(&self) -> Result<u32, Errno> {
+        let mut shared = self.shared.borrow_mut();
+        if let Some(held) = &*shared {
+            return Ok(held.0 as u32);
+        }
+        let channel = channels::create(1)?;
+        let value = &channels::header(channel).value;
+        value.store(self.own.get(), Ordering::Release);
+        *shared = Some(Held(channel));
+        Ok(channel as u32)
+    }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! fork: the root server copies the memory; what refers to things outside of it is put right in the child.
+
+use crate::errno::Errno;
+use crate::platform::{self, children};
+use crate::{files, poller, signal};
+
+/// fork(2).
+pub fn fork() -> Result<usize, Errno> {
+    files::share()?;
+    let pid = children::fork()?;
+    if pid == 0 {
+        platform::threads::after_fork();
+        poller::core().after_fork();
+        files::after_fork();
+        signal::after_fork();
+    }
+    Ok(pid)
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a program gets from the one that starts it: open files, working directory, signal mask, limits. One shim writes it, the next
+//! reads it; the root server carries it unread.
+//!
+//! A file is passed on by what it takes to open it again ([`Heir`]). A kind that has none is closed in the new program.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use crate::abi::Rlimit;
+use crate::errno::Errno;
+use crate::fd_table::FdTable;
+use crate::files::OpenFile;
+use crate::process::LIMITS;
+
+/// Grows when the format changes: both shims must be of one version.
+const VERSION: u32 = 1;
+
+/// What it takes to open a file again.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heir {
+    /// The console.
+    Terminal,
+    /// A device, by its number in `Device::ALL`.
+    Device(u32),
+    /// A file of the archive, and the channel that says where its next byte is read.
+    Regular(u64, u32),
+    /// A directory of the archive by its plain path, and the channel that says how many of its names were read.
+    Directory(Vec<u8>, u32),
+    /// A side of a pipe: channel and side.
+    Pipe(u32, u32),
+    /// An eventfd: its channel, and whether it is a semaphore.
+    Event(u32, bool),
+}
+
+impl Heir {
+    /// The channel that the new program must hold for it, as SPAWN has it.
+    fn channel(&self) -> Option<u32> {
+        Some(match self {
+            Heir::Terminal | Heir::Device(_) => return None,
+            Heir::Regular(_, channel) | Heir::Directory(_, channel) | Heir::Event(channel, _) => {
+                channel << 2 | 1
+            }
+            Heir::Pipe(channel, side) => channel << 2 | 1 << side,
+        })
+    }
+}
+
+/// A program's legacy, apart from its files.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Legacy {
+    /// Plain path of the working directory.
+    pub directory: Vec<u8>,
+    /// Blocked signals.
+    pub mask: u64,
+    /// Ignored signals.
+    pub ignored: u64,
+    /// Signals that wait.
+    pub pending: u64,
+    /// Resource limits.
+    pub limits: [Rlimit; LIMITS],
+}
+
+/// An open file to be: its flags, and what it is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Description {
+    /// O_*.
+    pub flags: u32,
+    /// What it takes to open it.
+    pub heir: Heir,
+}
+
+/// What the new program reads.
+#[derive(Debug)]
+pub struct Inheritance {
+    /// All but the files.
+    pub legacy: Legacy,
+    /// Open files.
+    pub descriptions: Vec<Description>,
+    /// Numbers, each with the index of its open file.
+    pub fds: Vec<(usize, usize)>,
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn u32(&mut self, value: u32) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.u32(bytes.len() as u32);
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn heir(&mut self, heir: &Heir) {
+        match heir {
+            Heir::Terminal => self.u32(0),
+            Heir::Device(number) => {
+                self.u32(1);
+                self.u32(*number);
+            }
+            Heir::Regular(inode, channel) => {
+                self.u32(2);
+                self.u64(*inode);
+                self.u32(*channel);
+            }
+            Heir::Directory(path, channel) => {
+                self.u32(3);
+                self.bytes(path);
+                self.u32(*channel);
+            }
+            Heir::Pipe(channel, side) => {
+                self.u32(4);
+                self.u32(*channel);
+                self.u32(*side);
+            }
+            Heir::Event(channel, semaphore) => {
+                self.u32(5);
+                self.u32(*channel);
+                self.u32(u32::from(*semaphore));
+            }
+        }
+    }
+}
+
+/// Writes the legacy and those of the table's files that can be passed on, and says which channels they need. EINVAL: one of them must not
+/// be passed on (an epoll instance).
+pub fn write(table: &FdTable<Rc<OpenFile>>, legacy: &Legacy) -> Result<(Vec<u8>, Vec<u32>), Errno> {
+    let mut files: Vec<*const ()> = Vec::new();
+    let (mut descriptions, mut fds) = (Writer(Vec::new()), Writer(Vec::new()));
+    let (mut count, mut channels) = (0, Vec::new());
+    for (fd, file) in table.iter() {
+        let Some(heir) = file.file.inherit()? else {
+            continue;
+        };
+        let identity = Rc::as_ptr(file).cast::<()>();
+        let index = match files.iter().position(|&f| f == identity) {
+            Some(index) => index,
+            None => {
+                files.push(identity);
+                channels.extend(heir.channel());
+                descriptions.u32(file.flags());
+                descriptions.heir(&heir);
+                files.len() - 1
+            }
+        };
+        fds.u32(fd as u32);
+        fds.u32(index as u32);
+        count += 1;
+    }
+    let mut out = Writer(Vec::new());
+    out.u32(VERSION);
+    out.bytes(&legacy.directory);
+    out.u64(legacy.mask);
+    out.u64(legacy.ignored);
+    out.u64(legacy.pending);
+    for limit in &legacy.limits {
+        out.u64(limit.rlim_cur);
+        out.u64(limit.rlim_max);
+    }
+    out.u32(files.len() as u32);
+    out.0.append(&mut descriptions.0);
+    out.u32(count);
+    out.0.append(&mut fds.0);
+    Ok((out.0, channels))
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn part(&mut self, len: usize) -> Option<&[u8]> {
+        let (part, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(part)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.part(4)?.try_into().ok().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.part(8)?.try_into().ok().map(u64::from_le_bytes)
+    }
+
+    fn bytes(&mut self) -> Option<Vec<u8>> {
+        let len = self.u32()? as usize;
+        self.part(len).map(Vec::from)
+    }
+
+    fn heir(&mut self) -> Option<Heir> {
+        Some(match self.u32()? {
+            0 => Heir::Terminal,
+            1 => Heir::Device(self.u32()?),
+            2 => Heir::Regular(self.u64()?, self.u32()?),
+            3 => Heir::Directory(self.bytes()?, self.u32()?),
+            4 => Heir::Pipe(self.u32()?, self.u32()?),
+            5 => Heir::Event(self.u32()?, self.u32()? != 0),
+            _ => return None,
+        })
+    }
+}
+
+/// Reads what [`write`] wrote. `None`: it was another version's, or somebody made it up.
+pub fn read(bytes: &[u8]) -> Option<Inheritance> {
+    let mut reader = Reader(bytes);
+    if reader.u32()? != VERSION {
+        return None;
+    }
+    let directory = reader.bytes()?;
+    let [mask, ignored, pending] = [reader.u64()?, reader.u64()?, reader.u64()?];
+    let nothing = Rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    let mut limits = [nothing; LIMITS];
+    for limit in &mut limits {
+        (limit.rlim_cur, limit.rlim_max) = (reader.u64()?, reader.u64()?);
+    }
+    let mut descriptions = Vec::new();
+    for _ in 0..reader.u32()? {
+        let (flags, heir) = (reader.u32()?, reader.heir()?);
+        descriptions.push(Description { flags, heir });
+    }
+    let mut fds = Vec::new();
+    for _ in 0..reader.u32()? {
+        let (fd, index) = (reader.u32()? as usize, reader.u32()? as usize);
+        if index >= descriptions.len() || fd >= 1 << 20 {
+            return None;
+        }
+        fds.push((fd, index));
+    }
+    let legacy = Legacy {
+        directory,
+        mask,
+        ignored,
+        pending,
+        limits,
+    };
+    reader.0.is_empty().then_some(Inheritance {
+        legacy,
+        descriptions,
+        fds,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::device::Device;
+    use crate::shared::locked;
+
+    fn legacy() -> Legacy {
+        let limit = Rlimit {
+            rlim_cur: 3,
+            rlim_max: u64::MAX,
+        };
+        Legacy {
+            directory: b"a/b".to_vec(),
+            mask: 5,
+            ignored: 1 << 63,
+            pending: 0,
+            limits: [limit; LIMITS],
+        }
+    }
+
+    fn sample() -> Vec<u8> {
+        let mut table = FdTable::new();
+        let shared = OpenFile::new(Device::Zero, 2);
+        table.replace(3, shared.clone(), false);
+        table.replace(0, shared, false);
+        table.replace(9, OpenFile::new(Device::Null, 1), false);
+        write(&table, &legacy()).unwrap().0
+    }
+
+    #[test]
+    fn duplicates_stay_duplicates() {
+        locked(|| {
+            let got = read(&sample()).unwrap();
+            assert_eq!(got.legacy, legacy());
+            assert_eq!(got.fds, [(0, 0), (3, 0), (9, 1)]);
+            assert_eq!(got.descriptions.len(), 2);
+            assert_eq!(got.descriptions[0].flags, 2);
+            assert_eq!(got.descriptions[1].heir, Heir::Device(0));
+        });
+    }
+
+    #[test]
+    fn every_kind_comes_back() {
+        for heir in [
+            Heir::Terminal,
+            Heir::Device(3),
+            Heir::Regular(7, 8),
+            Heir::Directory(b"x/y".to_vec(), 2),
+            Heir::Pipe(4095, 1),
+            Heir::Event(0, true),
+        ] {
+            let mut writer = Writer(Vec::new());
+            writer.heir(&heir);
+            let mut reader = Reader(&writer.0);
+            assert_eq!(reader.heir(), Some(heir));
+            assert!(reader.0.is_empty());
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_without_a_panic() {
+        let good = locked(sample);
+        for len in 0..good.len() {
+            assert!(read(&good[..len]).is_none(), "cut at {len}");
+        }
+        for at in 0..good.len() {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at] = value;
+                let _ = read(&bytes);
+            }
+        }
+    }
+}

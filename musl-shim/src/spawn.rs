@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! posix_spawn and execve: what the new program is to have is put together here, in the old one; the root server starts it.
+//!
+//! posix_spawn is one request, without a copy of this process in between: the file actions work on a copy of the fd table, of which the new
+//! program gets what can be passed on.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use vfs_hooks::spawn::{Block, MAX_BLOCK, NEW_SESSION, SET_GROUP};
+
+use crate::errno::Errno;
+use crate::fd_table::FdTable;
+use crate::files::lookup::{self, Node};
+use crate::files::{self, OpenFile};
+use crate::inherit::{self, Legacy};
+use crate::path::{self, PATH_MAX, PathError, absolute};
+use crate::platform::children;
+use crate::{process, signal, user};
+
+/// Scripts that are interpreted by scripts (execve(2)).
+const MAX_INTERPRETERS: usize = 4;
+
+/// musl's list of file actions (`src/process/fdop.h` of 1.2.3), the last one first.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct FileAction {
+    next: u64,
+    previous: u64,
+    command: i32,
+    fd: i32,
+    source: i32,
+    flags: i32,
+    mode: u32,
+}
+
+// SAFETY: integers only, without padding that anybody reads.
+unsafe impl crate::abi::Plain for FileAction {}
+
+// Commands of the same file.
+const CLOSE: i32 = 1;
+const DUP2: i32 = 2;
+const OPEN: i32 = 3;
+const CHDIR: i32 = 4;
+const FCHDIR: i32 = 5;
+/// Offset of the path in an action.
+const ACTION_PATH: usize = core::mem::offset_of!(FileAction, mode) + 4;
+
+/// What the overlay's posix_spawn passes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Request {
+    path: u64,
+    args: u64,
+    env: u64,
+    /// The last file action, or 0.
+    actions: u64,
+    /// POSIX_SPAWN_*.
+    flags: i32,
+    group: i32,
+    /// Signals to be set to their default.
+    default: u64,
+    mask: u64,
+}
+
+// SAFETY: integers only, without padding.
+unsafe impl crate::abi::Plain for Request {}
+
+// <spawn.h>
+const SPAWN_SETPGROUP: i32 = 2;
+const SPAWN_SETSIGDEF: i32 = 4;
+const SPAWN_SETSIGMASK: i32 = 8;
+const SPAWN_SETSID: i32 = 128;
+
+/// What a program is to have from its start.
+struct Heritage {
+    files: FdTable<Rc<OpenFile>>,
+    directory: Vec<u8>,
+    mask: u64,
+    ignored: u64,
+    pending: u64,
+}
+
+impl Heritage {
+    fn own() -> Heritage {
+        Heritage {
+            files: files::table().clone(),
+            directory: files::working_directory().to_vec(),
+            mask: signal::mask(),
+            ignored: signal::ignored(),
+            pending: 0,
+        }
+    }
+
+    fn get(&self, fd: i32) -> Result<Rc<OpenFile>, Errno> {
+        let fd = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        self.files.get(fd).cloned().ok_or(Errno::EBADF)
+    }
+
+    fn plain(&self, path: &[u8]) -> Result<path::Plain, Errno> {
+        path::resolve(&self.directory, path).map_err(|error| match error {
+            PathError::Empty => Errno::ENOENT,
+            PathError::TooLong => Errno::ENAMETOOLONG,
+        })
+    }
+
+    fn put(&mut self, fd: i32, file: Rc<OpenFile>) -> Result<(), Errno> {
+        match usize::try_from(fd) {
+            Ok(fd) if fd < process::file_limit() => {
+                self.files.replace(fd, file, false);
+                Ok(())
+            }
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    fn act(&mut self, action: &FileAction, at: usize) -> Result<(), Errno> {
+        let path = || user::string(at + ACTION_PATH, PATH_MAX - 1);
+        match action.command {
+            // Closing what is not open is no error (posix_spawn_file_actions_addclose(3)).
+            CLOSE => {
+                if let Ok(fd) = usize::try_from(action.fd) {
+                    self.files.remove(fd);
+                }
+                Ok(())
+            }
+            DUP2 => {
+                let file = self.get(action.source)?;
+                self.put(action.fd, file)
+            }
+            OPEN => {
+                let plain = self.plain(path()?)?;
+                let file = lookup::open(&plain, action.flags as u32)?;
+                self.put(action.fd, file)
+            }
+            CHDIR => {
+                let plain = self.plain(path()?)?;
+                if !lookup::find(&plain)?.is_directory() {
+                    return Err(Errno::ENOTDIR);
+                }
+                self.directory = plain.path.to_vec();
+                Ok(())
+            }
+            FCHDIR => {
+                let file = self.get(action.fd)?;
+                let directory = file.file.directory().ok_or(Errno::ENOTDIR)?;
+                self.directory = directory.to_vec();
+                Ok(())
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// The inheritance, and the channels in it.
+    fn bytes(&mut self) -> Result<(Vec<u8>, Vec<u32>), Errno> {
+        let closing: Vec<usize> = self.files.closing().collect();
+        for fd in closing {
+            self.files.remove(fd);
+        }
+        let legacy = Legacy {
+            directory: core::mem::take(&mut self.directory),
+            mask: self.mask,
+            ignored: self.ignored,
+            pending: self.pending,
+            limits: core::array::from_fn(process::rlimit),
+        };
+        inherit::write(&self.files, &legacy)
+    }
+}
+
+/// The strings of an array that ends with a null pointer.
+fn strings<'a>(mut address: usize, room: &mut usize) -> Result<Vec<&'a [u8]>, Errno> {
+    let mut strings = Vec::new();
+    // Linux takes a null array for an empty one.
+    if address == 0 {
+        return Ok(strings);
+    }
+    loop {
+        let string = user::read::<u64>(address)? as usize;
+        if string == 0 {
+            return Ok(strings);
+        }
+        let string = user::string(string, MAX_BLOCK).map_err(|errno| match errno {
+            Errno::ENAMETOOLONG => Errno::E2BIG,
+            other => other,
+        })?;
+        *room = room.checked_sub(string.len() + 16).ok_or(Errno::E2BIG)?;
+        strings.push(string);
+        address += 8;
+    }
+}
+
+/// A program file, and arguments that come before those after argv\[0\]: a script's interpreter has some.
+struct Program {
+    path: Vec<u8>,
+    /// In place of argv\[0\], if it is a script.
+    before: Vec<Vec<u8>>,
+}
+
+/// Finds the file to run (execve(2), Interpreter scripts).
+fn program(heritage: &Heritage, name: &[u8]) -> Result<Program, Errno> {
+    let mut before: Vec<Vec<u8>> = Vec::new();
+    let mut name = name.to_vec();
+    for _ in 0..=MAX_INTERPRETERS {
+        let plain = heritage.plain(&name)?;
+        let entry = match lookup::find(&plain)? {
+            Node::Entry(entry) if !entry.is_directory() => entry,
+            _ => return Err(Errno::EACCES),
+        };
+        if entry.mode & 0o111 == 0 {
+            return Err(Errno::EACCES);
+        }
+        let Some(line) = entry.data.strip_prefix(b"#!") else {
+            let path = absolute(&plain.path).into_bytes();
+            return Ok(Program { path, before });
+        };
+        let end = line.iter().position(|&b| b == b'\n').unwrap_or(line.len());
+        let line = line[..end].trim_ascii();
+        let blank = line.iter().position(|&b| b == b' ' || b == b'\t');
+        let (interpreter, argument) = line.split_at(blank.unwrap_or(line.len()));
+        if interpreter.is_empty() {
+            return Err(Errno::ENOEXEC);
+        }
+        // The script takes the place of argv[0] of what it was run as.
+        if before.is_empty() {
+            before.push(name);
+        } else {
+            before[0] = name;
+        }
+        let argument = argument.trim_ascii();
+        if !argument.is_empty() {
+            before.insert(0, argument.to_vec());
+        }
+        before.insert(0, interpreter.to_vec());
+        name = interpreter.to_vec();
+    }
+    Err(Errno::ELOOP)
+}
+
+/// Starts what `path` names, with what `heritage` says.
+fn start<R>(
+    heritage: &mut Heritage,
+    path: usize,
+    args: usize,
+    env: usize,
+    (flags, group): (u64, u32),
+    request: impl FnOnce(&Block) -> R,
+) -> Result<R, Errno> {
+    let mut room = MAX_BLOCK / 2;
+    let program = program(heritage, user::string(path, PATH_MAX - 1)?)?;
+    let given = strings(args, &mut room)?;
+    let env = strings(env, &mut room)?;
+    let mut args: Vec<&[u8]> = program.before.iter().map(|a| &a[..]).collect();
+    let skip = usize::from(!args.is_empty()).min(given.len());
+    args.extend(&given[skip..]);
+    let (inheritance, channels) = heritage.bytes()?;
+    Ok(request(&Block {
+        flags,
+        group,
+        channels,
+        path: &program.path,
+        args,
+        env,
+        inheritance: &inheritance,
+    }))
+}
+
+/// musl's `posix_spawn`, in the overlay: the child's process id, or a negated errno.
+#[cfg(not(any(test, feature = "library")))]
+#[unsafe(no_mangle)]
+extern "C" fn __sys_spawn(request: usize) -> isize {
+    let result = crate::shared::locked(|| spawn(request));
+    signal::deliver();
+    match result {
+        Ok(pid) => pid as isize,
+        Err(errno) => -(errno.raw() as isize),
+    }
+}
+
+/// posix_spawn(3): the child's process id.
+#[cfg_attr(any(test, feature = "library"), allow(dead_code))]
+fn spawn(request: usize) -> Result<usize, Errno> {
+    let request: Request = user::read(request)?;
+    let mut heritage = Heritage::own();
+    let mut flags = (0, 0);
+    if request.flags & SPAWN_SETPGROUP != 0 {
+        flags = (SET_GROUP, request.group as u32);
+    }
+    if request.flags & SPAWN_SETSID != 0 {
+        flags.0 |= NEW_SESSION;
+    }
+    if request.flags & SPAWN_SETSIGDEF != 0 {
+        heritage.ignored &= !request.default;
+    }
+    if request.flags & SPAWN_SETSIGMASK != 0 {
+        heritage.mask = request.mask;
+    }
+    // The list starts with the last action; the first one is done first.
+    let mut actions = Vec::new();
+    let mut at = request.actions as usize;
+    while at != 0 {
+        let action: FileAction = user::read(at)?;
+        actions.push((action, at));
+        at = action.next as usize;
+    }
+    for (action, at) in actions.iter().rev() {
+        heritage.act(action, *at)?;
+    }
+    start(
+        &mut heritage,
+        request.path as usize,
+        request.args as usize,
+        request.env as usize,
+        flags,
+        children::spawn,
+    )?
+}
+
+/// execve(2): returns only if it did not work.
+pub fn exec(path: usize, args: usize, env: usize) -> Errno {
+    let mut heritage = Heritage::own();
+    heritage.pending = signal::pending();
+    match start(&mut heritage, path, args, env, (0, 0), children::exec) {
+        Ok(errno) | Err(errno) => errno,
+    }
+}

@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Channels (`vfs_hooks::channel`): their memory, their holders, their watches.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use root_server::errno;
+use sel4_bindings::*;
+use vfs_hooks::Events;
+use vfs_hooks::channel::{
+    CELL_BITS, CHANNEL_BITS, CHANNEL_CNODES, CHANNELS, Header, MOST, SIDES, SPAN, address,
+    watch_number,
+};
+use vfs_hooks::process::{CSPACE_LOW_BITS, PAGE, notice};
+use vfs_hooks::subscription::SUBSCRIPTIONS;
+use vfs_hooks::sync::Ordering;
+
+use crate::arena::Arena;
+use crate::memory::Memory;
+use crate::objects::Result;
+use crate::process::Process;
+use crate::system::System;
+
+const CELLS: usize = SIDES * SUBSCRIPTIONS;
+/// All sides.
+const BOTH: u64 = (1 << SIDES) - 1;
+
+/// A watch of a side.
+struct Cell {
+    process: usize,
+    /// The send capability, of which the one in the CNode is a copy.
+    cap: CPtr,
+}
+
+/// A channel.
+pub struct Channel {
+    number: usize,
+    /// Where the root server sees its first page.
+    header: usize,
+    /// Its pages; those after the first only once somebody touched them.
+    pages: [Option<CPtr>; SPAN / PAGE],
+    /// Its CNode, once there is a watch, and the memory that it is made of.
+    cnode: Option<CPtr>,
+    arena: Arena,
+    cells: [Option<Cell>; CELLS],
+    /// Holders and their sides.
+    holders: Vec<(usize, u8)>,
+}
+
+impl Channel {
+    fn new(memory: &mut Memory, number: usize) -> Result<Channel> {
+        let page = memory.frame()?;
+        let header = match memory.lens(page) {
+            Ok(header) => header,
+            Err(error) => {
+                memory.free(page);
+                return Err(error);
+            }
+        };
+        let mut pages = [None; SPAN / PAGE];
+        pages[0] = Some(page);
+        Ok(Channel {
+            number,
+            header,
+            pages,
+            cnode: None,
+            arena: Arena::default(),
+            cells: [const { None }; CELLS],
+            holders: Vec::new(),
+        })
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the view is mapped while the channel lives; the header consists of atomics.
+        unsafe { &*(self.header as *const Header) }
+    }
+
+    fn end(self, memory: &mut Memory) -> Result<()> {
+        for cell in self.cells.into_iter().flatten() {
+            memory.objects.delete(cell.cap)?;
+        }
+        memory.objects.end_arena(self.arena)?;
+        for page in self.pages.into_iter().flatten() {
+            memory.free(page);
+        }
+        Ok(())
+    }
+
+    /// Sides that a process holds.
+    fn sides(&self, process: usize) -> u8 {
+        let holder = self.holders.iter().find(|(p, _)| *p == process);
+        holder.map_or(0, |(_, sides)| *sides)
+    }
+
+    /// Makes `process` a holder of `sides`, besides those that it holds.
+    fn add(&mut self, memory: &mut Memory, process: &mut Process, sides: u8) -> Result<()> {
+        let held = self.sides(process.number);
+        if held == 0 {
+            self.show(memory, process)?;
+            self.holders.push((process.number, 0));
+        }
+        for (number, all) in &mut self.holders {
+            if *number == process.number {
+                *all |= sides;
+            }
+        }
+        self.count(sides & !held, 1);
+        Ok(())
+    }
+
+    /// Maps it and mounts its CNode.
+    fn show(&self, memory: &mut Memory, process: &mut Process) -> Result<()> {
+        if let Some(page) = self.pages[0] {
+            process
+                .space
+                .borrow(memory, page, address(self.number), 3)?;
+        }
+        if let Some(cnode) = self.cnode {
+            process.mount_channel(memory, self.number, cnode)?;
+        }
+        process.channels.insert(self.number);
+        Ok(())
+    }
+
+    fn count(&self, sides: u8, change: u32) {
+        for (side, shared) in self.header().sides.iter().enumerate() {
+            if sides & 1 << side != 0 {
+                shared.holders.fetch_add(change, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// `process` does not hold `sides` any longer. Whether it holds any.
+    fn remove(&mut self, memory: &mut Memory, process: usize, sides: u8) -> bool {
+        let held = self.sides(process);
+        let gone = sides & held;
+        self.holders.retain_mut(|(number, all)| {
+            if *number == process {
+                *all &= !gone;
+            }
+            *all != 0
+        });
+        self.count(gone, u32::MAX);
+        for side in 0..SIDES {
+            if gone & 1 << side != 0 {
+                for cell in 0..SUBSCRIPTIONS {
+                    self.free_cell(memory, process, side, cell);
+                }
+            }
+        }
+        let last = |side: usize| self.holders.iter().all(|(_, all)| all & 1 << side == 0);
+        if (0..SIDES).any(|side| gone & 1 << side != 0 && last(side)) {
+            self.hang_up();
+        }
+        held & !gone != 0
+    }
+
+    /// Nobody holds one of the sides any longer: tells everybody.
+    fn hang_up(&self) {
+        for side in 0..SIDES {
+            self.header().publish(side, Events::all(), |_| {});
+        }
+        // Whatever the cells say: a holder may have died between disarming one and signalling.
+        for cell in self.cells.iter().flatten() {
+            nb_signal(cell.cap);
+        }
+    }
+
+    /// Another holder has died in whatever state: all look at what is there.
+    fn kick(&self) {
+        for cell in self.cells.iter().flatten() {
+            nb_signal(cell.cap);
+        }
+    }
+
+    fn free_cell(&mut self, memory: &mut Memory, process: usize, side: usize, cell: usize) -> bool {
+        let watch = watch_number(side, cell);
+        match &self.cells[watch] {
+            Some(found) if found.process == process => {}
+            _ => return false,
+        }
+        self.header().sides[side].subscriptions.unsubscribe(cell);
+        if let Some(found) = self.cells[watch].take() {
+            // Deleting capabilities of ours does not fail.
+            if let Some(cnode) = self.cnode {
+                let _ = cnode_delete(cnode, watch as u64, CELL_BITS as u8);
+            }
+            let _ = memory.objects.delete(found.cap);
+        }
+        true
+    }
+}
+
+impl Process {
+    /// A send capability that reaches watch slot `watch`.
+    fn watch_signal(&mut self, memory: &mut Memory, watch: usize) -> Result<CPtr> {
+        match self.watch_cnode {
+            Some(cnode) => memory.objects.mint_out_of(
+                cnode,
+                watch,
+                CSPACE_LOW_BITS,
+                CapRights::WRITE,
+                CapData::notification(1),
+            ),
+            // Unmodified kernel: a badge bit of the process's own notification.
+            None => {
+                let bit = notice::FIRST_WATCH + watch as u32 % notice::WATCH_BITS;
+                let badge = CapData::notification(1 << bit);
+                memory
+                    .objects
+                    .mint(self.notification, CapRights::WRITE, badge)
+            }
+        }
+    }
+
+    /// Puts a channel's CNode where the process looks for it.
+    fn mount_channel(&mut self, memory: &mut Memory, number: usize, cnode: CPtr) -> Result<()> {
+        let group = number >> CHANNEL_BITS;
+        let table = match self.channel_cnodes[group] {
+            Some(table) => table,
+            None => {
+                let arena = &mut self.space.arena;
+                let table = memory.objects.cnode_in(arena, CHANNEL_BITS)?;
+                let at = CHANNEL_CNODES + group;
+                self.mount_unguarded(memory, at, table)?;
+                *self.channel_cnodes[group].insert(table)
+            }
+        };
+        let index = number & ((1 << CHANNEL_BITS) - 1);
+        let all = CapRights::ALL;
+        memory
+            .objects
+            .mint_into(table, index, CHANNEL_BITS, cnode, all, CapData::NONE)
+    }
+
+    fn unmount_channel(&self, number: usize) {
+        if let Some(table) = self.channel_cnodes[number >> CHANNEL_BITS] {
+            let index = number & ((1 << CHANNEL_BITS) - 1);
+            // Nothing there: the channel never had watches.
+            let _ = cnode_delete(table, index as u64, CHANNEL_BITS as u8);
+        }
+    }
+}
+
+impl System {
+    /// CHANNEL_CREATE.
+    pub fn channel_create(&mut self, number: usize, sides: u64) -> core::result::Result<u64, u64> {
+        if sides == 0 || sides & !BOTH != 0 {
+            return Err(errno::EINVAL);
+        }
+        let process = self.processes.get_mut(&number).ok_or(errno::EPERM)?;
+        let memory = &mut self.memory;
+        // Its pages come when they are touched, and then there is nobody to say no to.
+        if !memory.has_room(SPAN / PAGE) {
+            return Err(errno::ENOMEM);
+        }
+        let free = self.channels.iter().position(Option::is_none);
+        let channel = free.unwrap_or(self.channels.len());
+        if channel >= MOST {
+            return Err(errno::EMFILE);
+        }
+        let mut made = Channel::new(memory, channel).map_err(|_| errno::ENOMEM)?;
+        if made.add(memory, process, sides as u8).is_err() {
+            let _ = made.end(memory);
+            return Err(errno::ENOMEM);
+        }
+        match self.channels.get_mut(channel) {
+            Some(free) => *free = Some(made),
+            None => self.channels.push(Some(made)),
+        }
+        Ok(channel as u64)
+    }
+
+    /// CHANNEL_DROP. Answers with an errno.
+    pub fn channel_drop(&mut self, number: usize, channel: u64, sides: u64) -> u64 {
+        let held = match self.channels.get(channel as usize) {
+            Some(Some(channel)) => channel.sides(number),
+            _ => 0,
+        };
+        if held == 0 || sides & !u64::from(held) != 0 || sides == 0 {
+            return errno::EINVAL;
+        }
+        self.release(number, channel as usize, sides as u8);
+        errno::OK
+    }
+
+    fn release(&mut self, number: usize, index: usize, sides: u8) {
+        let memory = &mut self.memory;
+        let Some(Some(channel)) = self.channels.get_mut(index) else {
+            return;
+        };
+        if channel.remove(memory, number, sides) {
+            return;
+        }
+        if let Some(process) = self.processes.get_mut(&number) {
+            let at = address(index);
+            process.space.withdraw(memory, at..at + SPAN);
+            process.unmount_channel(index);
+            process.channels.remove(&index);
+        }
+        self.end_if_unheld(index);
+    }
+
+    fn end_if_unheld(&mut self, index: usize) {
+        if let Some(slot) = self.channels.get_mut(index)
+            && slot.as_ref().is_some_and(|c| c.holders.is_empty())
+            && let Some(channel) = slot.take()
+        {
+            // Never seen to fail: all that is deleted is the root server's own.
+            let _ = channel.end(&mut self.memory);
+        }
+    }
+
+    /// The process has ended and its space is gone.
+    pub fn channels_ended(&mut self, number: usize, held: BTreeSet<usize>) {
+        for index in held {
+            if let Some(Some(channel)) = self.channels.get_mut(index) {
+                channel.header().recover(number as u32);
+                channel.remove(&mut self.memory, number, BOTH as u8);
+                channel.kick();
+            }
+            self.end_if_unheld(index);
+        }
+    }
+
+    /// Gives `process`, which is being made, channels that `parent` holds: number × 4 + sides each. EBADF: the parent does not hold one.
+    pub fn pass_channels(
+        &mut self,
+        parent: usize,
+        process: &mut Process,
+        passed: &[u32],
+    ) -> core::result::Result<(), u64> {
+        for word in passed {
+            let (index, sides) = ((word >> 2) as usize, (word & 3) as u8);
+            let Some(Some(channel)) = self.channels.get_mut(index) else {
+                return Err(errno::EBADF);
+            };
+            if sides == 0 || sides & !channel.sides(parent) != 0 {
+                return Err(errno::EBADF);
+            }
+            channel
+                .add(&mut self.memory, process, sides)
+                .map_err(|_| errno::ENOMEM)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the process holds all that it wants to pass on.
+    pub fn holds_all(&self, number: usize, passed: &[u32]) -> bool {
+        passed.iter().all(|word| {
+            let channel = self.channels.get((word >> 2) as usize);
+            let held = channel
+                .and_then(Option::as_ref)
+                .map_or(0, |c| c.sides(number));
+            let sides = (word & 3) as u8;
+            sides != 0 && sides & !held == 0
+        })
+    }
+
+    /// `process` takes the place of one of the same number, which held `held` and passes on some of it.
+    pub fn keep_channels(
+        &mut self,
+        process: &mut Process,
+        held: BTreeSet<usize>,
+        passed: &[u32],
+    ) -> Result<()> {
+        let mut result = Ok(());
+        for index in held {
+            let words = passed.iter().filter(|word| (*word >> 2) as usize == index);
+            let kept = words.fold(0, |sides, word| sides | (word & 3) as u8);
+            if let Some(Some(channel)) = self.channels.get_mut(index) {
+                // Its watches were the old program's.
+                for side in 0..SIDES {
+                    for cell in 0..SUBSCRIPTIONS {
+                        channel.free_cell(&mut self.memory, process.number, side, cell);
+                    }
+                }
+                channel.header().recover(process.number as u32);
+                let dropped = channel.sides(process.number) & !kept;
+                channel.remove(&mut self.memory, process.number, dropped);
+                if kept != 0 {
+                    result = result.and(channel.show(&mut self.memory, process));
+                }
+            }
+            self.end_if_unheld(index);
+        }
+        result
+    }
+
+    /// All channels of a process and its sides, as words for [`System::pass_channels`].
+    pub fn channels_of(&self, number: usize) -> Vec<u32> {
+        let Some(process) = self.processes.get(&number) else {
+            return Vec::new();
+        };
+        let held = process.channels.iter().filter_map(|index| {
+            let channel = self.channels.get(*index)?.as_ref()?;
+            Some((*index as u32) << 2 | u32::from(channel.sides(number)))
+        });
+        held.collect()
+    }
+
+    /// CHANNEL_WATCH.
+    pub fn channel_watch(
+        &mut self,
+        number: usize,
+        [index, side, watch]: [u64; 3],
+    ) -> core::result::Result<u64, u64> {
+        let memory = &mut self.memory;
+        let Some(Some(channel)) = self.channels.get_mut(index as usize) else {
+            return Err(errno::EINVAL);
+        };
+        let process = self.processes.get_mut(&number).ok_or(errno::EPERM)?;
+        let held = side < SIDES as u64 && channel.sides(number) & 1 << side != 0;
+        if !held || watch as usize >= process.watches {
+            return Err(errno::EINVAL);
+        }
+        let side = side as usize;
+        let free = |cell: &usize| channel.cells[watch_number(side, *cell)].is_none();
+        let cell = (0..SUBSCRIPTIONS).find(free).ok_or(errno::ENOSPC)?;
+        let cap = process
+            .watch_signal(memory, watch as usize)
+            .map_err(|_| errno::ENOMEM)?;
+        let all: Vec<usize> = match channel.cnode {
+            None => channel.holders.iter().map(|(holder, _)| *holder).collect(),
+            Some(_) => Vec::new(),
+        };
+        let done = channel.put_watch(memory, watch_number(side, cell), number, cap);
+        let done = done.and_then(|cnode| {
+            for holder in all {
+                if let Some(process) = self.processes.get_mut(&holder) {
+                    process.mount_channel(memory, index as usize, cnode)?;
+                }
+            }
+            Ok(())
+        });
+        match done {
+            Ok(()) => Ok(cell as u64),
+            Err(_) => {
+                channel.free_cell(memory, number, side, cell);
+                Err(errno::ENOMEM)
+            }
+        }
+    }
+
+    /// CHANNEL_UNWATCH. Answers with an errno.
+    pub fn channel_unwatch(&mut self, number: usize, [index, side, cell]: [u64; 3]) -> u64 {
+        let Some(Some(channel)) = self.channels.get_mut(index as usize) else {
+            return errno::EINVAL;
+        };
+        let known = side < SIDES as u64 && cell < SUBSCRIPTIONS as u64;
+        match known && channel.free_cell(&mut self.memory, number, side as usize, cell as usize) {
+            true => errno::OK,
+            false => errno::EINVAL,
+        }
+    }
+
+    /// A page fault at an address of which the low 32 bits are known: `true` if it was that of a channel's page, which is there now.
+    pub fn channel_page(&mut self, number: usize, low: u32) -> bool {
+        let offset = low as usize;
+        let (index, page) = (offset / SPAN, offset % SPAN / PAGE);
+        let memory = &mut self.memory;
+        let Some(process) = self.processes.get_mut(&number) else {
+            return false;
+        };
+        let Some(Some(channel)) = self.channels.get_mut(index) else {
+            return false;
+        };
+        let at = CHANNELS + index * SPAN + page * PAGE;
+        if !process.channels.contains(&index) || process.space.has_page(at) {
+            return false;
+        }
+        let frame = match channel.pages[page] {
+            Some(frame) => frame,
+            None => match memory.has_room(1).then(|| memory.frame()) {
+                Some(Ok(frame)) => *channel.pages[page].insert(frame),
+                _ => return false,
+            },
+        };
+        process.space.borrow(memory, frame, at, 3).is_ok()
+    }
+}
+
+impl Channel {
+    /// Puts a watch's capability into the CNode, which is made if there is none; returns it.
+    fn put_watch(
+        &mut self,
+        memory: &mut Memory,
+        watch: usize,
+        process: usize,
+        cap: CPtr,
+    ) -> Result<CPtr> {
+        self.cells[watch] = Some(Cell { process, cap });
+        let cnode = match self.cnode {
+            Some(cnode) => cnode,
+            None => {
+                let made = memory.objects.cnode_in(&mut self.arena, CELL_BITS)?;
+                *self.cnode.insert(made)
+            }
+        };
+        let send = CapRights::WRITE;
+        memory
+            .objects
+            .copy_into(cnode, watch, CELL_BITS, cap, send)?;
+        Ok(cnode)
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Programs in memory: what all processes of one program share.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use root_server::elf::Elf;
+use sel4_bindings::CPtr;
+use vfs_hooks::process::LARGE_PAGE;
+
+use crate::memory::Memory;
+use crate::objects::Result;
+
+/// Memory that must be left for a program to get large pages: it may use a small part of one.
+const PLENTY: u64 = 32 << 20;
+/// Most pages that a process gets unasked.
+const MOST_WARM: usize = 128;
+
+/// A program of the boot archive.
+pub struct Image {
+    /// Its checked file.
+    pub elf: Elf<'static>,
+    /// Pages that nobody can write, once somebody has touched them. They stay for the next process of the program.
+    pages: RefCell<BTreeMap<usize, CPtr>>,
+    /// 2 MiB pages of which nobody can write any part.
+    large: RefCell<BTreeMap<usize, CPtr>>,
+    /// Pages that processes of the program have touched first.
+    warm: RefCell<BTreeSet<usize>>,
+}
+
+impl Image {
+    /// A program of which no page is loaded.
+    pub fn new(elf: Elf<'static>) -> Image {
+        Image {
+            elf,
+            pages: RefCell::default(),
+            large: RefCell::default(),
+            warm: RefCell::default(),
+        }
+    }
+
+    /// A process has touched a page early in its life.
+    pub fn touched(&self, page: usize) {
+        let mut warm = self.warm.borrow_mut();
+        if warm.len() < MOST_WARM {
+            warm.insert(page);
+        }
+    }
+
+    /// Pages that the next process is likely to touch.
+    pub fn warm(&self) -> Vec<usize> {
+        self.warm.borrow().iter().copied().collect()
+    }
+
+    /// The frame of a page that nobody can write.
+    pub fn shared_page(&self, memory: &mut Memory, page: usize) -> Result<CPtr> {
+        let mut pages = self.pages.borrow_mut();
+        if let Some(frame) = pages.get(&page) {
+            return Ok(*frame);
+        }
+        let frame = memory.filled(|bytes| self.fill(page, bytes))?;
+        pages.insert(page, frame);
+        Ok(frame)
+    }
+
+    /// Frames of the 2 MiB pages of which nobody can write any part, as far as memory allows: the others are made of small pages.
+    pub fn large_pages(&self, memory: &mut Memory) -> Vec<(usize, CPtr)> {
+        let mut large = self.large.borrow_mut();
+        for segment in self.elf.segments.iter().filter(|s| !s.writable) {
+            let first = segment.memory.start & !(LARGE_PAGE - 1);
+            for page in (first..segment.memory.end).step_by(LARGE_PAGE) {
+                let plenty = memory.available() > PLENTY;
+                if large.contains_key(&page) || self.elf.writable(page, LARGE_PAGE) || !plenty {
+                    continue;
+                }
+                let Ok(frame) = memory.large_frame() else {
+                    continue;
+                };
+                match memory.with_large(frame, |bytes| self.fill(page, bytes)) {
+                    Ok(()) => drop(large.insert(page, frame)),
+                    Err(_) => memory.free_large(frame),
+                }
+            }
+        }
+        large.iter().map(|(page, frame)| (*page, *frame)).collect()
+    }
+
+    /// Writes the contents of `page` to `bytes`, as many as that.
+    pub fn fill(&self, page: usize, bytes: &mut [u8]) {
+        bytes.fill(0);
+        for (offset, part) in self.elf.contents(page, bytes.len()) {
+            bytes[offset..offset + part.len()].copy_from_slice(part);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Beginning and end of processes: init, SPAWN, EXEC, FORK, EXIT, KILL, faults, WAIT.
+//!
+//! WAIT never waits. A saved reply capability would keep the parent inside its call, where no signal and no timeout reaches it; instead
+//! it is told of each child's end by a counter in its information page and by a kick of its notification, and asks again. A
+//! parent that sleeps in waitpid costs two requests for each child, and one that sleeps in epoll_wait none until it asks.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use root_server::errno;
+use root_server::family::{Ending, Pid};
+use sel4_bindings::signal;
+use vfs_hooks::process::badge;
+use vfs_hooks::spawn::{self, Block, MAX_BLOCK};
+use vfs_hooks::sync::Ordering;
+
+use crate::log;
+use crate::process::Process;
+use crate::programs::Refused;
+use crate::system::{SERVER_FAILED, System};
+
+/// Highest signal (signal(7)).
+const LAST_SIGNAL: u64 = 64;
+const SIGKILL: u64 = 9;
+const SIGCHLD: u64 = 17;
+
+/// A wait status (wait(2)): of a process that exited, or that a signal ended.
+pub fn exited(status: u64) -> u32 {
+    (status as u32 & 0xff) << 8
+}
+
+/// See [`exited`].
+pub fn killed(signal: u64) -> u32 {
+    signal as u32 & 0x7f
+}
+
+/// What a shell makes of it: 128 + the signal.
+fn exit_status(status: u32) -> u8 {
+    match status & 0x7f {
+        0 => (status >> 8) as u8,
+        signal => 128 + signal as u8,
+    }
+}
+
+impl System {
+    /// Starts the first program.
+    pub fn start_init(&mut self, block: &Block) -> Result<(), Refused> {
+        let (process, used) = self.load(badge::INIT, block)?;
+        process.start(used)?;
+        self.adopt(process);
+        Ok(())
+    }
+
+    fn start(&mut self, parent: usize, number: usize, block: &Block) -> Result<(), u64> {
+        let (mut process, used) = self.load(number, block).map_err(Refused::errno)?;
+        let passed = self.pass_channels(parent, &mut process, &block.channels);
+        let started = passed.and_then(|()| process.start(used).map_err(|_| errno::ENOMEM));
+        match started {
+            Ok(()) => self.adopt(process),
+            Err(_) => self.dismantle(process),
+        }
+        started
+    }
+
+    /// Loads a program; tries again with what unused frames are made of if there is no memory of the right size.
+    fn load(&mut self, number: usize, block: &Block) -> Result<(Process, usize), Refused> {
+        let memory = &mut self.memory;
+        let first = self
+            .programs
+            .load(memory, &self.clock, self.endpoint, number, block);
+        match first {
+            Err(Refused::Kernel(_)) => {
+                memory.relieve()?;
+                self.programs
+                    .load(memory, &self.clock, self.endpoint, number, block)
+            }
+            loaded => loaded,
+        }
+    }
+
+    /// Takes a process in, with what the information page says about its place among the others.
+    fn adopt(&mut self, process: Process) {
+        let number = process.number;
+        self.console.publish(&process);
+        self.processes.insert(number, process);
+        self.publish_ids(number);
+    }
+
+    /// Writes the information page's ids.
+    fn publish_ids(&self, number: usize) {
+        let (Some(process), Ok(ids)) =
+            (self.processes.get(&number), self.family.ids(number as Pid))
+        else {
+            return;
+        };
+        let info = process.info();
+        for (to, id) in [&info.parent, &info.group, &info.session]
+            .into_iter()
+            .zip(ids)
+        {
+            to.store(id, Ordering::Release);
+        }
+    }
+
+    /// Copies a SPAWN or EXEC block out of the caller's memory.
+    fn block(&mut self, number: usize, address: u64, len: u64) -> Result<Vec<u8>, u64> {
+        if len > MAX_BLOCK as u64 {
+            return Err(errno::E2BIG);
+        }
+        let process = self.processes.get(&number).ok_or(errno::ESRCH)?;
+        let mut bytes = vec![0; len as usize];
+        let whole = process
+            .space
+            .read(&mut self.memory, address as usize, &mut bytes);
+        if whole { Ok(bytes) } else { Err(errno::EFAULT) }
+    }
+
+    /// SPAWN. The child's number.
+    pub fn spawn(&mut self, number: usize, address: u64, len: u64) -> Result<u64, u64> {
+        let bytes = self.block(number, address, len)?;
+        let block = Block::parse(&bytes).map_err(|_| errno::EINVAL)?;
+        let child = self.family.birth(number as Pid)?;
+        let settled = self.settle(child, &block);
+        let born = settled.and_then(|()| self.start(number, child as usize, &block));
+        match born {
+            Ok(()) => {
+                self.family.executed(child);
+                Ok(child.into())
+            }
+            Err(errno) => {
+                self.family.unborn(child);
+                Err(errno)
+            }
+        }
+    }
+
+    /// Puts a child into the group and session that it is to have.
+    fn settle(&mut self, child: Pid, block: &Block) -> Result<(), u64> {
+        if block.flags & spawn::NEW_SESSION != 0 {
+            self.family.new_session(child)?;
+        }
+        if block.flags & spawn::SET_GROUP != 0 {
+            self.family.set_group(child, 0, block.group)?;
+        }
+        Ok(())
+    }
+
+    /// EXEC. Nothing if it worked: then the caller's thread is no more.
+    pub fn exec(&mut self, number: usize, address: u64, len: u64) -> Result<(), u64> {
+        let bytes = self.block(number, address, len)?;
+        let block = Block::parse(&bytes).map_err(|_| errno::EINVAL)?;
+        if block.flags != 0 {
+            return Err(errno::EINVAL);
+        }
+        if !self.holds_all(number, &block.channels) {
+            return Err(errno::EBADF);
+        }
+        let (mut process, used) = self.load(number, &block).map_err(Refused::errno)?;
+        let mut passed = Ok(());
+        if let Some(mut old) = self.processes.remove(&number) {
+            // The signals and children of the process are still its.
+            let (was, is) = (old.info(), process.info());
+            is.signals
+                .store(was.signals.load(Ordering::Relaxed), Ordering::Relaxed);
+            is.ended
+                .store(was.ended.load(Ordering::Relaxed), Ordering::Relaxed);
+            let held = core::mem::take(&mut old.channels);
+            self.dismantle(old);
+            passed = self.keep_channels(&mut process, held, &block.channels);
+        }
+        self.family.executed(number as Pid);
+        let started = passed.and_then(|()| process.start(used));
+        self.adopt(process);
+        if started.is_err() {
+            // The old program is no more: there is nobody to tell.
+            self.program_ended(number, killed(SIGKILL));
+        }
+        Ok(())
+    }
+
+    /// FORK. The child's number.
+    pub fn fork(&mut self, number: usize) -> Result<u64, u64> {
+        let child = self.family.birth(number as Pid)?;
+        match self.copy(number, child as usize) {
+            Ok(()) => Ok(child.into()),
+            Err(errno) => {
+                self.family.unborn(child);
+                Err(errno)
+            }
+        }
+    }
+
+    fn copy(&mut self, number: usize, child: usize) -> Result<(), u64> {
+        let parent = self.processes.get(&number).ok_or(errno::ESRCH)?;
+        let memory = &mut self.memory;
+        if !memory.has_room(parent.space.own_pages() + 64) {
+            return Err(errno::ENOMEM);
+        }
+        let copied = match parent.copy(memory, child, self.endpoint) {
+            Err(_) => {
+                memory.relieve().map_err(|_| errno::ENOMEM)?;
+                parent.copy(memory, child, self.endpoint)
+            }
+            copied => copied,
+        };
+        let tcb = parent.tcb;
+        let mut process = copied.map_err(|_| errno::ENOMEM)?;
+        let channels = self.channels_of(number);
+        let passed = self.pass_channels(number, &mut process, &channels);
+        let resumed = passed.and_then(|()| process.resume_as_child(tcb).map_err(|_| errno::ENOMEM));
+        match resumed {
+            Ok(()) => self.adopt(process),
+            Err(_) => self.dismantle(process),
+        }
+        resumed
+    }
+
+    /// Gives back everything that a process had.
+    fn dismantle(&mut self, mut process: Process) {
+        if let Some(client) = process.client.take() {
+            self.client_ended(client);
+        }
+        let (number, path) = (process.number, process.path.clone());
+        let channels = core::mem::take(&mut process.channels);
+        if let Err(error) = process.end(&mut self.memory) {
+            // Never seen: all that is deleted is the root server's own.
+            log!("process {number} ({path}): not all came back: the kernel says {error:?}");
+        }
+        self.channels_ended(number, channels);
+    }
+
+    /// Process `number` has ended, in whatever state its thread is.
+    pub fn program_ended(&mut self, number: usize, status: u32) {
+        if number == badge::INIT {
+            // What the machine runs for.
+            self.shut_down(exit_status(status));
+        }
+        let Some(process) = self.processes.remove(&number) else {
+            return;
+        };
+        if number == badge::NET_SERVER {
+            let path = &process.path;
+            log!("{path} is a server: the system ends");
+            self.shut_down(SERVER_FAILED);
+        }
+        self.dismantle(process);
+        let ending = self.family.end(number as Pid, status);
+        self.tell(&ending);
+    }
+
+    fn tell(&self, ending: &Ending) {
+        for pid in &ending.orphans {
+            self.publish_ids(*pid as usize);
+        }
+        for pid in &ending.tell {
+            if let Some(parent) = self.processes.get(&(*pid as usize)) {
+                parent.info().ended.fetch_add(1, Ordering::Release);
+                parent.send_signal(SIGCHLD);
+            }
+        }
+    }
+
+    /// KILL.
+    pub fn kill(&mut self, number: usize, whom: i64, sent: u64) -> Result<(), u64> {
+        if sent > LAST_SIGNAL {
+            return Err(errno::EINVAL);
+        }
+        let mut targets = self.family.targets(number as Pid, whom)?;
+        // The caller last: it may be the end of it.
+        targets.sort_by_key(|pid| *pid as usize == number);
+        for pid in targets {
+            let target = pid as usize;
+            match sent {
+                0 => {}
+                // As on Linux, init gets no signal that it does not handle, least of all this.
+                SIGKILL if target == badge::INIT && number != badge::INIT => {}
+                SIGKILL => self.program_ended(target, killed(SIGKILL)),
+                _ => {
+                    if let Some(process) = self.processes.get(&target) {
+                        process.send_signal(sent);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// TAKE_SIGNALS.
+    pub fn take_signals(&self, number: usize) -> u64 {
+        self.processes
+            .get(&number)
+            .map_or(0, |p| p.info().signals.swap(0, Ordering::AcqRel))
+    }
+
+    /// SET_GROUP.
+    pub fn set_group(&mut self, number: usize, pid: u64, group: u64) -> Result<(), u64> {
+        let (pid, group) = match (Pid::try_from(pid), Pid::try_from(group)) {
+            (Ok(pid), Ok(group)) if group <= i32::MAX as Pid => (pid, group),
+            _ => return Err(errno::EINVAL),
+        };
+        self.family.set_group(number as Pid, pid, group)?;
+        self.publish_ids(if pid == 0 { number } else { pid as usize });
+        Ok(())
+    }
+
+    /// NEW_SESSION.
+    pub fn new_session(&mut self, number: usize) -> Result<u64, u64> {
+        let session = self.family.new_session(number as Pid)?;
+        self.publish_ids(number);
+        Ok(session.into())
+    }
+}
+
+impl Process {
+    /// Adds a signal to those that it is to take.
+    pub fn send_signal(&self, number: u64) {
+        self.info()
+            .signals
+            .fetch_or(1 << (number - 1), Ordering::Release);
+        signal(self.kick);
+    }
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Programs: files of the boot archive that become processes.
+
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use root_server::archive::{Archive, Entry};
+use root_server::config::Net;
+use root_server::elf::{Elf, Refusal};
+use root_server::errno;
+use root_server::stack::Start;
+use sel4_bindings::*;
+use vfs_hooks::process::{self, INFO_MAGIC, LARGE_PAGE};
+use vfs_hooks::spawn::Block;
+
+use crate::clock::Clock;
+use crate::image::Image;
+use crate::memory::Memory;
+use crate::objects::Result;
+use crate::process::{Process, needs};
+use crate::space::PROGRAM;
+
+/// Version of the ABI between programs and this system.
+pub const ABI: u32 = 2;
+
+/// What all programs are made of.
+pub struct Programs {
+    /// The boot archive, by path without a leading slash.
+    files: BTreeMap<&'static str, Entry<'static>>,
+    archive: Archive<'static>,
+    /// Programs that have run.
+    images: RefCell<BTreeMap<Vec<u8>, Rc<Image>>>,
+    /// It, for all programs to see.
+    frames: Vec<CPtr>,
+    /// Addresses, if there is a network.
+    pub net: Option<Net>,
+}
+
+/// Why a program is not started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no such file.
+    NotFound,
+    /// It is a directory, or not marked as executable.
+    NotExecutable,
+    /// It is no program.
+    Elf(Refusal),
+    /// It was linked for another version of this system, or without its linker script.
+    Abi(Option<u32>),
+    /// Arguments and environment are too long.
+    TooLong,
+    /// So many bytes are missing.
+    Memory(u64),
+    /// The kernel said no.
+    Kernel(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Refused {
+        Refused::Kernel(error)
+    }
+}
+
+impl Refused {
+    /// For the process that wanted to start it.
+    pub fn errno(self) -> u64 {
+        match self {
+            Refused::NotFound => errno::ENOENT,
+            Refused::NotExecutable => errno::EACCES,
+            Refused::Elf(_) | Refused::Abi(_) => errno::ENOEXEC,
+            Refused::TooLong => errno::E2BIG,
+            Refused::Memory(_) | Refused::Kernel(_) => errno::ENOMEM,
+        }
+    }
+}
+
+impl Programs {
+    /// The programs of `archive`, of which `frames` hold a copy.
+    pub fn new(archive: Archive<'static>, frames: Vec<CPtr>, net: Option<Net>) -> Programs {
+        let files = archive.entries().map(|entry| (entry.name, entry)).collect();
+        Programs {
+            files,
+            archive,
+            images: RefCell::default(),
+            frames,
+            net,
+        }
+    }
+
+    /// The contents of an executable file.
+    pub fn file(&self, path: &[u8]) -> core::result::Result<&'static [u8], Refused> {
+        const TYPE: u32 = 0o170000;
+        const REGULAR: u32 = 0o100000;
+        let path = core::str::from_utf8(path).map_err(|_| Refused::NotFound)?;
+        let entry = self.files.get(path.trim_start_matches('/'));
+        let entry = entry.ok_or(Refused::NotFound)?;
+        match entry.mode & TYPE == REGULAR && entry.mode & 0o111 != 0 {
+            true => Ok(entry.data),
+            false => Err(Refused::NotExecutable),
+        }
+    }
+
+    /// The program that a file holds.
+    fn image(&self, path: &[u8]) -> core::result::Result<Rc<Image>, Refused> {
+        if let Some(image) = self.images.borrow().get(path) {
+            return Ok(image.clone());
+        }
+        let elf = Elf::parse(self.file(path)?, PROGRAM).map_err(Refused::Elf)?;
+        if elf.abi != Some(ABI) {
+            return Err(Refused::Abi(elf.abi));
+        }
+        let image = Rc::new(Image::new(elf));
+        let mut images = self.images.borrow_mut();
+        // Under as many names as it has files: paths come from processes, which could make up others for ever.
+        if images.len() < self.files.len() {
+            images.insert(path.to_vec(), image.clone());
+        }
+        Ok(image)
+    }
+
+    /// A process with number `number` that is ready to start, and how many bytes of its stack are used.
+    pub fn load(
+        &self,
+        memory: &mut Memory,
+        clock: &Clock,
+        endpoint: CPtr,
+        number: usize,
+        block: &Block,
+    ) -> core::result::Result<(Process, usize), Refused> {
+        let image = self.image(block.path)?;
+        let elf = &image.elf;
+        let random = random(clock.realtime_base, number as u64);
+        let inherited = (process::STACK_TOP - block.inheritance.len()) & !15;
+        let start = Start {
+            args: &block.args,
+            env: &block.env,
+            path: block.path,
+            headers: elf.headers,
+            header_count: elf.header_count,
+            entry: elf.entry,
+            random: ((random[2] as u128) << 64 | random[3] as u128).to_le_bytes(),
+        };
+        let mut stack = start.bytes(inherited);
+        if stack.len() > LARGE_PAGE {
+            return Err(Refused::TooLong);
+        }
+        let used = stack.len();
+        stack.extend_from_slice(block.inheritance);
+        let used = used + (process::STACK_TOP - inherited);
+        stack.resize(used, 0);
+        let wanted = needs(elf, stack.len());
+        if wanted > memory.available() {
+            return Err(Refused::Memory(wanted - memory.available()));
+        }
+        let path = alloc::string::String::from_utf8_lossy(block.path);
+        let mut process = Process::new(memory, number, &path, image, endpoint)?;
+        self.inform(&mut process, clock, memory.objects.total());
+        let inheritance = match block.inheritance.len() {
+            0 => [0; 2],
+            len => [inherited as u64, len as u64],
+        };
+        process.write_info(|info| info.inheritance = inheritance);
+        let loaded = process
+            .load(memory, &stack)
+            .and_then(|()| self.show_archive(memory, &mut process))
+            .and_then(|()| process.warm_up(memory));
+        match loaded {
+            Ok(()) => Ok((process, used)),
+            Err(error) => {
+                process.end(memory)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Fills the information page.
+    pub fn inform(&self, process: &mut Process, clock: &Clock, total: u64) {
+        let archive = self.archive.bytes().len() as u64;
+        let net = self.net.unwrap_or_default();
+        let number = process.number;
+        process.write_info(|info| {
+            info.magic = INFO_MAGIC;
+            info.queue_kernel = (kernel() == Some(Kernel::Queue)) as u32;
+            info.process = number as u32;
+            info.tsc_base = clock.tsc_base;
+            info.tsc_scale = clock.tsc_scale;
+            info.realtime_base = clock.realtime_base;
+            info.archive_len = archive;
+            info.random = random(clock.realtime_base, number as u64);
+            info.address = net.address;
+            info.prefix = net.prefix;
+            info.gateway = net.gateway;
+            info.nic = u32::MAX;
+            info.memory = total;
+        });
+    }
+
+    /// Maps the boot archive, read-only.
+    fn show_archive(&self, memory: &mut Memory, process: &mut Process) -> Result<()> {
+        for (i, frame) in self.frames.iter().enumerate() {
+            let address = process::ARCHIVE + i * LARGE_PAGE;
+            process
+                .space
+                .borrow_large(memory, *frame, address, CapRights::READ)?;
+        }
+        Ok(())
+    }
+}
+
+/// Numbers that differ from boot to boot and from process to process. Not cryptographic: they come from the date and the
+/// time-stamp counter.
+fn random(date: u64, number: u64) -> [u64; 4] {
+    let mut state = date ^ rdtsc().rotate_left(32) ^ number << 48;
+    // SplitMix64 (Steele, Lea, Flood 2014).
+    [(); 4].map(|()| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    })
+}

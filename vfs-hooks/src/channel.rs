@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Channels: shared memory that several processes hold, for what they have open in common (a pipe, an eventfd, a file's position).
+//!
+//! A channel has a number and lies at the same address in every holder. It has two *sides* (a pipe's reader and writer); a process
+//! holds one or both. The root server makes channels, counts the holders of each side in the header, and hands them on at SPAWN, EXEC
+//! and FORK. It is in no read, write or wait.
+//!
+//! Watching: a watcher asks the root server for a subscription cell of a side. The number of the cell is that of a send capability in
+//! the channel's CNode, which every holder finds at [`watch_cptr`]. So any holder can tell any watcher, and none handles capabilities.
+//!
+//! When a holder ends, the root server frees its cells and the lock if it had it, counts it out, and if it was the last of its side, tells
+//! everybody: hang-up is an event like others.
+//!
+//! A channel is one trust group: what is read from it is the other holders' claim.
+
+use crate::events::Events;
+use crate::ring::RingIndices;
+use crate::subscription::{SUBSCRIPTIONS, Subscriptions};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Sides of a channel.
+pub const SIDES: usize = 2;
+/// The side that a pipe is read from.
+pub const READER: usize = 0;
+/// The side that a pipe is written to.
+pub const WRITER: usize = 1;
+
+/// Address of channel 0.
+pub const CHANNELS: usize = 0x34_0000_0000;
+/// Addresses for each channel.
+pub const SPAN: usize = 256 << 10;
+/// Most channels in the system.
+pub const MOST: usize = 4096;
+/// Where a channel's bytes begin; before them is its header. Pages from here on are there once they are touched.
+pub const DATA: usize = 4096;
+/// Bytes of a pipe (pipe(7), Pipe capacity).
+pub const PIPE_SIZE: u32 = 64 << 10;
+
+// CSpace: [6 bits: CHANNEL_CNODES + ...][9 bits: channel][5 bits: cell].
+
+/// First-level index of the CNode for channels 0 to 511; others follow.
+pub const CHANNEL_CNODES: usize = 40;
+/// Bits of a channel's number within one of them.
+pub const CHANNEL_BITS: u32 = 9;
+/// Bits of a channel's CNode.
+pub const CELL_BITS: u32 = 5;
+
+const _: () = assert!(SIDES * SUBSCRIPTIONS <= 1 << CELL_BITS);
+const _: () = assert!(CHANNEL_BITS + CELL_BITS == crate::process::CSPACE_LOW_BITS);
+const _: () =
+    assert!(CHANNEL_CNODES + (MOST >> CHANNEL_BITS) <= 1 << crate::process::CSPACE_TOP_BITS);
+
+/// Where channel `number` lies.
+pub const fn address(number: usize) -> usize {
+    CHANNELS + number * SPAN
+}
+
+/// Number of a watch within its channel.
+pub const fn watch_number(side: usize, cell: usize) -> usize {
+    side * SUBSCRIPTIONS + cell
+}
+
+/// Where a holder finds the send capability of a watch.
+pub const fn watch_cptr(number: usize, watch: usize) -> usize {
+    let top = CHANNEL_CNODES + (number >> CHANNEL_BITS);
+    let low = (number & ((1 << CHANNEL_BITS) - 1)) << CELL_BITS | watch;
+    crate::process::cptr(top, low)
+}
+
+/// What all watchers of one side look at.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Side {
+    /// Processes that hold the side. Written by the root server.
+    pub holders: AtomicU32,
+    /// Edges of its input.
+    pub input: AtomicU32,
+    /// Edges of its output.
+    pub output: AtomicU32,
+    reserved: AtomicU32,
+    /// Its watches.
+    pub subscriptions: Subscriptions,
+}
+
+/// The first page. Zeroed memory is an empty channel.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Header {
+    /// Process that is at work on it; 0: none.
+    lock: AtomicU32,
+    reserved: AtomicU32,
+    /// An eventfd's count, or a file's position.
+    pub value: AtomicU64,
+    /// The bytes from [`DATA`] on.
+    pub ring: RingIndices,
+    /// Reader and writer.
+    pub sides: [Side; SIDES],
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Header>() <= DATA);
+
+/// Proof that the lock is held.
+#[derive(Debug)]
+pub struct Locked<'a>(&'a AtomicU32);
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Release);
+    }
+}
+
+impl Header {
+    /// Takes the lock for process `own`. `None`: another process is at work. Give way and try again; it holds the lock for some
+    /// hundred instructions, and if it ends meanwhile, the root server frees it.
+    pub fn try_lock(&self, own: u32) -> Option<Locked<'_>> {
+        let taken = self
+            .lock
+            .compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed);
+        taken.ok().map(|_| Locked(&self.lock))
+    }
+
+    /// Root server: process `ended` is no more.
+    pub fn recover(&self, ended: u32) {
+        let _ = self
+            .lock
+            .compare_exchange(ended, 0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// The side's number of holders as the root server counts them.
+    pub fn holders(&self, side: usize) -> u32 {
+        self.sides[side].holders.load(Ordering::Acquire)
+    }
+
+    /// After a change of state: counts edges of `side` in the directions of `news`, and signals those who wait for any of it, by number of
+    /// watch.
+    pub fn publish(&self, side: usize, news: Events, mut signal: impl FnMut(usize)) {
+        let own = &self.sides[side];
+        if news.intersects(Events::INPUT | Events::ALWAYS) {
+            own.input.fetch_add(1, Ordering::Release);
+        }
+        if news.intersects(Events::OUTPUT | Events::ALWAYS) {
+            own.output.fetch_add(1, Ordering::Release);
+        }
+        own.subscriptions.notify(news, |cell| {
+            // The cell's word is the other holders' claim.
+            if (cell as usize) < SUBSCRIPTIONS {
+                signal(watch_number(side, cell as usize));
+            }
+        });
+    }
+}
