@@ -29,6 +29,8 @@ pub enum Heir {
     Directory(Vec<u8>, u32),
     /// A side of a pipe: channel and side.
     Pipe(u32, u32),
+    /// A pidfd: its channel, and the process.
+    Process(u32, u32),
     /// An eventfd: its channel, and whether it is a semaphore.
     Event(u32, bool),
 }
@@ -38,9 +40,10 @@ impl Heir {
     fn channel(&self) -> Option<u32> {
         Some(match self {
             Heir::Terminal | Heir::Device(_) => return None,
-            Heir::Regular(_, channel) | Heir::Directory(_, channel) | Heir::Event(channel, _) => {
-                channel << 2 | 1
-            }
+            Heir::Regular(_, channel)
+            | Heir::Directory(_, channel)
+            | Heir::Event(channel, _)
+            | Heir::Process(channel, _) => channel << 2 | 1,
             Heir::Pipe(channel, side) => channel << 2 | 1 << side,
         })
     }
@@ -118,6 +121,11 @@ impl Writer {
                 self.u32(4);
                 self.u32(*channel);
                 self.u32(*side);
+            }
+            Heir::Process(channel, pid) => {
+                self.u32(6);
+                self.u32(*channel);
+                self.u32(*pid);
             }
             Heir::Event(channel, semaphore) => {
                 self.u32(5);
@@ -199,6 +207,7 @@ impl Reader<'_> {
             2 => Heir::Regular(self.u64()?, self.u32()?),
             3 => Heir::Directory(self.bytes()?, self.u32()?),
             4 => Heir::Pipe(self.u32()?, self.u32()?),
+            6 => Heir::Process(self.u32()?, self.u32()?),
             5 => Heir::Event(self.u32()?, self.u32()? != 0),
             _ => return None,
         })
@@ -298,6 +307,7 @@ mod tests {
             Heir::Directory(b"x/y".to_vec(), 2),
             Heir::Pipe(4095, 1),
             Heir::Event(0, true),
+            Heir::Process(3, 17),
         ] {
             let mut writer = Writer(Vec::new());
             writer.heir(&heir);

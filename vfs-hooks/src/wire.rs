@@ -73,6 +73,8 @@ pub mod root {
     pub const CHANNEL_WATCH: u64 = 30;
     /// MR0 channel, MR1 side, MR2 cell: gives it back. EINVAL.
     pub const CHANNEL_UNWATCH: u64 = 31;
+    /// MR0 process: makes a channel of which the caller holds side 0, and whose value is not 0 from the process's end on, which is told as news of input. Reply: MR1 channel. ESRCH, ENOMEM, EMFILE.
+    pub const CHANNEL_OF_PROCESS: u64 = 32;
 }
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.

@@ -6,10 +6,11 @@ use libposix_poll::Deadline;
 use crate::abi::*;
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
+use crate::files::{self, pidfd};
 use crate::platform::children;
 use crate::poller::{self, core};
 use crate::process::{UID, pid};
-use crate::{fork, spawn, user, wait};
+use crate::{fork, signal, spawn, user, wait};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -24,6 +25,8 @@ pub const CALLS: &[Call] = &[
     Call::new("getpgid", 121, getpgid),
     Call::new("getsid", 124, getsid),
     Call::new("waitid", 247, waitid),
+    Call::new("pidfd_send_signal", 424, pidfd_send_signal),
+    Call::new("pidfd_open", 434, pidfd_open),
 ];
 
 fn fork(_: &Args) -> Result<usize, Errno> {
@@ -113,6 +116,7 @@ fn waitid(args: &Args) -> Result<usize, Errno> {
     const P_PID: u32 = 1;
     const P_PGID: u32 = 2;
     let [kind, id, info, options, usage, _] = *args;
+    const P_PIDFD: u32 = 3;
     let (options, id) = (options as u32, id as i32);
     let known = WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | ANY_KIND;
     if options & !known != 0 || options & (WSTOPPED | WEXITED | WCONTINUED) == 0 {
@@ -121,6 +125,7 @@ fn waitid(args: &Args) -> Result<usize, Errno> {
     let which = match kind as u32 {
         P_ALL => -1,
         P_PID if id > 0 => id,
+        P_PIDFD => process_of(id as usize)? as i32,
         P_PGID if id == 0 => 0,
         P_PGID if id > 0 => -id,
         _ => return Err(Errno::EINVAL),
@@ -140,6 +145,35 @@ fn waitid(args: &Args) -> Result<usize, Errno> {
     }
     user::write_optional(usage, no_usage())?;
     Ok(0)
+}
+
+/// The process that a pidfd stands for.
+fn process_of(fd: usize) -> Result<usize, Errno> {
+    files::get(fd)?.file.pid().ok_or(Errno::EBADF)
+}
+
+/// <https://man7.org/linux/man-pages/man2/pidfd_open.2.html>
+fn pidfd_open(args: &Args) -> Result<usize, Errno> {
+    let (id, flags) = (args[0] as i32, args[1] as u32);
+    if id <= 0 || flags & !O_NONBLOCK != 0 {
+        return Err(Errno::EINVAL);
+    }
+    files::install(pidfd::open(id as usize, flags)?, O_CLOEXEC)
+}
+
+/// <https://man7.org/linux/man-pages/man2/pidfd_send_signal.2.html>; what the signal is to carry is not carried.
+fn pidfd_send_signal(args: &Args) -> Result<usize, Errno> {
+    let (id, number) = (process_of(args[0])?, args[1] as u32 as usize);
+    if args[3] as u32 != 0 || number > signal::LAST {
+        return Err(Errno::EINVAL);
+    }
+    if id == pid() {
+        if number != 0 {
+            signal::raise(number);
+        }
+        return Ok(0);
+    }
+    children::kill(id as i32, number).map(|()| 0)
 }
 
 /// siginfo_t of a child that has ended: number, errno, code; then who, of which user, its status.

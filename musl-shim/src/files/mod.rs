@@ -29,6 +29,7 @@ pub mod device;
 pub mod epoll;
 pub mod eventfd;
 pub mod lookup;
+pub mod pidfd;
 pub mod pipe;
 pub mod position;
 pub mod terminal;
@@ -154,6 +155,11 @@ pub trait File {
 
     /// The plain path, if it is a directory.
     fn directory(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The process's id, if it is a pidfd.
+    fn pid(&self) -> Option<usize> {
         None
     }
 
@@ -300,6 +306,7 @@ fn reopen(description: &Description) -> Option<Rc<OpenFile>> {
             let position = Position::inherited(*channel);
             OpenFile::new(archive_file::Directory::at(path, entry, position), flags)
         }
+        Heir::Process(channel, pid) => pidfd::inherited(*channel, *pid, flags),
         Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,
         Heir::Event(channel, semaphore) => {
             eventfd::EventFile::inherited(*channel, *semaphore, flags)

@@ -5,6 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use root_server::errno;
+use root_server::family::Pid;
 use sel4_bindings::*;
 use vfs_hooks::Events;
 use vfs_hooks::channel::{
@@ -43,6 +44,8 @@ pub struct Channel {
     cnode: Option<CPtr>,
     arena: Arena,
     cells: [Option<Cell>; CELLS],
+    /// The process of whose end it tells.
+    process: Option<Pid>,
     /// Holders and their sides.
     holders: Vec<(usize, u8)>,
 }
@@ -66,6 +69,7 @@ impl Channel {
             cnode: None,
             arena: Arena::default(),
             cells: [const { None }; CELLS],
+            process: None,
             holders: Vec::new(),
         })
     }
@@ -164,6 +168,14 @@ impl Channel {
         for cell in self.cells.iter().flatten() {
             nb_signal(cell.cap);
         }
+    }
+
+    /// The process of which it tells has ended.
+    fn process_ended(&self) {
+        self.header().value.store(1, Ordering::Release);
+        let news = Events::IN | Events::RDNORM;
+        self.header().publish(0, news, |_| {});
+        self.kick();
     }
 
     /// Another holder has died in whatever state: all look at what is there.
@@ -269,6 +281,33 @@ impl System {
             None => self.channels.push(Some(made)),
         }
         Ok(channel as u64)
+    }
+
+    /// CHANNEL_OF_PROCESS.
+    pub fn channel_of_process(
+        &mut self,
+        number: usize,
+        pid: u64,
+    ) -> core::result::Result<u64, u64> {
+        let pid = Pid::try_from(pid).map_err(|_| errno::ESRCH)?;
+        self.family.ids(pid)?;
+        let ended = !self.processes.contains_key(&(pid as usize));
+        let index = self.channel_create(number, 1)?;
+        if let Some(Some(channel)) = self.channels.get_mut(index as usize) {
+            channel.process = Some(pid);
+            if ended {
+                channel.process_ended();
+            }
+        }
+        Ok(index)
+    }
+
+    /// Tells those who wait for it that a process has ended.
+    pub fn tell_end(&self, pid: Pid) {
+        let channels = self.channels.iter().flatten();
+        for channel in channels.filter(|channel| channel.process == Some(pid)) {
+            channel.process_ended();
+        }
     }
 
     /// CHANNEL_DROP. Answers with an errno.

@@ -246,6 +246,7 @@ impl System {
         }
         self.dismantle(process);
         let ending = self.family.end(number as Pid, status);
+        self.tell_end(number as Pid);
         self.tell(&ending);
     }
 

@@ -122,6 +122,9 @@ impl System {
             root::CHANNEL_CREATE => {
                 return Answer::of(self.channel_create(number, a).map(|channel| [channel]));
             }
+            root::CHANNEL_OF_PROCESS => {
+                return Answer::of(self.channel_of_process(number, a).map(|channel| [channel]));
+            }
             root::CHANNEL_DROP => return Answer::error(self.channel_drop(number, a, b)),
             root::CHANNEL_WATCH => {
                 return Answer::of(self.channel_watch(number, [a, b, c]).map(|cell| [cell]));

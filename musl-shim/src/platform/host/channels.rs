@@ -11,6 +11,11 @@ pub fn create(_: u32) -> Result<usize, Errno> {
     Err(Errno::ENOSYS)
 }
 
+/// Not in host mode.
+pub fn of_process(_: usize) -> Result<usize, Errno> {
+    Err(Errno::ENOSYS)
+}
+
 /// There are none.
 pub fn drop_sides(_: usize, _: u32) {}
 

@@ -17,6 +17,12 @@ pub fn create(sides: u32) -> Result<usize, Errno> {
     ask_root(root::CHANNEL_CREATE, [sides.into(), 0, 0]).map(|[number, ..]| number as usize)
 }
 
+/// A channel that tells of a process's end, of which this process holds side 0.
+pub fn of_process(pid: usize) -> Result<usize, Errno> {
+    let request = [pid as u64, 0, 0];
+    ask_root(root::CHANNEL_OF_PROCESS, request).map(|[number, ..]| number as usize)
+}
+
 /// This process holds these sides no longer. With the last one the channel is unmapped.
 pub fn drop_sides(number: usize, sides: u32) {
     // Refused only if they are not held.
