@@ -85,6 +85,77 @@ int main(int argc, char **argv)
 	return 0;
 }
 "#;
+/// Children that send the root server requests made up at random, by the kernel's own call, until they have sent all or one of them was their end. EXIT, output, FORK and KILL
+/// are left out: they do what they say. Then an ordinary child must still do its work, and free memory must be what it was.
+const GARBAGE: &str = r#"
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+extern char **environ;
+static unsigned long seed;
+static unsigned long rnd(void)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return seed >> 33;
+}
+static unsigned long word(void)
+{
+	static char here[8192];
+	switch (rnd() % 8) {
+	case 0: return rnd() << 33 | rnd() << 2;
+	case 1: return (unsigned long)-1 - rnd() % 4;
+	case 2: return (unsigned long)here & ~4095ul;
+	case 3: return rnd() % 64 * 4096;
+	case 4: return 0x1000000000 + rnd() % 64 * 4096;
+	case 5: return 0;
+	default: return rnd() % 8;
+	}
+}
+static void send(unsigned long label)
+{
+	register unsigned long a __asm__("r10") = word(), b __asm__("r8") = word(), c __asm__("r9") = word(), d __asm__("r15") = word();
+	unsigned long cap = 1, info = label << 12 | rnd() % 8;
+	__asm__ volatile("mov %%rsp, %%rbx\n\tsyscall\n\tmov %%rbx, %%rsp"
+		: "+D"(cap), "+S"(info), "+r"(a), "+r"(b), "+r"(c), "+r"(d)
+		: "d"(-1l) : "rcx", "r11", "rbx", "memory");
+}
+static int run(char *self, char *how)
+{
+	char *args[] = { self, how, 0 };
+	pid_t pid;
+	int status;
+	if (posix_spawn(&pid, self, 0, 0, args, environ)) return -1;
+	return waitpid(pid, &status, 0) == pid ? status : -2;
+}
+int main(int argc, char **argv)
+{
+	if (argc > 1 && argv[1][0] == 'e') return 7;
+	if (argc > 1) {
+		seed = strtoul(argv[1], 0, 10);
+		for (int i = 0; i < 3000; i++) {
+			unsigned long label = rnd() % 36;
+			if (label != 1 && label != 2 && label != 12 && label != 17 && label != 19) send(label);
+		}
+		return 0;
+	}
+	unsigned long before = 0;
+	for (int i = 0; i < 24; i++) {
+		char number[16];
+		snprintf(number, sizeof number, "%d", i);
+		if (run(argv[0], number) < 0) return 2;
+		if (run(argv[0], "e") != 7 << 8) return 3;
+		struct sysinfo info;
+		sysinfo(&info);
+		if (i == 3) before = info.freeram;
+		printf("%d: %lu\n", i, info.freeram);
+		if (i > 3 && info.freeram != before) return 4;
+	}
+	return 42;
+}
+"#;
 const HUGE: &str = "char huge[1u << 30];\nint main(void) { return huge[5]; }\n";
 
 /// Runs all checks.
@@ -98,6 +169,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         ("huge.c", HUGE),
         ("three.c", THREE),
         ("family.c", FAMILY),
+        ("garbage.c", GARBAGE),
     ] {
         fs::write(dir.join(name), text)?;
     }
@@ -177,6 +249,10 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     report.add(
         "a thousand processes leave as much memory and as many capabilities as a few",
         bench.nothing_is_lost(),
+    );
+    report.add(
+        "a process that sends nonsense to the root server hurts only itself",
+        bench.garbage(),
     );
     report.add("the timeout", bench.timeout());
     report.add("QEMU ends with a driver that is killed", bench.killed());
@@ -301,6 +377,18 @@ impl Bench {
         }
         fs::write(self.dir.join("list"), "three.c\nmissing.c\n")?;
         self.refuses("run --no-net --init list", "list, line 2")
+    }
+
+    fn garbage(&self) -> Result<()> {
+        let out = self.driver("run --timeout 300 garbage.c", b"")?;
+        let words = String::from_utf8_lossy(&out.stderr);
+        let console = String::from_utf8_lossy(&out.stdout);
+        ensure!(
+            out.status.code() == Some(42),
+            "{}: {console} {words}",
+            out.status
+        );
+        Ok(())
     }
 
     /// Free memory and used capability slots at the end, after so many children.

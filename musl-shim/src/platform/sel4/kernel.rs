@@ -99,7 +99,9 @@ pub fn wait(block: Block, deadline: Deadline) -> Woke {
     // Whoever wakes this thread from here on signals its notification, which keeps it until `recv`.
     let message = unlocked(|| recv(on));
     let mut woke = Woke::default();
-    if message.badge & QUEUE == 0 {
+    // The unmodified kernel, which has no queues, has a watch bit there.
+    let from_queue = matches!(block, Block::Queue(_)) && message.badge & QUEUE != 0;
+    if !from_queue {
         woke.bits = noticed(message.badge);
     } else if message.badge & !QUEUE != 0 {
         stats().handoffs.fetch_add(1, Relaxed);
