@@ -3,17 +3,20 @@
 
 use crate::errno::Errno;
 use crate::platform::{self, children};
-use crate::{files, poller, signal};
+use crate::{files, futex, poller, signal, threads};
 
 /// fork(2).
 pub fn fork() -> Result<usize, Errno> {
     files::share()?;
+    let thread = platform::threads::current();
     let pid = children::fork()?;
     if pid == 0 {
         platform::threads::after_fork();
+        threads::after_fork(thread);
+        futex::after_fork();
         poller::core().after_fork();
         files::after_fork();
-        signal::after_fork();
+        signal::after_fork(thread);
     }
     Ok(pid)
 }

@@ -34,6 +34,7 @@ mod errno;
 mod fd_table;
 mod files;
 mod fork;
+mod futex;
 #[cfg(not(any(test, feature = "library")))]
 mod heap;
 mod inherit;
@@ -53,6 +54,7 @@ mod space;
 mod spawn;
 #[cfg(not(any(test, feature = "library")))]
 mod start;
+mod threads;
 mod timers;
 mod user;
 mod wait;

@@ -39,9 +39,9 @@ pub fn kept() -> InstanceId {
 }
 
 /// The thread has ended: what it kept goes.
-#[allow(
-    dead_code,
-    reason = "for the end of a thread that is not the process's"
+#[cfg_attr(
+    any(test, feature = "library"),
+    allow(dead_code, reason = "threads of a Rust program are not told of")
 )]
 pub fn thread_ended(thread: usize) {
     let set = KEPT.lock().get_mut(thread).and_then(Option::take);

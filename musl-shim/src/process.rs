@@ -78,29 +78,3 @@ pub fn set_rlimit(number: usize, limit: Rlimit) {
 pub fn file_limit() -> usize {
     platform::limit().unwrap_or_else(|| RLIMITS.lock()[NOFILE].rlim_cur as usize)
 }
-
-/// The thread pointer that was set.
-static TLS: Shared<usize> = Shared::new(0);
-
-/// Remembers the thread pointer.
-pub fn set_tls(base: usize) {
-    *TLS.lock() = base;
-}
-
-/// The thread pointer.
-pub fn tls() -> usize {
-    *TLS.lock()
-}
-
-/// The thread's name, as prctl(PR_SET_NAME) has it.
-static NAME: Shared<[u8; 16]> = Shared::new([0; 16]);
-
-/// Sets the thread's name.
-pub fn set_name(name: [u8; 16]) {
-    *NAME.lock() = name;
-}
-
-/// The thread's name.
-pub fn name() -> [u8; 16] {
-    *NAME.lock()
-}

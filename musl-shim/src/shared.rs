@@ -37,6 +37,18 @@ pub fn unlocked<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Takes the core lock: for a thread that ends with it.
+#[cfg(not(any(test, feature = "host")))]
+pub fn take() {
+    LOCK.lock(&SystemThreads);
+}
+
+/// Gives it up for good.
+#[cfg(not(any(test, feature = "host")))]
+pub fn release() {
+    LOCK.unlock(&SystemThreads);
+}
+
 /// A value of the process, for whoever holds the core lock.
 #[derive(Debug)]
 pub struct Shared<T> {

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! POSIX signals of a process with one thread: raise, kill, SIGPIPE, SIGCHLD. Those of other processes come by the root server, which sets a word in
-//! the information page and kicks the thread.
+//! POSIX signals: raise, kill, pthread_kill, SIGPIPE, SIGCHLD. Those of other processes come by the root server, which sets a word in
+//! the information page and kicks the process.
 //!
-//! A signal is marked pending and delivered when a call returns: ignored, ends the program, or its handler runs there, on the
-//! program's stack, as a function call. Nothing is borrowed then, so a handler may make calls or leave by longjmp.
+//! A signal is marked pending, for a thread or for the process, and delivered when a call of a thread that does not block it returns: ignored,
+//! ends the program, or its handler runs there, on the program's stack, as a function call. Nothing is borrowed then, so a
+//! handler may make calls or leave by longjmp. A thread that is to take one is kicked out of its wait.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::errno::Errno;
 
+use vfs_hooks::lock::MAX_THREADS;
+
 use crate::abi::Sigaction;
+use crate::platform::threads::current;
 use crate::platform::{self, children};
 use crate::shared::{Shared, locked, unlocked};
+use crate::threads;
 
 /// Highest signal.
 pub const LAST: usize = 64;
@@ -42,6 +47,11 @@ const DEFAULT: Sigaction = Sigaction {
 };
 
 static ACTIONS: Shared<[Sigaction; LAST]> = Shared::new([DEFAULT; LAST]);
+/// Signals that each thread waits for in sigtimedwait(2).
+static AWAITED: [AtomicU64; MAX_THREADS] = [const { AtomicU64::new(0) }; MAX_THREADS];
+/// Signals sent to each thread.
+static DIRECTED: [AtomicU64; MAX_THREADS] = [const { AtomicU64::new(0) }; MAX_THREADS];
+/// Signals sent to the process: for any of its threads.
 static PENDING: AtomicU64 = AtomicU64::new(0);
 
 /// The bit of a signal in a set.
@@ -52,19 +62,27 @@ pub const fn bit(signal: usize) -> u64 {
 /// Signals that cannot be blocked or handled.
 const UNBLOCKABLE: u64 = bit(SIGKILL) | bit(SIGSTOP);
 
-/// Blocked signals.
+/// Signals that the calling thread blocks.
 pub fn mask() -> u64 {
     platform::mask()
 }
 
-/// Sets the blocked signals.
+/// Sets them.
 pub fn set_mask(mask: u64) {
     platform::set_mask(mask & !UNBLOCKABLE);
 }
 
-/// Signals that wait to be unblocked.
+/// Signals that wait, for the calling thread or for the process.
 pub fn pending() -> u64 {
-    PENDING.load(Relaxed)
+    DIRECTED[current()].load(Relaxed) | PENDING.load(Relaxed)
+}
+
+/// A new thread blocks what its creator does.
+#[cfg(not(any(test, feature = "host")))]
+pub fn begin(thread: usize) {
+    platform::set_mask_of(thread, mask());
+    DIRECTED[thread].store(0, Relaxed);
+    AWAITED[thread].store(0, Relaxed);
 }
 
 /// Takes a pending signal of `set` without running its handler.
@@ -74,8 +92,21 @@ pub fn take(set: u64) -> Option<usize> {
         return None;
     }
     let signal = found.trailing_zeros() as usize + 1;
-    PENDING.fetch_and(!bit(signal), Relaxed);
+    let directed = &DIRECTED[current()];
+    let from = match directed.load(Relaxed) & bit(signal) {
+        0 => &PENDING,
+        _ => directed,
+    };
+    from.fetch_and(!bit(signal), Relaxed);
     Some(signal)
+}
+
+/// Runs `wait` as sigtimedwait(2) for `set`: whoever sends one of them wakes this thread, blocked or not.
+pub fn awaiting<R>(set: u64, wait: impl FnOnce() -> R) -> R {
+    AWAITED[current()].store(set, Relaxed);
+    let result = wait();
+    AWAITED[current()].store(0, Relaxed);
+    result
 }
 
 /// What is done at `signal`; `new` replaces it.
@@ -91,7 +122,9 @@ pub fn action(signal: usize, new: Option<Sigaction>) -> Result<Sigaction, Errno>
             children::forget(new.handler == SIG_IGN);
         }
         if ignores(signal, new.handler) {
-            PENDING.fetch_and(!bit(signal), Relaxed);
+            for pending in DIRECTED.iter().chain([&PENDING]) {
+                pending.fetch_and(!bit(signal), Relaxed);
+            }
         }
     }
     Ok(old)
@@ -106,13 +139,40 @@ fn ignores(signal: usize, handler: u64) -> bool {
     handler == SIG_IGN || (handler == SIG_DFL && by_default)
 }
 
-/// Sends a signal to this process.
+/// Whether a signal that is sent now is thrown away: not if a thread waits for it or blocks it, for it may yet ask.
+fn is_lost(signal: usize) -> bool {
+    let kept = |thread: usize| {
+        (platform::mask_of(thread) | AWAITED[thread].load(Relaxed)) & bit(signal) != 0
+    };
+    ignores(signal, ACTIONS.lock()[signal - 1].handler) && !threads::alive().any(kept)
+}
+
+/// Sends a signal to this process. A thread that waits for it, or does not block it, will take it; the calling one if it can.
 pub fn raise(signal: usize) {
-    if platform::raise(signal) {
+    if platform::raise(signal) || is_lost(signal) {
         return;
     }
-    if !ignores(signal, ACTIONS.lock()[signal - 1].handler) {
-        PENDING.fetch_or(bit(signal), Relaxed);
+    PENDING.fetch_or(bit(signal), Relaxed);
+    let me = current();
+    let awaits = |&thread: &usize| AWAITED[thread].load(Relaxed) & bit(signal) != 0;
+    let takes = |&thread: &usize| platform::mask_of(thread) & bit(signal) == 0;
+    let taker = threads::alive().find(awaits).or_else(|| match takes(&me) {
+        true => Some(me),
+        false => threads::alive().find(takes),
+    });
+    if let Some(taker) = taker.filter(|&thread| thread != me) {
+        platform::threads::kick(taker);
+    }
+}
+
+/// Sends a signal to a thread of this process.
+pub fn raise_in(thread: usize, signal: usize) {
+    if is_lost(signal) {
+        return;
+    }
+    DIRECTED[thread].fetch_or(bit(signal), Relaxed);
+    if thread != current() {
+        platform::threads::kick(thread);
     }
 }
 
@@ -139,9 +199,12 @@ pub fn inherit(blocked: u64, ignored: u64, pending: u64) {
     }
 }
 
-/// In the child after fork(2): no signal waits (signal(7)).
-pub fn after_fork() {
-    PENDING.store(0, Relaxed);
+/// In the child after fork(2), a copy of `thread`: no signal waits (signal(7)).
+pub fn after_fork(thread: usize) {
+    set_mask(platform::mask_of(thread));
+    for waiting in DIRECTED.iter().chain(&AWAITED).chain([&PENDING]) {
+        waiting.store(0, Relaxed);
+    }
     if ACTIONS.lock()[SIGCHLD - 1].handler == SIG_IGN {
         children::forget(true);
     }
@@ -205,8 +268,8 @@ fn deliver_all() {
             0
         };
         set_mask(before | action.mask | own);
-        unlocked(|| run(signal, &action));
-        set_mask(before);
+        let after = unlocked(|| run(signal, &action, before));
+        set_mask(after);
     }
 }
 
@@ -214,11 +277,16 @@ fn deliver_all() {
 #[repr(C, align(16))]
 struct Siginfo([i32; 32]);
 
-/// ucontext_t, of which nothing is known here: zero.
+/// ucontext_t: zero but for the mask that holds again afterwards, which a handler may change (musl's does, for cancellation).
 #[repr(C, align(16))]
-struct Ucontext([u8; 968]);
+struct Ucontext {
+    before: [u8; 296],
+    mask: u64,
+    after: [u8; 664],
+}
 
-fn run(signal: usize, action: &Sigaction) {
+/// Runs the handler; the signals that are blocked afterwards.
+fn run(signal: usize, action: &Sigaction, mask: u64) -> u64 {
     let mut info = Siginfo([0; 32]);
     let pid = crate::process::pid() as i32;
     info.0[..6].copy_from_slice(&[
@@ -229,18 +297,24 @@ fn run(signal: usize, action: &Sigaction) {
         pid,
         crate::process::UID as i32,
     ]);
-    let mut context = Ucontext([0; 968]);
-    let (info, context) = (&raw mut info, &raw mut context);
+    let mut context = Ucontext {
+        before: [0; 296],
+        mask,
+        after: [0; 664],
+    };
+    let (info, at) = (&raw mut info, &raw mut context);
     if action.flags & SA_SIGINFO != 0 {
         // SAFETY: the program gave this address as its handler, of this C type.
         let handler: extern "C" fn(i32, *mut Siginfo, *mut Ucontext) =
             unsafe { core::mem::transmute(action.handler as usize) };
-        handler(signal as i32, info, context);
+        handler(signal as i32, info, at);
     } else {
         // SAFETY: as above.
         let handler: extern "C" fn(i32) = unsafe { core::mem::transmute(action.handler as usize) };
         handler(signal as i32);
     }
+    // SAFETY: our own variable; volatile since the handler, which the compiler cannot see, may have written to it.
+    unsafe { (&raw const (*at).mask).read_volatile() }
 }
 
 /// Runs a blocking call with another mask. If a signal that this mask lets through ends it (EINTR), the handlers run under it; what the call found first leaves

@@ -73,11 +73,22 @@ pub fn settle() {
 
 /// Sleeps until CLOCK_MONOTONIC says `deadline`.
 pub fn until(deadline: u64) -> Result<usize, Errno> {
+    for_look(for_nothing(), Deadline::at(deadline), || Ok(false))?;
+    Ok(0)
+}
+
+/// The calling thread's own set, with nothing in it: who waits in it is woken by kicks and time.
+pub fn for_nothing() -> InstanceId {
     let kept = poller::kept();
     core().poll_begin(kept);
     core().poll_armed(kept, 0);
-    for_look(kept, Deadline::at(deadline), || Ok(false))?;
-    Ok(0)
+    kept
+}
+
+/// Sleeps until a signal of `set` waits, blocked or not, or CLOCK_MONOTONIC says `deadline`.
+pub fn for_signal(set: u64, deadline: u64) -> Result<bool, Errno> {
+    let look = || Ok(signal::pending() & set != 0);
+    for_look(for_nothing(), Deadline::at(deadline), look)
 }
 
 /// Blocks until one of `events` (or an error) holds of the file; EAGAIN at the deadline.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What every process finds in its address space and CSpace, as the root server lays it out.
 
+use crate::lock::MAX_THREADS;
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// Bytes of a page.
@@ -42,6 +43,11 @@ pub const IPC_BUFFER: usize = STACK_TOP + 0x3000;
 /// Heap of a program's shim, [`ProcessInfo::heap_len`] bytes, of which pages come as they are touched.
 pub const SHIM_HEAP: usize = STACK_TOP + 0x4_0000;
 
+/// What the other threads have beside their stacks: see [`thread_memory`].
+pub const THREADS: usize = 0x60_1000_0000;
+/// Bytes of stack that a thread has for its end, when its own may be gone.
+pub const LAST_STACK: usize = 2 * PAGE;
+
 // CSpace: 64-bit addresses, two levels: [44 zero bits][6 bits: which CNode][14 bits: slot].
 
 /// Bits of a slot number within a second-level CNode.
@@ -65,6 +71,13 @@ pub const MAX_WATCHES: usize = 1 << CSPACE_LOW_BITS;
 /// Watch slots come in groups of this many.
 pub const WATCH_GROUP: usize = 256;
 
+/// First-level index of what a program's other threads have: thread `t`'s own notification, bound to it, at slot `t`, its endpoint for faults at
+/// `MAX_THREADS + t`. Absent while there is only the first.
+pub const THREAD_CAPS: usize = 3;
+/// Bits of that CNode.
+pub const THREAD_BITS: u32 = 9;
+const _: () = assert!(2 * MAX_THREADS == 1 << THREAD_BITS);
+
 /// Address of a cap.
 pub const fn cptr(top: usize, slot: usize) -> usize {
     top << CSPACE_LOW_BITS | slot
@@ -78,12 +91,15 @@ pub mod slot {
     pub const NET: usize = 2;
     /// Send cap to the net server's bound notification; badge: bit `2 + client % 62`.
     pub const DOORBELL: usize = 3;
-    /// The process's own notification, bound to its first thread, with the receive right.
+    /// The process's own notification, with the receive right. Queue kernel and servers: the first thread's. Stock kernel: the one that all
+    /// watches signal, for one thread at a time.
     pub const NOTIFICATION: usize = 4;
     /// Endpoint for faults of the first thread (handled by the root server).
     pub const FAULT: usize = 5;
     /// Access to the PCI configuration ports (net server).
     pub const PCI_PORTS: usize = 6;
+    /// The first thread's own notification, bound to it. On the queue kernel, and in servers, the same as NOTIFICATION.
+    pub const FIRST: usize = 7;
     /// Bits of the CNode of own caps.
     pub const OWN_BITS: u32 = 4;
 }
@@ -94,8 +110,12 @@ pub mod badge {
     pub const INIT: usize = 1;
     /// The net server's process number, above those of programs.
     pub const NET_SERVER: usize = 1 << 15;
-    /// Set on a process's fault endpoint.
+    /// Bits of a process's number.
+    pub const NUMBER: usize = 0xffff;
+    /// Set on a process's fault endpoints.
     pub const FAULT: usize = 1 << 16;
+    /// The thread's number in the badge of a fault endpoint, from this bit on.
+    pub const THREAD_SHIFT: u32 = 17;
 }
 
 /// Badge bits of a process's own notification.
@@ -117,6 +137,19 @@ pub mod notice {
 /// Where the 4 KiB buffer of queue `q` lies; its 2 MiB successor lies [`LARGE_PAGE`] above.
 pub const fn queue_buffer(q: usize) -> usize {
     QUEUE_BUFFERS + q * 2 * LARGE_PAGE
+}
+
+/// Address of what a thread has beside its stack: [`LAST_STACK`] bytes, then its IPC buffer. The next page is not mapped.
+pub const fn thread_memory(thread: usize) -> usize {
+    THREADS + thread * (LAST_STACK + 2 * PAGE)
+}
+
+/// Address of a thread's IPC buffer. Its user data word is the thread's number.
+pub const fn ipc_buffer(thread: usize) -> usize {
+    match thread {
+        0 => IPC_BUFFER,
+        _ => thread_memory(thread) + LAST_STACK,
+    }
 }
 
 /// First word of [`ProcessInfo`].

@@ -21,9 +21,9 @@ pub mod root {
     pub const MAP: u64 = 4;
     /// MR0 address, MR1 length: unmaps what is mapped there by MAP.
     pub const UNMAP: u64 = 5;
-    /// MR0: FS base of the calling thread.
+    /// MR0: FS base of the calling thread, MR1: its number.
     pub const SET_TLS: u64 = 6;
-    /// MR0: CLOCK_MONOTONIC nanoseconds at which to signal [`notice::TIMER`](crate::process::notice::TIMER), or [`NEVER`](super::NEVER). Replaces the former. Never signals early.
+    /// MR0: CLOCK_MONOTONIC nanoseconds at which to signal [`notice::TIMER`](crate::process::notice::TIMER), or [`NEVER`](super::NEVER). Replaces the former. MR1: the calling thread's number. Never signals early.
     pub const SET_TIMER: u64 = 7;
     /// Makes a notification queue with a 4 KiB buffer. Reply: MR1 number q (cap in slot `q` of the CNode at `QUEUE_CAPS`, buffer at `queue_buffer(q)`). ENOSYS on the stock kernel, EMFILE, ENOMEM.
     pub const QUEUE_CREATE: u64 = 8;
@@ -43,7 +43,7 @@ pub mod root {
     pub const SPAWN: u64 = 15;
     /// As SPAWN, into the caller itself: no reply if it worked.
     pub const EXEC: u64 = 16;
-    /// A copy of the caller. Reply, to both: MR1 the child's process number, in the child 0. ENOMEM, EAGAIN.
+    /// A copy of the caller, with the calling thread only. MR0: its number. Reply, to both: MR1 the child's process number, in the child 0. ENOMEM, EAGAIN.
     pub const FORK: u64 = 17;
     /// MR0 whom (as the first argument of waitpid(2), 64 bits), MR1 1: leave it to be waited for again. Never waits: EAGAIN if none has ended yet, and then [`notice::KICK`](crate::process::notice::KICK) and [`ProcessInfo::ended`](crate::process::ProcessInfo::ended) tell of the next that does. Reply: MR1 process number, MR2 wait status. ECHILD.
     pub const WAIT: u64 = 18;
@@ -75,6 +75,10 @@ pub mod root {
     pub const CHANNEL_UNWATCH: u64 = 31;
     /// MR0 process: makes a channel of which the caller holds side 0, and whose value is not 0 from the process's end on, which is told as news of input. Reply: MR1 channel. ESRCH, ENOMEM, EMFILE.
     pub const CHANNEL_OF_PROCESS: u64 = 32;
+    /// MR0 instruction, MR1 stack pointer, MR2 FS base: starts a thread. Reply: MR1 its number. EAGAIN: there are too many, ENOMEM.
+    pub const THREAD_START: u64 = 33;
+    /// MR0: the calling thread's number. It ends; no reply.
+    pub const THREAD_END: u64 = 34;
 }
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.

@@ -33,7 +33,9 @@ pub mod types;
 pub use bootinfo::BootInfo;
 pub use invocations::*;
 pub use kernel::{Kernel, ObjectType, kernel, set_kernel};
-pub use message::{Message, MessageInfo, cap_badge, get_mr, set_cap, set_mr, set_receive_slot};
+pub use message::{
+    Message, MessageInfo, cap_badge, get_mr, set_cap, set_mr, set_receive_slot, user_data,
+};
 pub use syscall::*;
 pub use types::{
     CPtr, CapData, CapRights, EndpointBadge, Error, PrioProps, UserContext, VmAttributes,

@@ -14,7 +14,8 @@ pub const MAX_CAPS: usize = 3;
 
 // Offsets in the message buffer (`seL4_IPCBuffer`).
 const MSG: usize = 8;
-const CAPS: usize = MSG + MAX_WORDS * 8 + 8;
+const USER_DATA: usize = MSG + MAX_WORDS * 8;
+const CAPS: usize = USER_DATA + 8;
 const RECEIVE_CNODE: usize = CAPS + MAX_CAPS * 8;
 const RECEIVE_INDEX: usize = RECEIVE_CNODE + 8;
 const RECEIVE_DEPTH: usize = RECEIVE_INDEX + 8;
@@ -123,6 +124,17 @@ pub fn set_mr(index: usize, word: Word) {
 pub fn set_cap(index: usize, cap: CPtr) {
     assert!(index < MAX_CAPS);
     store(CAPS + index * 8, cap.index());
+}
+
+/// The word of the message buffer that is the user's (`userData`): the kernel neither reads nor writes it.
+#[inline]
+pub fn user_data() -> Word {
+    let word;
+    // SAFETY: as in `load`. The word changes only where its owner says so, hence not volatile.
+    unsafe {
+        asm!("mov {}, gs:[{offset}]", out(reg) word, offset = const USER_DATA, options(nostack, pure, readonly, preserves_flags));
+    }
+    word
 }
 
 /// Badge of the `index`th capability received, if it was unwrapped. Panics above [`MAX_CAPS`].

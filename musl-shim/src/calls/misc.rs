@@ -3,16 +3,15 @@
 
 use crate::errno::Errno;
 
-use crate::abi::{Sysinfo, Timespec, Utsname};
+use crate::abi::{Sysinfo, Utsname};
 use crate::clock::{self, SECOND};
 use crate::dispatch::{Args, Call};
-use crate::{memory, platform, random, user, wait};
+use crate::{memory, platform, random, user};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
     Call::new("uname", 63, uname),
     Call::new("sysinfo", 99, sysinfo),
-    Call::new("futex", 202, futex),
     Call::new("getrandom", 318, getrandom),
 ];
 
@@ -61,28 +60,6 @@ fn sysinfo(args: &Args) -> Result<usize, Errno> {
     };
     user::write(args[0], answer)?;
     Ok(0)
-}
-
-/// With one thread nobody could wake a waiter: a wait ends at its timeout, or never, as it would on Linux.
-fn futex(args: &Args) -> Result<usize, Errno> {
-    const FUTEX_WAIT: u32 = 0;
-    const FUTEX_WAKE: u32 = 1;
-    const FUTEX_REQUEUE: u32 = 3;
-    /// FUTEX_PRIVATE_FLAG, FUTEX_CLOCK_REALTIME.
-    const FLAGS: u32 = 0x180;
-    match args[1] as u32 & !FLAGS {
-        FUTEX_WAIT => {
-            if user::read::<u32>(args[0])? != args[2] as u32 {
-                return Err(Errno::EAGAIN);
-            }
-            let timeout: Option<Timespec> = user::read_optional(args[3])?;
-            let deadline = timeout.map(|t| clock::deadline(&t)).transpose()?;
-            wait::until(deadline.unwrap_or(u64::MAX))?;
-            Err(Errno::ETIMEDOUT)
-        }
-        FUTEX_WAKE | FUTEX_REQUEUE => Ok(0),
-        _ => Err(Errno::ENOSYS),
-    }
 }
 
 fn getrandom(args: &Args) -> Result<usize, Errno> {

@@ -14,10 +14,11 @@ mod process;
 mod signal;
 mod socket;
 mod sockopt;
+mod thread;
 mod time;
 
 /// The tables of all areas.
-pub const AREAS: [&[Call]; 12] = [
+pub const AREAS: [&[Call]; 13] = [
     io::CALLS,
     file::CALLS,
     epoll::CALLS,
@@ -27,6 +28,7 @@ pub const AREAS: [&[Call]; 12] = [
     memory::CALLS,
     time::CALLS,
     process::CALLS,
+    thread::CALLS,
     child::CALLS,
     signal::CALLS,
     misc::CALLS,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The process: its end, its identity, its limits, its only thread.
+//! The process: its end, its identity, its limits, what its threads have of the processor.
 
 use crate::errno::Errno;
 
@@ -7,13 +7,13 @@ use crate::abi::*;
 use crate::clock::{self, SECOND};
 use crate::dispatch::{Args, Call};
 use crate::process::{self, LIMITS, UID, pid};
-use crate::{platform, user};
+use crate::shared::unlocked;
+use crate::{platform, threads, user};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
     Call::new("sched_yield", 24, sched_yield),
     Call::new("getpid", 39, own_id),
-    Call::new("exit", 60, exit),
     Call::new("umask", 95, umask),
     Call::new("getrlimit", 97, getrlimit),
     Call::new("getrusage", 98, getrusage),
@@ -28,12 +28,9 @@ pub const CALLS: &[Call] = &[
     Call::new("prctl", 157, prctl),
     Call::new("arch_prctl", 158, arch_prctl),
     Call::new("setrlimit", 160, setrlimit),
-    Call::new("gettid", 186, own_id),
     Call::new("sched_setaffinity", 203, sched_setaffinity),
     Call::new("sched_getaffinity", 204, sched_getaffinity),
-    Call::new("set_tid_address", 218, own_id),
     Call::new("exit_group", 231, exit),
-    Call::new("set_robust_list", 273, done),
     Call::new("prlimit64", 302, prlimit64),
     Call::new("getcpu", 309, getcpu),
 ];
@@ -67,9 +64,10 @@ fn getgroups(args: &Args) -> Result<usize, Errno> {
     Ok(1)
 }
 
-/// EPERM for anybody but this process (or 0, which means it).
+/// ESRCH for anybody but this process and its threads (or 0, which means the caller).
 fn require_self(id: usize) -> Result<(), Errno> {
-    if id as u32 == 0 || id as u32 as usize == pid() {
+    let id = id as u32 as usize;
+    if id == 0 || threads::find(id).is_some() || id == pid() {
         Ok(())
     } else {
         Err(Errno::ESRCH)
@@ -81,13 +79,8 @@ fn umask(_: &Args) -> Result<usize, Errno> {
     Ok(0o022)
 }
 
-/// Nothing to do for one thread.
-fn done(_: &Args) -> Result<usize, Errno> {
-    Ok(0)
-}
-
 fn sched_yield(_: &Args) -> Result<usize, Errno> {
-    platform::process::give_way();
+    unlocked(platform::process::give_way);
     Ok(0)
 }
 
@@ -125,10 +118,10 @@ fn arch_prctl(args: &Args) -> Result<usize, Errno> {
         ARCH_SET_FS => {
             user::check(args[1], 1).map_err(|_| Errno::EPERM)?;
             platform::process::set_tls(args[1])?;
-            process::set_tls(args[1]);
+            threads::set_tls(args[1]);
             Ok(0)
         }
-        ARCH_GET_FS => user::write(args[1], process::tls() as u64).map(|()| 0),
+        ARCH_GET_FS => user::write(args[1], threads::tls() as u64).map(|()| 0),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -153,10 +146,10 @@ fn prctl(args: &Args) -> Result<usize, Errno> {
                     break;
                 }
             }
-            process::set_name(name);
+            threads::set_name(name);
             Ok(0)
         }
-        PR_GET_NAME => user::write(args[1], process::name()).map(|()| 0),
+        PR_GET_NAME => user::write(args[1], threads::name()).map(|()| 0),
         _ => Err(Errno::EINVAL),
     }
 }

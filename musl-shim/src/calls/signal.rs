@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Signals, as far as a process can send them to itself.
+//! Signals: actions, masks, sending and waiting.
 
 use crate::errno::Errno;
 
@@ -7,7 +7,7 @@ use crate::abi::{Sigaction, Timespec};
 use crate::dispatch::{Args, Call};
 use crate::platform::children;
 use crate::process::pid;
-use crate::{clock, signal, user, wait};
+use crate::{clock, signal, threads, user, wait};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -82,14 +82,12 @@ fn signal_number(argument: usize) -> Result<usize, Errno> {
     }
 }
 
-/// Signals this process; 0 only asks whether it is there.
+/// Signals a thread of this process; 0 only asks whether it is there.
 fn send(id: usize, number: usize) -> Result<usize, Errno> {
     let number = signal_number(number)?;
-    if id as u32 as usize != pid() {
-        return Err(Errno::ESRCH);
-    }
+    let thread = threads::find(id as u32 as usize).ok_or(Errno::ESRCH)?;
     if number != 0 {
-        signal::raise(number);
+        signal::raise_in(thread, number);
     }
     Ok(0)
 }
@@ -99,7 +97,12 @@ fn kill(args: &Args) -> Result<usize, Errno> {
     let number = signal_number(args[1])?;
     match args[0] as i32 {
         // To itself without a request: it is delivered before the call returns.
-        id if id as usize == pid() => send(pid(), number),
+        id if id as usize == pid() => {
+            if number != 0 {
+                signal::raise(number);
+            }
+            Ok(0)
+        }
         i32::MIN => Err(Errno::ESRCH),
         id => children::kill(id, number).map(|()| 0),
     }
@@ -116,13 +119,13 @@ fn tgkill(args: &Args) -> Result<usize, Errno> {
     if args[0] as i32 <= 0 || args[1] as i32 <= 0 {
         return Err(Errno::EINVAL);
     }
-    if args[0] as i32 != args[1] as i32 {
+    if args[0] as i32 as usize != pid() {
         return Err(Errno::ESRCH);
     }
     send(args[1], args[2])
 }
 
-/// Nobody else sends signals: without a pending one this waits for ever.
+/// Until a signal comes.
 fn pause(_: &Args) -> Result<usize, Errno> {
     wait::until(u64::MAX)
 }
@@ -152,7 +155,7 @@ fn rt_sigtimedwait(args: &Args) -> Result<usize, Errno> {
             }
             return Ok(signal);
         }
-        wait::until(deadline.unwrap_or(u64::MAX))?;
+        signal::awaiting(set, || wait::for_signal(set, deadline.unwrap_or(u64::MAX)))?;
         if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {
             return Err(Errno::EAGAIN);
         }

@@ -4,6 +4,9 @@
 use alloc::rc::Rc;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use vfs_hooks::lock::MAX_THREADS;
+
+use super::threads::current;
 use crate::abi::O_CLOEXEC;
 use crate::dispatch::Args;
 use crate::errno::Errno;
@@ -56,18 +59,31 @@ pub fn install_pair(files: [Rc<OpenFile>; 2], flags: u32) -> Result<[usize; 2], 
     Ok([install(first, flags)?, install(second, flags)?])
 }
 
-static MASK: AtomicU64 = AtomicU64::new(0);
+/// Others read them with the core lock held.
+static MASKS: [AtomicU64; MAX_THREADS] = [const { AtomicU64::new(0) }; MAX_THREADS];
 
 /// Blocked signals.
 #[inline]
 pub fn mask() -> u64 {
-    MASK.load(Relaxed)
+    mask_of(current())
+}
+
+/// Signals that a thread blocks.
+#[inline]
+pub fn mask_of(thread: usize) -> u64 {
+    MASKS[thread].load(Relaxed)
+}
+
+/// Sets them.
+#[inline]
+pub fn set_mask_of(thread: usize, mask: u64) {
+    MASKS[thread].store(mask, Relaxed);
 }
 
 /// Sets the blocked signals.
 #[inline]
 pub fn set_mask(mask: u64) {
-    MASK.store(mask, Relaxed);
+    set_mask_of(current(), mask);
 }
 
 /// Sends the calling thread a signal, if that is the platform's to do.

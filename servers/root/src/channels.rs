@@ -220,7 +220,7 @@ impl Process {
                 let badge = CapData::notification(1 << bit);
                 memory
                     .objects
-                    .mint(self.notification, CapRights::WRITE, badge)
+                    .mint(self.notification.whole, CapRights::WRITE, badge)
             }
         }
     }

@@ -8,7 +8,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use root_server::errno;
-use sel4_bindings::signal;
 use vfs_hooks::sync::Ordering;
 
 use crate::process::Process;
@@ -46,7 +45,7 @@ impl Console {
         if self.fill() {
             for process in processes.values() {
                 self.publish(process);
-                signal(process.kick);
+                process.kick();
             }
         }
     }

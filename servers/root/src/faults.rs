@@ -26,15 +26,15 @@ pub fn missing_page(message: &Message) -> Option<u32> {
     }
 }
 
-/// Reports the fault that `message` tells of; returns the signal's number.
-pub fn report(process: &Process, message: &Message) -> u64 {
+/// Reports the fault of a thread that `message` tells of; returns the signal's number.
+pub fn report(process: &Process, tcb: CPtr, message: &Message) -> u64 {
     let (number, path) = (process.number, &process.path);
     let Some(fault) = Fault::of(message) else {
         let label = message.info.label();
         log!("fault: process {number} ({path}): of a kind that seL4 5.0.0 does not have ({label})");
         return SIGSEGV.into();
     };
-    let registers = tcb_read_registers(process.tcb, false, 0, UserContext::COUNT);
+    let registers = tcb_read_registers(tcb, false, 0, UserContext::COUNT);
     let registers = registers.unwrap_or_default();
     let (rip, rsp) = (fault.rip() as usize, registers.rsp);
     let kind = Kind {

@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 
 use root_server::errno;
 use root_server::family::{Ending, Pid};
-use sel4_bindings::signal;
 use vfs_hooks::process::badge;
 use vfs_hooks::spawn::{self, Block, MAX_BLOCK};
 use vfs_hooks::sync::Ordering;
@@ -179,10 +178,10 @@ impl System {
         Ok(())
     }
 
-    /// FORK. The child's number.
-    pub fn fork(&mut self, number: usize) -> Result<u64, u64> {
+    /// FORK by that thread. The child's number.
+    pub fn fork(&mut self, number: usize, thread: usize) -> Result<u64, u64> {
         let child = self.family.birth(number as Pid)?;
-        match self.copy(number, child as usize) {
+        match self.copy(number, thread, child as usize) {
             Ok(()) => Ok(child.into()),
             Err(errno) => {
                 self.family.unborn(child);
@@ -191,8 +190,9 @@ impl System {
         }
     }
 
-    fn copy(&mut self, number: usize, child: usize) -> Result<(), u64> {
+    fn copy(&mut self, number: usize, thread: usize, child: usize) -> Result<(), u64> {
         let parent = self.processes.get(&number).ok_or(errno::ESRCH)?;
+        let tcb = parent.threads.get(thread).ok_or(errno::ESRCH)?.tcb;
         let memory = &mut self.memory;
         if !memory.has_room(parent.space.own_pages() + 64) {
             return Err(errno::ENOMEM);
@@ -204,7 +204,6 @@ impl System {
             }
             copied => copied,
         };
-        let tcb = parent.tcb;
         let mut process = copied.map_err(|_| errno::ENOMEM)?;
         let channels = self.channels_of(number);
         let passed = self.pass_channels(number, &mut process, &channels);
@@ -319,6 +318,6 @@ impl Process {
         self.info()
             .signals
             .fetch_or(1 << (number - 1), Ordering::Release);
-        signal(self.kick);
+        self.kick();
     }
 }

@@ -16,6 +16,7 @@
 //! | `life` | how processes begin and end |
 //! | `queues` | notification queues and watch slots |
 //! | `channels` | memory that processes share, and its watches |
+//! | `threads` | threads of a process, their timers |
 //! | `network`, `pci` | the network card, channels between the net server and its clients |
 //! | `clock`, `serial`, `console` | devices |
 //! | `meter`, `spawn_meter` | count what is not idling; what starting a process costs |
@@ -49,6 +50,7 @@ mod serial;
 mod space;
 mod spawn_meter;
 mod system;
+mod threads;
 
 use core::panic::PanicInfo;
 

@@ -81,7 +81,7 @@ pub fn give_card(memory: &mut Memory, net: &mut Process, card: Function) -> Resu
     let signal = CapData::notification(notice::DEVICE);
     let signal = memory
         .objects
-        .mint(net.notification, CapRights::WRITE, signal)?;
+        .mint(net.notification.whole, CapRights::WRITE, signal)?;
     let (handler, root, depth) = memory.objects.handler_slot()?;
     irq_control_get_msi(
         CPtr::IRQ_CONTROL,
@@ -169,7 +169,13 @@ impl Client {
         let bit = notice::FIRST_DOORBELL + self.number as u32 % DOORBELLS;
         let doorbell = CapData::notification(1 << bit);
         let send = CapRights::WRITE;
-        program.give(memory, slot::DOORBELL, net.notification, send, doorbell)
+        program.give(
+            memory,
+            slot::DOORBELL,
+            net.notification.whole,
+            send,
+            doorbell,
+        )
     }
 
     fn add_chunk(
@@ -276,7 +282,7 @@ impl System {
             // SAFETY: the view of the control page is mapped while the client lives; the page consists of atomics.
             let control = unsafe { &*(client.control as *const Control) };
             control.client_ended.store(1, Ordering::Release);
-            signal(net.notification);
+            signal(net.notification.whole);
         }
     }
 

@@ -9,6 +9,7 @@ use core::ops::Range;
 use root_server::elf::Elf;
 use sel4_bindings::*;
 use vfs_hooks::channel::{CHANNEL_BITS, MOST};
+use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::process::{self, LARGE_PAGE, PAGE, ProcessInfo, ProcessStats, badge, slot};
 
 use crate::image::Image;
@@ -17,6 +18,7 @@ use crate::objects::Result;
 use crate::queues::Queues;
 use crate::space::Space;
 use crate::spawn_meter;
+use crate::threads::{Notification, Thread, Threads};
 
 /// Priority of every process and of the root server: one, so that calls take the kernel's fast path.
 pub const PRIORITY: u8 = 100;
@@ -38,8 +40,6 @@ pub struct Process {
     pub path: String,
     /// Its program.
     pub image: Rc<Image>,
-    /// Its first thread.
-    pub tcb: CPtr,
     /// Its memory.
     pub space: Space,
     /// First-level CNode.
@@ -47,11 +47,7 @@ pub struct Process {
     /// CNode of its own capabilities.
     own: CPtr,
     /// Its notification, unbadged.
-    pub notification: CPtr,
-    /// To signal [`process::notice::TIMER`].
-    pub timer: CPtr,
-    /// To signal [`process::notice::KICK`].
-    pub kick: CPtr,
+    pub notification: Notification,
     /// Its information page, as the root server sees it.
     info: usize,
     /// Its counters.
@@ -72,36 +68,34 @@ pub struct Process {
     faults: usize,
     /// Its number at the net server, once it has one.
     pub client: Option<usize>,
-    /// CLOCK_MONOTONIC nanoseconds at which to signal it.
-    pub deadline: Option<u64>,
+    /// Its threads, by number; the first is always there.
+    pub threads: Threads,
 }
 
 /// Capabilities and pages of a process that is being made.
 struct Parts {
     top: CPtr,
     own: CPtr,
-    notification: CPtr,
-    tcb: CPtr,
-    timer: CPtr,
-    kick: CPtr,
+    notification: Notification,
+    first: Thread,
     stats: CPtr,
     buffer: CPtr,
 }
 
 impl Parts {
     /// Also the address of the information page, as the root server sees it.
-    fn new(memory: &mut Memory, space: &mut Space) -> Result<(Parts, usize)> {
+    fn new(memory: &mut Memory, space: &mut Space, number: usize) -> Result<(Parts, usize)> {
         let (objects, arena) = (&mut memory.objects, &mut space.arena);
         let top = objects.cnode_in(arena, process::CSPACE_TOP_BITS)?;
         let own = objects.cnode_in(arena, slot::OWN_BITS)?;
-        let tcb = objects.object_in(arena, ObjectType::Tcb)?;
-        let notification = objects.object_in(arena, ObjectType::Notification)?;
-        let mut badged = |badge: u64| {
-            let badge = CapData::notification(badge);
-            objects.mint_in(arena, notification, CapRights::WRITE, badge)
+        let notification = Notification::new(objects, arena)?;
+        // Watches of an unmodified kernel signal the process; any thread may wait for them, so it is not the first one's own.
+        let apart = number != badge::NET_SERVER && kernel() != Some(Kernel::Queue);
+        let firsts = match apart {
+            true => Notification::new(objects, arena)?,
+            false => notification,
         };
-        let timer = badged(process::notice::TIMER)?;
-        let kick = badged(process::notice::KICK)?;
+        let first = Thread::new(objects, arena, firsts)?;
         let mut page = |memory: &mut Memory, address: usize, prot: u64| {
             let frame = memory.frame()?;
             space.adopt(memory, frame, address, prot)?;
@@ -115,9 +109,7 @@ impl Parts {
             top,
             own,
             notification,
-            tcb,
-            timer,
-            kick,
+            first,
             stats,
             buffer,
         };
@@ -136,7 +128,7 @@ impl Process {
     ) -> Result<Process> {
         spawn_meter::begin();
         let mut space = Space::new(memory)?;
-        let (parts, info) = match Parts::new(memory, &mut space) {
+        let (parts, info) = match Parts::new(memory, &mut space, number) {
             Ok(made) => made,
             Err(error) => {
                 space.end(memory)?;
@@ -147,13 +139,10 @@ impl Process {
             number,
             path: path.into(),
             image,
-            tcb: parts.tcb,
             space,
             top: parts.top,
             own: parts.own,
             notification: parts.notification,
-            timer: parts.timer,
-            kick: parts.kick,
             info,
             stats: parts.stats,
             queues: Queues::default(),
@@ -164,7 +153,7 @@ impl Process {
             channels: BTreeSet::new(),
             faults: 0,
             client: None,
-            deadline: None,
+            threads: Threads::new(parts.first),
         };
         match process.furnish(memory, endpoint, parts.buffer) {
             Ok(()) => Ok(process),
@@ -182,13 +171,11 @@ impl Process {
             let badge = EndpointBadge::new(number as u64).ok_or(Error::RangeError)?;
             Ok(CapData::endpoint(badge))
         };
-        // Calls and faults need the grant right: the kernel makes a reply capability.
+        // Calls need the grant right: the kernel makes a reply capability.
         let call = CapRights::new(true, false, true);
         self.give(memory, slot::ROOT, endpoint, call, named(self.number)?)?;
-        let fault = named(self.number | badge::FAULT)?;
-        self.give(memory, slot::FAULT, endpoint, call, fault)?;
         let both = CapRights::READ_WRITE;
-        let notification = self.notification;
+        let notification = self.notification.whole;
         self.give(
             memory,
             slot::NOTIFICATION,
@@ -196,11 +183,43 @@ impl Process {
             both,
             CapData::NONE,
         )?;
+        self.furnish_thread(memory, endpoint, 0, &self.threads.first, buffer)
+    }
 
+    /// What a thread has of its own, and its settings.
+    pub fn furnish_thread(
+        &self,
+        memory: &Memory,
+        endpoint: CPtr,
+        number: usize,
+        thread: &Thread,
+        buffer: CPtr,
+    ) -> Result<()> {
+        let badge = self.number | badge::FAULT | number << badge::THREAD_SHIFT;
+        let badge = EndpointBadge::new(badge as u64).ok_or(Error::RangeError)?;
+        // Faults need the grant right: the kernel makes a reply capability.
+        let call = CapRights::new(true, false, true);
+        let (badge, own) = (CapData::endpoint(badge), thread.notification.whole);
+        let both = CapRights::READ_WRITE;
+        let fault = match (number, self.threads.cnode) {
+            (0, _) => {
+                self.give(memory, slot::FAULT, endpoint, call, badge)?;
+                self.give(memory, slot::FIRST, own, both, CapData::NONE)?;
+                process::cptr(process::OWN, slot::FAULT)
+            }
+            (_, Some(cnode)) => {
+                let (objects, bits) = (&memory.objects, process::THREAD_BITS);
+                let fault = MAX_THREADS + number;
+                objects.mint_into(cnode, fault, bits, endpoint, call, badge)?;
+                objects.mint_into(cnode, number, bits, own, both, CapData::NONE)?;
+                process::cptr(process::THREAD_CAPS, fault)
+            }
+            (_, None) => return Err(Error::InvalidArgument),
+        };
         let guard = 64 - process::CSPACE_TOP_BITS - process::CSPACE_LOW_BITS;
         tcb_configure(
-            self.tcb,
-            process::cptr(process::OWN, slot::FAULT) as u64,
+            thread.tcb,
+            fault as u64,
             PrioProps {
                 priority: PRIORITY,
                 max_controlled: 0,
@@ -209,10 +228,19 @@ impl Process {
             CapData::guard(0, guard).ok_or(Error::RangeError)?,
             self.space.vspace,
             CapData::NONE,
-            process::IPC_BUFFER as u64,
+            process::ipc_buffer(number) as u64,
             buffer,
         )?;
-        tcb_bind_notification(self.tcb, notification)
+        tcb_bind_notification(thread.tcb, own)
+    }
+
+    /// Has its threads look at what only the root server changes.
+    pub fn kick(&self) {
+        self.notification.kick();
+        let first = &self.threads.first.notification;
+        if first.whole != self.notification.whole {
+            first.kick();
+        }
     }
 
     /// Ends it, in whatever state, and gives everything back but its connection to the net server.
@@ -407,7 +435,8 @@ impl Process {
             rflags: 0x202,
             ..UserContext::default()
         };
-        tcb_write_registers(self.tcb, true, 0, UserContext::COUNT, &registers)?;
+        let tcb = self.threads.first.tcb;
+        tcb_write_registers(tcb, true, 0, UserContext::COUNT, &registers)?;
         spawn_meter::end(&self.path);
         Ok(())
     }
@@ -445,27 +474,8 @@ impl Process {
         registers.rsi = MessageInfo::new(0, 0, 4).0;
         (registers.rdi, registers.r10, registers.r8) = (0, 0, 0);
         (registers.r9, registers.r15) = (0, 0);
-        tcb_write_registers(self.tcb, true, 0, UserContext::COUNT, &registers)
-    }
-
-    /// SET_TLS, while the thread waits for the reply.
-    pub fn set_tls(&self, base: u64) -> Result<()> {
-        let mut registers = tcb_read_registers(self.tcb, false, 0, UserContext::COUNT)?;
-        // Writing registers makes the kernel resume at rip, which is the `syscall` instruction of the call.
-        registers.rip += 2;
-        registers.tls_base = base;
-        tcb_write_registers(self.tcb, false, 0, UserContext::COUNT, &registers)
-    }
-
-    /// Signals `deadline` if it has come; the next deadline otherwise.
-    pub fn expire(&mut self, now: u64) -> Option<u64> {
-        let deadline = self.deadline?;
-        if deadline > now {
-            return Some(deadline);
-        }
-        self.deadline = None;
-        signal(self.timer);
-        None
+        let tcb = self.threads.first.tcb;
+        tcb_write_registers(tcb, true, 0, UserContext::COUNT, &registers)
     }
 }
 

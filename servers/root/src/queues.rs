@@ -290,7 +290,7 @@ impl Process {
                         signals,
                         watch,
                         CSPACE_LOW_BITS,
-                        self.notification,
+                        self.notification.whole,
                         CapRights::WRITE,
                         CapData::notification(1 << bit),
                     )?;

@@ -89,7 +89,7 @@ impl System {
                     Err(errno) => Answer::error(errno),
                 };
             }
-            root::FORK => return Answer::of(self.fork(number).map(|pid| [pid])),
+            root::FORK => return Answer::of(self.fork(number, a as usize).map(|pid| [pid])),
             root::WAIT => {
                 let found = self.family.wait(number as Pid, a as i64, b & 1 != 0);
                 return Answer::of(found.map(|(pid, status)| [pid.into(), status.into()]));
@@ -144,6 +144,7 @@ impl System {
             processes,
             memory,
             clients,
+            endpoint,
             ..
         } = self;
         let Some(process) = processes.get_mut(&number) else {
@@ -153,14 +154,19 @@ impl System {
             root::MAP => Answer::error(process.space.map(memory, a, b, c)),
             root::UNMAP => Answer::error(process.space.unmap(memory, a, b)),
             root::PROTECT => Answer::error(process.space.protect(memory, a, b, c)),
-            root::SET_TLS => match process.set_tls(a) {
-                Ok(()) => Answer::error(errno::OK),
-                Err(_) => Answer::error(errno::EINVAL),
-            },
+            root::SET_TLS => Answer::error(process.set_tls(b, a)),
             root::SET_TIMER => {
-                process.deadline = (a != wire::NEVER).then_some(a);
+                let errno = process.set_timer(b, (a != wire::NEVER).then_some(a));
                 self.run_timers();
-                Answer::error(errno::OK)
+                Answer::error(errno)
+            }
+            root::THREAD_START => {
+                let started = process.start_thread(memory, *endpoint, [a, b, c]);
+                Answer::of(started.map(|number| [number]))
+            }
+            root::THREAD_END => {
+                process.end_thread(a);
+                None
             }
             root::QUEUE_CREATE => {
                 let (errno, queue) = process.create_queue(memory);

@@ -130,7 +130,9 @@ impl System {
                     None
                 }
                 badge if badge & badge::FAULT as u64 != 0 => {
-                    self.fault((badge & !(badge::FAULT as u64)) as usize, &message)
+                    let badge = badge as usize;
+                    let thread = badge >> badge::THREAD_SHIFT;
+                    self.fault(badge & badge::NUMBER, thread, &message)
                 }
                 badge => self.request(badge as usize, &message),
             };
@@ -181,9 +183,10 @@ impl System {
         }
     }
 
-    /// A fault of process `number`: its stack grows, or it ends. An answer lets it go on.
-    fn fault(&mut self, number: usize, message: &Message) -> Option<Answer> {
+    /// A fault of a thread of process `number`: the first one's stack grows, or the process ends. An answer lets it go on.
+    fn fault(&mut self, number: usize, thread: usize, message: &Message) -> Option<Answer> {
         let process = self.processes.get_mut(&number)?;
+        let tcb = process.threads.get(thread)?.tcb;
         if let Some(low) = faults::missing_page(message) {
             let grown = process.page_in(&mut self.memory, low);
             if grown || self.channel_page(number, low) {
@@ -191,7 +194,7 @@ impl System {
             }
         }
         let process = self.processes.get(&number)?;
-        let signal = faults::report(process, message);
+        let signal = faults::report(process, tcb, message);
         self.program_ended(number, killed(signal));
         None
     }

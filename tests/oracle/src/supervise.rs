@@ -70,7 +70,9 @@ fn report(work: Work, found: &Found, stats: bool) {
         println!("cut short by a known deviation: {count} programs: {name}");
     }
     for name in &found.there {
-        println!("note: {name} is there by now, and still left out: drop its entry from deviations::MISSING");
+        println!(
+            "note: {name} is there by now, and still left out: drop its entry from deviations::MISSING"
+        );
     }
     for (index, text) in &found.different {
         let name = format!("failure-{}-{index}.txt", work.seed);

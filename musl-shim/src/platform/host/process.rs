@@ -21,6 +21,14 @@ pub fn exit(status: u8) -> ! {
     }
 }
 
+/// Ends the calling thread.
+pub fn end_thread(status: u8) -> ! {
+    loop {
+        // SAFETY: the thread has given up what it had.
+        unsafe { raw::syscall(nr::EXIT, &[status.into(), 0, 0, 0, 0, 0]) };
+    }
+}
+
 /// Process id.
 pub fn pid() -> usize {
     // SAFETY: no pointers.

@@ -30,7 +30,6 @@ pub mod nr {
     pub const FORK: usize = 57;
     pub const VFORK: usize = 58;
     pub const EXECVE: usize = 59;
-    pub const EXIT: usize = 60;
     pub const FCNTL: usize = 72;
     pub const SYSINFO: usize = 99;
     pub const ARCH_PRCTL: usize = 158;
@@ -38,6 +37,7 @@ pub mod nr {
     pub const FUTEX: usize = 202;
     pub const EPOLL_CREATE: usize = 213;
     pub const CLOCK_GETTIME: usize = 228;
+    pub const EXIT: usize = 60;
     pub const EXIT_GROUP: usize = 231;
     pub const EPOLL_WAIT: usize = 232;
     pub const EPOLL_CTL: usize = 233;

@@ -40,7 +40,7 @@ pub fn fork() -> Result<usize, Errno> {
             options(nostack, preserves_flags)
         );
     }
-    let [pid, ..] = ask_root(root::FORK, [0; 3])?;
+    let [pid, ..] = ask_root(root::FORK, [super::threads::current() as u64, 0, 0])?;
     if pid == 0 {
         server::after_fork();
         super::kernel::after_fork();

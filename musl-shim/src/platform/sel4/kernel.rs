@@ -55,17 +55,25 @@ fn buffer_word(queue: QueueId, size: BufferSize, index: u64) -> u64 {
 /// What the root server will signal next to each thread, or [`NEVER`].
 static ARMED: Shared<[u64; MAX_THREADS]> = Shared::new([NEVER; MAX_THREADS]);
 
-/// Sees to it that the thread is woken at the deadline at the latest.
 /// In the child after fork(2): no deadline is armed.
 pub fn after_fork() {
     *ARMED.lock() = [NEVER; MAX_THREADS];
 }
 
+/// The thread ends: what was armed for it is not for the next one of its number.
+pub fn thread_ended(thread: usize) {
+    ARMED.lock()[thread] = NEVER;
+}
+
+/// Sees to it that the thread is woken at the deadline at the latest.
 fn arm(deadline: Deadline) {
     let armed = &mut ARMED.lock()[threads::current()];
     if deadline.ns() < *armed {
         // Refused only if the message is malformed.
-        let _ = ask_root(root::SET_TIMER, [deadline.ns(), 0, 0]);
+        let _ = ask_root(
+            root::SET_TIMER,
+            [deadline.ns(), threads::current() as u64, 0],
+        );
         *armed = deadline.ns();
     }
 }
@@ -96,8 +104,10 @@ pub fn wait(block: Block, deadline: Deadline) -> Woke {
         Block::Process => threads::process_notification(),
     };
     stats().waits.fetch_add(1, Relaxed);
+    threads::set_leading(block == Block::Process);
     // Whoever wakes this thread from here on signals its notification, which keeps it until `recv`.
     let message = unlocked(|| recv(on));
+    threads::set_leading(false);
     let mut woke = Woke::default();
     // The unmodified kernel, which has no queues, has a watch bit there.
     let from_queue = matches!(block, Block::Queue(_)) && message.badge & QUEUE != 0;

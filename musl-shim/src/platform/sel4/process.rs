@@ -9,6 +9,10 @@ use super::server;
 use crate::errno::Errno;
 
 pub use super::server::exit;
+#[cfg(test)]
+pub use super::server::exit as end_thread;
+#[cfg(not(test))]
+pub use super::thread::end as end_thread;
 
 /// Comes first: makes the rest of this folder usable.
 pub fn start() {
@@ -23,7 +27,7 @@ pub fn start() {
     });
 }
 
-/// Process id, and thread id of the only thread.
+/// Process id, and thread id of the first thread.
 pub fn pid() -> usize {
     info().process as usize
 }
@@ -35,7 +39,8 @@ pub fn give_way() {
 
 /// Sets the thread pointer.
 pub fn set_tls(base: usize) -> Result<(), Errno> {
-    server::ask_root(root::SET_TLS, [base as u64, 0, 0]).map(drop)
+    let thread = super::threads::current() as u64;
+    server::ask_root(root::SET_TLS, [base as u64, thread, 0]).map(drop)
 }
 
 /// Entropy; not cryptographic: see CAVEATS.

@@ -32,6 +32,11 @@ pub fn ask_root(label: u64, words: [u64; 3]) -> Result<Words, Errno> {
     Ok([reply.mrs[1], reply.mrs[2], reply.mrs[3]])
 }
 
+/// Tells the root server what has no answer: it comes back only if that was refused.
+pub fn tell_root(label: u64, word: u64) {
+    call(ROOT, MessageInfo::new(label, 0, 1), [word, 0, 0, 0]);
+}
+
 /// This process is a client of the net server.
 static CLIENT: AtomicBool = AtomicBool::new(false);
 

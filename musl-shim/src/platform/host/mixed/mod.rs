@@ -60,7 +60,7 @@ pub fn start() {
 pub use adopted::adopt;
 pub use fds::{install, install_pair, limit};
 pub use route::route;
-pub use signals::{interrupted, mask, raise, restarts, set_mask, uninterrupted};
+pub use signals::{interrupted, mask, mask_of, raise, restarts, set_mask, uninterrupted};
 pub use source::settle;
 
 pub(super) use fds::hide;

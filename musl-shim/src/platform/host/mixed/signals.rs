@@ -42,6 +42,11 @@ pub fn mask() -> u64 {
     MASKS[current()].load(Relaxed)
 }
 
+/// What a thread blocks meanwhile.
+pub fn mask_of(thread: usize) -> u64 {
+    MASKS[thread].load(Relaxed)
+}
+
 /// The same, as a wait takes it.
 pub fn wait_mask() -> Option<u64> {
     Some(mask())
