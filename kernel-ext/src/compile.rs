@@ -105,7 +105,7 @@ const LINKER_SCRIPT: &str = "src/plat/pc99/linker.lds";
 const C_FLAGS: &str = "-std=c99 -m64 -O2 -nostdlib -nostdinc -ffreestanding \
     -fno-asynchronous-unwind-tables -fno-pic -fno-pie -fno-stack-protector \
     -mno-mmx -mno-sse -mno-sse2 -mno-3dnow -mno-red-zone -mcmodel=kernel \
-    -fcf-protection=none -fno-tree-loop-distribute-patterns --param=min-pagesize=0 \
+    -fcf-protection=none -fno-tree-loop-distribute-patterns --param=min-pagesize=0 -fstack-usage \
     -Wall -Wstrict-prototypes -Wmissing-prototypes -Wnested-externs \
     -Wmissing-declarations -Wundef -Wpointer-arith -Wno-nonnull";
 
