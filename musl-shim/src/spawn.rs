@@ -280,6 +280,7 @@ extern "C" fn __sys_spawn(request: usize) -> isize {
 /// posix_spawn(3): the child's process id.
 #[cfg_attr(any(test, feature = "library"), allow(dead_code))]
 fn spawn(request: usize) -> Result<usize, Errno> {
+    children::supported()?;
     let request: Request = user::read(request)?;
     let mut heritage = Heritage::own();
     let mut flags = (0, 0);

@@ -17,11 +17,6 @@
 
 extern char **environ;
 
-ROLE(exits)
-{
-    return atoi(arguments[0]);
-}
-
 CHECK(process, exit_status, "waitpid tells the low eight bits of the child's exit status")
 {
     EXPECT_EQ(ending(child("exits", "0", NULL)), 0);

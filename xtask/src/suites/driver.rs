@@ -380,7 +380,7 @@ impl Bench {
     }
 
     fn garbage(&self) -> Result<()> {
-        let out = self.driver("run --timeout 300 garbage.c", b"")?;
+        let out = self.driver("run --no-net --timeout 300 garbage.c", b"")?;
         let words = String::from_utf8_lossy(&out.stderr);
         let console = String::from_utf8_lossy(&out.stdout);
         ensure!(
