@@ -97,7 +97,7 @@ pub struct Header {
     pub sides: [Side; SIDES],
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<Header>() <= DATA);
 
 /// Proof that the lock is held.
