@@ -131,8 +131,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         report.add(&name, checker.reached(&whole, step));
     }
     for mutant in mutant::read(&folder.join("ring-mutants.toml"))? {
-        let name = format!("mutant caught: {}", mutant.name);
-        report.add(&name, checker.catches(&mutant));
+        mutant::report(&mutant.name, checker.catches(&mutant), report);
     }
     Ok(())
 }

@@ -7,6 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use crate::process::say;
+use crate::suites::Report;
+
 /// One mistake.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +52,15 @@ impl Mutant {
         }
         replace_once(file, text, &self.from, &self.to)
     }
+}
+
+/// Counts one mutant and names it.
+pub fn report(name: &str, caught: Result<()>, report: &mut Report) {
+    let name = format!("mutant caught: {name}");
+    if caught.is_ok() {
+        say(&name);
+    }
+    report.add(&name, caught);
 }
 
 /// `text` of `file` with `to` for `from`, which must occur once.

@@ -106,8 +106,8 @@ pub fn run(paths: &Paths, long: bool, report: &mut Report) -> Result<()> {
     }
     if !long {
         for mutant in &list.mutant {
-            let name = format!("mutant caught: {}", mutant.name);
-            report.add(&name, caught(paths, &model, &list.configuration, mutant));
+            let result = caught(paths, &model, &list.configuration, mutant);
+            mutant::report(&mutant.name, result, report);
         }
     }
     Ok(())
