@@ -36,6 +36,7 @@ pub mod events;
 pub mod lock;
 pub mod net;
 pub mod packets;
+pub mod pages;
 pub mod pipe;
 pub mod process;
 #[cfg(test)]

@@ -9,12 +9,13 @@
 //! | shutdown of the reading side | the peer does not notice | the peer can write no more |
 //! | first write after the peer closed | taken, and answered by a reset: EPIPE is pending | EPIPE |
 //! | write with an error pending | that error, once | EPIPE |
-//! | output edge | a read after the writer had found no room | each read that leaves it writable |
+//! | output edge | a read after the writer had found no room | each read that ends a write and leaves it writable |
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, NoMemory};
 use crate::events::Events;
 use crate::source::{SourceId, Sources};
+use alloc::collections::VecDeque;
 
 /// Whose rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ impl From<NoMemory> for StreamError {
 struct End {
     /// What this end has still to read.
     received: Bytes,
+    /// AF_UNIX: how much is left of each of the peer's writes, oldest first. Room is told when one has been read whole.
+    pieces: VecDeque<u32>,
     shut_read: bool,
     shut_write: bool,
     /// TCP: the peer said that it will send no more.
@@ -76,9 +79,28 @@ struct End {
 }
 
 impl End {
+    /// Takes `n` bytes from the front; whether a piece ended.
+    fn consume(&mut self, mut n: usize) -> bool {
+        self.received.consume(n);
+        let mut ended = false;
+        while n > 0
+            && let Some(left) = self.pieces.front_mut()
+        {
+            let part = n.min(*left as usize);
+            *left -= part as u32;
+            n -= part;
+            if *left == 0 {
+                self.pieces.pop_front();
+                ended = true;
+            }
+        }
+        ended
+    }
+
     fn new(capacity: usize) -> Self {
         End {
             received: Bytes::new(capacity),
+            pieces: VecDeque::new(),
             shut_read: false,
             shut_write: false,
             fin: false,
@@ -178,6 +200,14 @@ impl Stream {
         &mut self.ends[side as usize]
     }
 
+    /// What can be written to is so for band data too, says Linux of AF_UNIX alone.
+    fn writable(&self) -> Events {
+        match self.kind {
+            Kind::Tcp => Events::WRITABLE,
+            Kind::Unix => Events::WRITABLE | Events::WRBAND,
+        }
+    }
+
     fn level(&self, side: Side) -> Events {
         let (end, peer) = (self.end(side), self.end(side.other()));
         let (read, write) = (end.shut_read, end.shut_write);
@@ -186,7 +216,7 @@ impl Stream {
         events.set(Events::RDHUP, read);
         events.set(Events::HUP, read && write);
         events.set(
-            Events::WRITABLE,
+            self.writable(),
             peer.has_room() || (write && self.kind == Kind::Tcp),
         );
         events.set(Events::ERR, end.error.is_some());
@@ -206,9 +236,11 @@ impl Stream {
     ) -> Result<usize, StreamError> {
         let n = self.peek(sources, side, out)?;
         if n > 0 {
-            self.end_mut(side).received.consume(n);
+            let had_room = self.end(side).has_room();
+            // Room where there was none is always told: somebody may be waiting for it.
+            let ended = self.end_mut(side).consume(n) || !had_room;
             self.publish(sources, side, Events::empty());
-            self.tell_room(sources, side);
+            self.tell_room(sources, side, ended);
         }
         Ok(n)
     }
@@ -236,16 +268,20 @@ impl Stream {
         }
     }
 
-    /// After bytes were taken: the peer, who wrote them, may write again. TCP tells it only if it found no room, in a write or
-    /// in a look.
-    fn tell_room(&mut self, sources: &mut impl Sources, side: Side) {
+    /// After bytes were taken: the peer, who wrote them, may write again. AF_UNIX tells it when all of a write was taken or there was no room (`ended`), TCP only if
+    /// it found no room, in a write or in a look.
+    fn tell_room(&mut self, sources: &mut impl Sources, side: Side, ended: bool) {
         if !self.end(side).has_room() {
             return;
         }
         let (kind, peer) = (self.kind, self.end_mut(side.other()));
         let wanted = core::mem::take(&mut peer.no_room);
-        if kind == Kind::Unix || wanted || sources.missed(peer.source, Events::OUT) {
-            self.publish(sources, side.other(), Events::WRITABLE);
+        let news = match kind {
+            Kind::Unix => ended,
+            Kind::Tcp => wanted || sources.missed(peer.source, Events::OUT),
+        };
+        if news {
+            self.publish(sources, side.other(), self.writable());
         } else {
             self.publish(sources, side.other(), Events::empty());
         }
@@ -281,8 +317,13 @@ impl Stream {
             self.take_reset(sources, side);
             return Ok(bytes.len().min(self.capacity));
         }
+        let unix = self.kind == Kind::Unix;
         let peer = self.end_mut(side.other());
         let n = peer.received.write(bytes)?;
+        if unix && n > 0 {
+            peer.pieces.try_reserve(1).map_err(|_| NoMemory)?;
+            peer.pieces.push_back(n as u32);
+        }
         let room = peer.has_room();
         self.end_mut(side).no_room |= n < bytes.len();
         if n == 0 {

@@ -35,8 +35,8 @@ pub const CALLS: &[Call] = &[
     Call::new("pwritev", 296, pwritev),
 ];
 
-/// Gathered writes up to this length go in one piece where pieces matter (PIPE_BUF).
-const GATHER: usize = 4096;
+/// Gathered writes up to this length go in one piece where pieces matter: twice what a pipe holds.
+const GATHER: usize = 128 << 10;
 /// Bytes of the records that some files are read in (eventfd, timerfd).
 const RECORD: usize = 8;
 

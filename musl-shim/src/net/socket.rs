@@ -384,6 +384,11 @@ impl Drop for Socket {
 }
 
 impl File for Socket {
+    /// A vectored write is one piece to the reader's side of AF_UNIX.
+    fn gathers(&self) -> bool {
+        self.family == AF_UNIX
+    }
+
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         self.receive(buffer, false)
     }

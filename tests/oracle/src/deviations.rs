@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::op::{Call, Op, Pointer, Value};
+use crate::op::{Call, Op, Pointer};
 use crate::run::Outcome;
 
 /// One such place.
@@ -38,6 +38,18 @@ pub static ALL: &[Deviation] = &[
         },
     },
     Deviation {
+        name: "devices do not take bad memory",
+        reason: "the same; Linux's null and zero devices never look at what is written to them",
+        goes_on: true,
+        applies: |before, op, linux, ours| {
+            matches!(op.call, Call::Write | Call::Writev)
+                && op.pointer() == Pointer::Null
+                && ours.result == EFAULT
+                && linux.result > 0
+                && before.iter().any(|op| op.call == Call::Open)
+        },
+    },
+    Deviation {
         name: "a bad pointer is EFAULT before a pending error",
         reason: "the same; on Linux the error is told, and gone",
         goes_on: false,
@@ -50,87 +62,28 @@ pub static ALL: &[Deviation] = &[
         },
     },
     Deviation {
-        name: "a read into bad memory takes nothing",
-        reason: "the same; on Linux an eventfd's or timerfd's value is lost, although the call fails",
+        name: "a transfer with bad memory changes nothing",
+        reason: "the same; on Linux an eventfd's or timerfd's value is lost, and a socket's writer gets an edge, although the call fails",
         goes_on: false,
         applies: |_, op, linux, ours| may_lose(op, linux) && ours.result == EFAULT,
-    },
-    Deviation {
-        name: "defect: no WRBAND on AF_UNIX",
-        reason: "Linux reports it with OUT",
-        goes_on: false,
-        applies: |before, op, _, _| {
-            looks(op.call)
-                && before.iter().any(|op| op.call == Call::SocketPair)
-                && before.iter().chain([op]).any(asks_for_write_band)
-        },
-    },
-    Deviation {
-        name: "defect: the last reader takes the bytes with it",
-        reason: "FIONREAD of the writing end: Linux still counts them",
-        goes_on: true,
-        applies: |before, op, linux, ours| {
-            op.call == Call::Ioctl
-                && (linux.result, ours.result) == (0, 0)
-                && before.iter().any(|op| op.call == Call::Pipe2)
-        },
-    },
-    Deviation {
-        name: "defect: pipes count bytes",
-        reason: "Linux counts pages: a pipe is full when all 16 are in use, however little is in them",
-        goes_on: false,
-        applies: |before, op, _, _| {
-            (looks(op.call)
-                || matches!(
-                    op.call,
-                    Call::Write
-                        | Call::Writev
-                        | Call::Fill
-                        | Call::Drain
-                        | Call::Ioctl
-                        | Call::Read
-                        | Call::Readv
-                ))
-                && before.iter().any(|op| op.call == Call::Pipe2)
-                && before.iter().chain([op]).any(|op| {
-                    op.call == Call::Fill
-                        || (op.call == Call::Write && op.int(1) >= 4096)
-                        || (op.call == Call::Writev && op.int(1) >= 4096)
-                })
-        },
     },
 ];
 
 fn transfers(call: Call) -> bool {
-    waits(call) || matches!(call, Call::Read | Call::Write | Call::Send | Call::Receive)
+    waits(call)
+        || matches!(
+            call,
+            Call::Read | Call::Readv | Call::Write | Call::Writev | Call::Send | Call::Receive
+        )
 }
 
 fn waits(call: Call) -> bool {
     matches!(call, Call::EpollWait | Call::EpollPwait | Call::EpollPwait2)
 }
 
-fn looks(call: Call) -> bool {
-    waits(call)
-        || matches!(
-            call,
-            Call::Poll | Call::Ppoll | Call::Select | Call::Pselect
-        )
-}
-
-fn asks_for_write_band(op: &Op) -> bool {
-    const WRBAND: u16 = 0x200;
-    match &op.args[..] {
-        [Value::Polls(polls), ..] => polls.iter().any(|(_, events)| events & WRBAND != 0),
-        _ if op.call == Call::EpollCtl => op.int(3) & i64::from(WRBAND) != 0,
-        _ => false,
-    }
-}
-
 /// Whether this may have changed more on Linux than its answer tells.
 fn may_lose(op: &Op, linux: &Outcome) -> bool {
-    matches!(op.call, Call::Read | Call::Readv)
-        && op.pointer() != Pointer::Good
-        && linux.result == EFAULT
+    transfers(op.call) && !waits(op.call) && op.pointer() != Pointer::Good && linux.result == EFAULT
 }
 
 /// Whether two answers are the same, in what they tell and in what they hide.

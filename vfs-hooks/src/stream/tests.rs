@@ -84,8 +84,14 @@ impl Handle {
     fn is_connected(&self) -> bool {
         self.with(|stream, _, side| stream.is_connected(side))
     }
+    /// Without WRBAND, which comes with OUT on AF_UNIX and never on TCP.
     fn level(&self) -> Events {
-        self.with(|stream, all, side| all.level(stream.source(side)))
+        self.with(|stream, all, side| {
+            let level = all.level(stream.source(side));
+            let band = stream.kind == Kind::Unix && level.contains(Events::OUT);
+            assert_eq!(level.contains(Events::WRBAND), band);
+            level - Events::WRBAND
+        })
     }
     fn news(&self, events: Events) -> (bool, u32, u32) {
         self.with(|stream, all, side| all.news(stream.source(side), events))

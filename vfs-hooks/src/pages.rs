@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! How Linux counts what is in a pipe (pipe(7), Pipe capacity): 16 pages, each with what one write put there. A page that is not full is
+//! in use all the same, so a pipe can be full with 16 bytes; only a write whose odd part fits whole is added to the last page.
+#![forbid(unsafe_code)]
+
+/// Pages of a pipe.
+pub const PAGES: usize = 16;
+/// Bytes of a page.
+pub const PAGE: usize = 4096;
+
+/// The pages in use, oldest first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pages {
+    /// Bytes to read in each, from `first` on, around the end.
+    left: [u16; PAGES],
+    first: u8,
+    used: u8,
+    /// Where the last page's bytes end in it: those that were read before them stay in place.
+    end: u16,
+}
+
+impl Pages {
+    /// Whether no page is free.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        usize::from(self.used) == PAGES
+    }
+
+    #[inline]
+    fn slot(&mut self, i: u8) -> &mut u16 {
+        &mut self.left[usize::from(self.first + i) % PAGES]
+    }
+
+    /// Takes in a write; how many of its bytes there was room for. Up to [`PAGE`] bytes it is all or none.
+    #[inline]
+    pub fn add(&mut self, len: usize) -> usize {
+        let mut done = 0;
+        let odd = len % PAGE;
+        if odd > 0 && self.used > 0 && usize::from(self.end) + odd <= PAGE {
+            *self.slot(self.used - 1) += odd as u16;
+            self.end += odd as u16;
+            done = odd;
+        }
+        while done < len && !self.is_full() {
+            let n = (len - done).min(PAGE);
+            *self.slot(self.used) = n as u16;
+            self.used += 1;
+            self.end = n as u16;
+            done += n;
+        }
+        done
+    }
+
+    /// Gives back the pages of the next `len` bytes, which have been read.
+    #[inline]
+    pub fn take(&mut self, mut len: usize) {
+        while len > 0 && self.used > 0 {
+            let left = self.slot(0);
+            let n = len.min(usize::from(*left));
+            *left -= n as u16;
+            len -= n;
+            if *left == 0 {
+                self.first = (self.first + 1) % PAGES as u8;
+                self.used -= 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_does_not_fit_into_the_last_page_takes_another() {
+        let mut pages = Pages::default();
+        for _ in 0..PAGES {
+            assert_eq!(pages.add(2049), 2049);
+        }
+        assert!(pages.is_full());
+        assert_eq!((pages.add(2047), pages.add(1)), (2047, 0));
+    }
+
+    #[test]
+    fn the_odd_part_of_a_long_write_goes_first() {
+        let mut pages = Pages::default();
+        pages.add(1);
+        assert_eq!(pages.add(PAGE + 5), PAGE + 5);
+        assert_eq!(pages.used, 2);
+        assert_eq!(pages.add(PAGES * PAGE), (PAGES - 2) * PAGE);
+    }
+
+    #[test]
+    fn what_was_read_of_a_page_is_not_room() {
+        let mut pages = Pages::default();
+        pages.add(PAGE - 1);
+        pages.take(PAGE - 2);
+        assert_eq!(pages.add(2), 2);
+        assert_eq!(pages.used, 2);
+        pages.take(1);
+        assert_eq!(pages.used, 1);
+        pages.take(2);
+        assert_eq!(pages.used, 0);
+    }
+}
