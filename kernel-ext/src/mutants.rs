@@ -114,7 +114,6 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("a ring of N", RING, "return ring->attached + ring->stale + more <= nqSlots(bits) / 2;", "return ring->attached + ring->stale + more <= nqSlots(bits);"),
     mutant("any queue detaches", QUEUE, "if (!isAttached(ntfnPtr) || queueOf(NTFN_ATTACHMENT(ntfnPtr)->cap) != queue) {", "if (!isAttached(ntfnPtr)) {"),
     mutant("SetBuffer does not collect", QUEUE, "collect(NODE_STATE(ksCurThread), queue, call);\n", "if (call) { setMessage(NODE_STATE(ksCurThread), NQ_BADGE, queue->ring.head); }\n"),
-    mutant("SetBuffer replies to a Send", QUEUE, "collect(NODE_STATE(ksCurThread), queue, call);", "collect(NODE_STATE(ksCurThread), queue, true);"),
     mutant("SetBuffer writes no tail", QUEUE, "*WORD_PTR(cap_frame_cap_get_capFBasePtr(frameCap)) = queue->ring.tail;", ""),
     mutant("SetBuffer starts at the first word", RING, "ring->next = (nq_half_t)nqEntryWord(ring->tail, bits);", "ring->next = NQ_HEADER_WORDS;"),
     mutant("the old buffer is kept", QUEUE, "cteDeleteOne(&queue->buffer);\n    cteInsert", "cteInsert"),

@@ -334,3 +334,45 @@ pub(super) fn cnode(world: &mut World, tap: &mut Tap) {
         tap.check(good, check[round]);
     }
 }
+
+/// Queues of one retype are neighbours in the kernel's list of capabilities: what
+/// is done to one must not reach the next.
+pub(super) fn neighbours(world: &mut World, tap: &mut Tap) {
+    let memory = world.untyped(9);
+    let slots = world.slots(3);
+    retype(memory, ObjectType::NotificationQueue, 0, slots, 3).expect("three queues");
+    let queues = [0, 1, 2].map(|i| nth(slots, i));
+    let first = world.make_many(ObjectType::Notification, 3);
+    let frames = world.slots(3);
+    let pages = [12; 3].map(|bits| world.untyped(bits));
+    for (i, cap) in queues.into_iter().enumerate() {
+        let frame = nth(frames, i);
+        retype(pages[i], ObjectType::Frame, 0, frame, 1).expect("a frame");
+        set_buffer(cap, frame).expect("a buffer");
+        sel4_bindings::notification_queue_attach(cap, nth(first, i), 1).expect("attach");
+    }
+    let signalled = |i| {
+        take(nth(first, i));
+        signal(nth(first, i));
+        collect(queues[i]).count
+    };
+    revoke(queues[1]);
+    let found = [0, 1, 2].map(signalled);
+    tap.equal(found, [1, 0, 1], "revoking one leaves its neighbours");
+    revoke(queues[0]);
+    let found = [0, 1, 2].map(signalled);
+    tap.equal(found, [0, 0, 1], "revoking the first, too");
+    for (i, name) in [(0, "the first"), (2, "the last"), (1, "the middle one")] {
+        delete(nth(first, i));
+        delete(nth(frames, i));
+        delete(queues[i]);
+        let freed = retype(pages[i], ObjectType::Endpoint, 0, nth(frames, i), 1);
+        tap.equal(
+            freed,
+            Ok(()),
+            format_args!("deleting {name} frees its buffer"),
+        );
+    }
+    let again = retype(memory, ObjectType::NotificationQueue, 0, slots, 3);
+    tap.equal(again, Ok(()), "and the memory of all is free");
+}

@@ -116,6 +116,7 @@ const TESTS: &[Test] = &[
     test(404, "faults", On::Queue, &[4, 9], waiters::faults),
     test(405, "woken by a queue, then suspended", On::Queue, &[4], caveats::lost_hand_off),
     test(406, "bind every kind of capability", On::Queue, &[4], matrix::bind),
+    test(407, "restart a queue's waiter", On::Queue, &[4], waiters::restart),
 
     test(501, "bound notification of a waiter", On::Queue, &[5], waiters::bound),
 
@@ -159,6 +160,7 @@ const TESTS: &[Test] = &[
     test(1205, "retype again", On::Queue, &[12], deletion::reuse),
     test(1206, "delete a CNode", On::Queue, &[12], deletion::cnode),
     test(1207, "revoke, interrupted", On::Queue, &[12, 7], interrupts::revoke_interrupted),
+    test(1208, "neighbours", On::Queue, &[12], deletion::neighbours),
 
     test(1401, "random sequences against a model", On::Queue, ALL, random::sequences),
     test(1402, "signals from another core", On::Queue, &[3, 6, 7], cores::signals),

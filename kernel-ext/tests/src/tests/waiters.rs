@@ -269,3 +269,18 @@ pub(super) fn faults(world: &mut World, tap: &mut Tap) {
     signal(a);
     tap.equal(log(0), handed(1, 0), "a wait with the right does");
 }
+
+/// Started again without being stopped first, a waiter leaves the queue.
+pub(super) fn restart(world: &mut World, tap: &mut Tap) {
+    let (queue, [a]) = attached(world);
+    let other = world.make(ObjectType::Notification);
+    let child = new_child(world, 0);
+    clear_log();
+    child.wait_for(queue.cap);
+    child.wait_for(other);
+    signal(a);
+    let collected = queue.collect();
+    tap.equal(collected, Collected::of(1, 0), "nobody waits for the queue");
+    signal(other);
+    tap.equal(logged(), 1, "the thread waits where it was sent");
+}
