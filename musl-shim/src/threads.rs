@@ -13,10 +13,12 @@ use crate::shared::Shared;
 /// Bits of an id that are the process's.
 const PROCESS_BITS: u32 = 16;
 
-/// A thread.
+/// A thread. All zero, as these are at the start, is the first thread of a process that has just begun, and no thread at another place: pages of
+/// zeroes cost a new process nothing.
 #[derive(Clone, Copy)]
 struct Thread {
-    alive: bool,
+    /// Of the first thread: it has ended. Of another: it has not.
+    changed: bool,
     /// Where to write 0 at its end, for a futex wake; 0: nowhere (set_tid_address(2)).
     clear: usize,
     /// Its thread pointer.
@@ -27,18 +29,18 @@ struct Thread {
 }
 
 const NONE: Thread = Thread {
-    alive: false,
+    changed: false,
     clear: 0,
     tls: 0,
     robust: 0,
     name: [0; 16],
 };
 
-static THREADS: Shared<[Thread; MAX_THREADS]> = Shared::new({
-    let mut threads = [NONE; MAX_THREADS];
-    threads[0].alive = true;
-    threads
-});
+static THREADS: Shared<[Thread; MAX_THREADS]> = Shared::new([NONE; MAX_THREADS]);
+
+fn is_alive(thread: usize) -> bool {
+    THREADS.lock()[thread].changed != (thread == 0)
+}
 
 fn of_current<R>(work: impl FnOnce(&mut Thread) -> R) -> R {
     work(&mut THREADS.lock()[current()])
@@ -57,13 +59,12 @@ pub fn own_id() -> usize {
 /// Number of the thread with this id, if it is one of this process and has not ended.
 pub fn find(wanted: usize) -> Option<usize> {
     let thread = wanted >> PROCESS_BITS;
-    let alive = THREADS.lock().get(thread).is_some_and(|t| t.alive);
-    (alive && id(thread) == wanted).then_some(thread)
+    (thread < MAX_THREADS && is_alive(thread) && id(thread) == wanted).then_some(thread)
 }
 
 /// Numbers of those that have not ended, from the first on.
 pub fn alive() -> impl Iterator<Item = usize> {
-    (0..MAX_THREADS).filter(|&thread| THREADS.lock()[thread].alive)
+    (0..MAX_THREADS).filter(|&thread| is_alive(thread))
 }
 
 /// A new thread, with its creator's name.
@@ -71,7 +72,7 @@ pub fn alive() -> impl Iterator<Item = usize> {
 pub fn begin(thread: usize, clear: usize, tls: usize) {
     let name = name();
     THREADS.lock()[thread] = Thread {
-        alive: true,
+        changed: true,
         clear,
         tls,
         robust: 0,
@@ -82,17 +83,28 @@ pub fn begin(thread: usize, clear: usize, tls: usize) {
 /// The calling thread is about to end. Where to write 0, if anywhere. `None`: it is the last, so the process ends.
 #[cfg(not(any(test, feature = "host")))]
 pub fn end() -> Option<usize> {
-    let mut threads = THREADS.lock();
-    let others = threads.iter().filter(|thread| thread.alive).count() > 1;
-    others.then(|| core::mem::replace(&mut threads[current()], NONE).clear)
+    if alive().count() == 1 {
+        return None;
+    }
+    let me = current();
+    let ended = Thread {
+        changed: me == 0,
+        ..NONE
+    };
+    Some(core::mem::replace(&mut THREADS.lock()[me], ended).clear)
 }
 
 /// In the child after fork(2), whose only thread is a copy of `thread` and has number 0.
 pub fn after_fork(thread: usize) {
     let mut threads = THREADS.lock();
     let copied = threads[thread];
-    *threads = [NONE; MAX_THREADS];
-    threads[0] = copied;
+    // Only what was used, so that pages that nobody has touched stay so.
+    let used = threads.iter_mut().filter(|thread| thread.changed);
+    used.for_each(|thread| *thread = NONE);
+    threads[0] = Thread {
+        changed: false,
+        ..copied
+    };
 }
 
 /// set_tid_address(2).

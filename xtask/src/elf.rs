@@ -205,7 +205,7 @@ pub mod tests {
         put(0x104, &4_u32.to_le_bytes());
         put(0x108, &1_u32.to_le_bytes());
         put(0x10c, NOTE_OWNER);
-        put(0x118, &1_u32.to_le_bytes());
+        put(0x118, &ABI.to_le_bytes());
         bytes
     }
 
@@ -233,7 +233,7 @@ pub mod tests {
         refused(|bytes| bytes[16] = 1, "object file");
         refused(|bytes| bytes[120] = PT_INTERP as u8, "dynamically linked");
         refused(|bytes| bytes[0x10c] = b'q', "not made by posix-poll-cc");
-        refused(|bytes| bytes[0x118] = 2, "version 2");
+        refused(|bytes| bytes[0x118] = 77, "version 77");
         refused(|bytes| bytes.truncate(100), "damaged");
         refused(|bytes| bytes[64 + 8] = 1, "damaged");
         refused(|bytes| bytes[64] = 0, "nothing to load");

@@ -52,36 +52,36 @@ fn buffer_word(queue: QueueId, size: BufferSize, index: u64) -> u64 {
     unsafe { read_volatile(address as *const u64) }
 }
 
-/// What the root server will signal next to each thread, or [`NEVER`].
-static ARMED: Shared<[u64; MAX_THREADS]> = Shared::new([NEVER; MAX_THREADS]);
+/// How long before [`NEVER`] the root server will signal each thread next; 0: never. So most are zero, and their pages cost nothing.
+static ARMED: Shared<[u64; MAX_THREADS]> = Shared::new([0; MAX_THREADS]);
 
 /// In the child after fork(2): no deadline is armed.
 pub fn after_fork() {
-    *ARMED.lock() = [NEVER; MAX_THREADS];
+    *ARMED.lock() = [0; MAX_THREADS];
 }
 
 /// The thread ends: what was armed for it is not for the next one of its number.
 pub fn thread_ended(thread: usize) {
-    ARMED.lock()[thread] = NEVER;
+    ARMED.lock()[thread] = 0;
 }
 
 /// Sees to it that the thread is woken at the deadline at the latest.
 fn arm(deadline: Deadline) {
     let armed = &mut ARMED.lock()[threads::current()];
-    if deadline.ns() < *armed {
+    if deadline.ns() < NEVER - *armed {
         // Refused only if the message is malformed.
         let _ = ask_root(
             root::SET_TIMER,
             [deadline.ns(), threads::current() as u64, 0],
         );
-        *armed = deadline.ns();
+        *armed = NEVER - deadline.ns();
     }
 }
 
 /// Remembers what a notification brought; returns the watch bits.
 fn noticed(badge: u64) -> u64 {
     if badge & notice::TIMER != 0 {
-        ARMED.lock()[threads::current()] = NEVER;
+        ARMED.lock()[threads::current()] = 0;
     }
     let watches = badge >> notice::FIRST_WATCH;
     if watches != 0 {
