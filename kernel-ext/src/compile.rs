@@ -12,6 +12,7 @@ use std::process;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+use crate::client;
 use crate::config;
 use crate::headers;
 use crate::interface::Interface;
@@ -32,10 +33,13 @@ pub struct Built {
     pub elf: PathBuf,
     /// The same as a 32-bit ELF, which is what QEMU's `-kernel` boots.
     pub elf32: PathBuf,
+    /// The folder of headers for C programs of this kernel: `<sel4/sel4.h>`, for gcc.
+    pub include: PathBuf,
 }
 
 /// Part of the cache's key: what this crate does with the sources.
-const RECIPE: [&str; 4] = [
+const RECIPE: [&str; 5] = [
+    include_str!("client.rs"),
     include_str!("compile.rs"),
     include_str!("config.rs"),
     include_str!("headers.rs"),
@@ -151,6 +155,7 @@ fn build_tree(
     let built = Built {
         elf: dir.join("kernel.elf"),
         elf32: dir.join("kernel32.elf"),
+        include: dir.join(client::FOLDER),
         dir,
     };
     // The folder appears by a rename when all is in it.
@@ -222,6 +227,7 @@ impl Workshop<'_> {
         self.generate_bitfields()?;
         self.compile()?;
         self.link()?;
+        client::write_headers(self.tree, self.variant, self.dir)?;
         numbers::write(self.dir, &self.preprocessor())
     }
 

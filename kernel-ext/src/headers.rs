@@ -12,36 +12,49 @@ pub(crate) type Header = (&'static str, String);
 
 /// The three headers of invocation labels. Each numbers on from the one before.
 pub(crate) fn invocations(interface: &Interface) -> Result<[Header; 3]> {
+    let paths = [
+        "api/invocation.h",
+        "arch/api/sel4_invocation.h",
+        "arch/api/invocation.h",
+    ];
+    chain(interface, paths)
+}
+
+/// The same labels for libsel4, whose first header includes the others.
+pub(crate) fn client_invocations(interface: &Interface) -> Result<[Header; 3]> {
+    let paths = [
+        "sel4/invocation.h",
+        "sel4/sel4_arch/invocation.h",
+        "sel4/arch/invocation.h",
+    ];
+    let mut headers = chain(interface, paths)?;
+    for (_, text) in &mut headers {
+        // The kernel's own files include it first; a program's need not.
+        text.insert_str(0, "#include <autoconf.h>\n");
+    }
+    headers[0].1 += "#include <sel4/arch/invocation.h>\n";
+    Ok(headers)
+}
+
+fn chain(interface: &Interface, paths: [&'static str; 3]) -> Result<[Header; 3]> {
+    let [all, sel4_arch, arch] = paths;
+    let ends = [
+        "nInvocationLabels",
+        "nSeL4ArchInvocationLabels",
+        "nArchInvocationLabels",
+    ];
     Ok([
         (
-            "api/invocation.h",
-            labels(
-                &interface.sel4,
-                "",
-                "InvalidInvocation",
-                "nInvocationLabels",
-                "",
-            )?,
+            all,
+            labels(&interface.sel4, "", "InvalidInvocation", ends[0], "")?,
         ),
         (
-            "arch/api/sel4_invocation.h",
-            labels(
-                &interface.sel4_arch,
-                "api/invocation.h",
-                "",
-                "nSeL4ArchInvocationLabels",
-                "nInvocationLabels",
-            )?,
+            sel4_arch,
+            labels(&interface.sel4_arch, all, "", ends[1], ends[0])?,
         ),
         (
-            "arch/api/invocation.h",
-            labels(
-                &interface.arch,
-                "arch/api/sel4_invocation.h",
-                "",
-                "nArchInvocationLabels",
-                "nSeL4ArchInvocationLabels",
-            )?,
+            arch,
+            labels(&interface.arch, sel4_arch, "", ends[2], ends[1])?,
         ),
     ])
 }
@@ -81,40 +94,11 @@ fn labels(xml: &str, include: &str, first: &str, end: &str, from: &str) -> Resul
 /// The header of system-call numbers. (The assembler names that the kernel's
 /// own generator also makes are used on ARM only.)
 pub(crate) fn syscalls(xml: &str) -> Result<Header> {
-    let mut enumerators = String::new();
-    let mut names = String::new();
-    let mut conditional = false;
-    let mut in_api = true;
-    let mut last_api = 0;
-    let mut number = 0;
-    for tag in tags(xml)? {
-        match tag.name() {
-            "debug" => in_api = false,
-            "config" => {
-                if std::mem::take(&mut conditional) {
-                    enumerators += "#endif\n";
-                }
-                if let Some(condition) = tag.attribute("condition") {
-                    ensure!(!in_api, "a system call of every kernel has a condition");
-                    enumerators += &format!("#if {condition}\n");
-                    conditional = true;
-                }
-            }
-            "syscall" => {
-                let name = tag.attribute("name").context("a syscall without a name")?;
-                number -= 1;
-                enumerators += &format!("    Sys{name} = {number},\n");
-                if in_api {
-                    last_api = number;
-                    names += &format!("    [{}] = \"{name}\",\n", -number);
-                }
-            }
-            _ => {}
-        }
-    }
-    if conditional {
-        enumerators += "#endif\n";
-    }
+    let Syscalls {
+        enumerators,
+        names,
+        last_api,
+    } = Syscalls::read(xml, "Sys")?;
     let text = guard("ARCH_API_SYSCALL")
         + &format!("#define SYSCALL_MAX (-1)\n#define SYSCALL_MIN ({last_api})\n")
         + &format!("#ifndef __ASSEMBLER__\nenum syscall {{\n{enumerators}}};\n")
@@ -123,6 +107,70 @@ pub(crate) fn syscalls(xml: &str) -> Result<Header> {
         + &format!("static char *syscall_names[] UNUSED = {{\n{names}}};\n#endif\n#endif\n")
         + "#endif\n";
     Ok(("arch/api/syscall.h", text))
+}
+
+/// The same numbers for libsel4.
+pub(crate) fn client_syscalls(xml: &str) -> Result<Header> {
+    let enumerators = Syscalls::read(xml, "seL4_Sys")?.enumerators;
+    let text = guard("LIBSEL4_SYSCALL")
+        + "#include <autoconf.h>\n#include <sel4/macros.h>\n"
+        + &format!("typedef enum {{\n{enumerators}    SEL4_FORCE_LONG_ENUM(seL4_Syscall_ID)\n")
+        + "} seL4_Syscall_ID;\n#endif\n";
+    Ok(("sel4/syscall.h", text))
+}
+
+struct Syscalls {
+    /// Lines of an enum.
+    enumerators: String,
+    /// Lines of an array of those of every kernel.
+    names: String,
+    /// The last number that every kernel has.
+    last_api: i32,
+}
+
+impl Syscalls {
+    /// The enumerators' names begin with `prefix`.
+    fn read(xml: &str, prefix: &str) -> Result<Syscalls> {
+        let mut enumerators = String::new();
+        let mut names = String::new();
+        let mut conditional = false;
+        let mut in_api = true;
+        let mut last_api = 0;
+        let mut number = 0;
+        for tag in tags(xml)? {
+            match tag.name() {
+                "debug" => in_api = false,
+                "config" => {
+                    if std::mem::take(&mut conditional) {
+                        enumerators += "#endif\n";
+                    }
+                    if let Some(condition) = tag.attribute("condition") {
+                        ensure!(!in_api, "a system call of every kernel has a condition");
+                        enumerators += &format!("#if {condition}\n");
+                        conditional = true;
+                    }
+                }
+                "syscall" => {
+                    let name = tag.attribute("name").context("a syscall without a name")?;
+                    number -= 1;
+                    enumerators += &format!("    {prefix}{name} = {number},\n");
+                    if in_api {
+                        last_api = number;
+                        names += &format!("    [{}] = \"{name}\",\n", -number);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if conditional {
+            enumerators += "#endif\n";
+        }
+        Ok(Syscalls {
+            enumerators,
+            names,
+            last_api,
+        })
+    }
 }
 
 fn guard(name: &str) -> String {

@@ -10,6 +10,9 @@ const SEL4: &str = "libsel4/include/interfaces/sel4.xml";
 const SEL4_ARCH: &str = "libsel4/sel4_arch_include/x86_64/interfaces/sel4arch.xml";
 const ARCH: &str = "libsel4/arch_include/x86/interfaces/sel4arch.xml";
 
+/// The files, in the order in which labels are numbered.
+pub(crate) const FILES: [&str; 3] = [SEL4, SEL4_ARCH, ARCH];
+
 /// The three interface XML texts, in the order in which labels are numbered.
 #[derive(Clone, Debug)]
 pub struct Interface {

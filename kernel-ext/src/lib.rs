@@ -16,13 +16,15 @@
 //! | `patch` | reads and applies a unified diff, strictly |
 //! | `tree` | the source of one kernel as path → text, patched or not |
 //! | `interface` | the interface XML, and the labels that are in it |
-//! | `headers` | the two generated headers that need no bit fields |
+//! | `headers` | the generated headers that need no bit fields |
 //! | `config` | one configuration for both kernels |
+//! | `client` | headers for C programs: libsel4's, generated from the same XML |
 //! | `compile` | generators, compiler, linker, cache |
 //! | `numbers` | labels and object numbers as the compiler sees them |
 //! | `mutants` | ways to break it, for the tests to notice |
 //! | `size` | how large the kernel change is |
 
+mod client;
 mod compile;
 mod config;
 mod headers;
@@ -36,6 +38,7 @@ mod source;
 mod tools;
 mod tree;
 
+pub use client::compile_c;
 pub use compile::{Built, build, build_mutant};
 pub use interface::{Interface, interface};
 pub use kernel::{Build, Kernel, Variant};

@@ -12,7 +12,7 @@ use crate::system;
 /// Build a kernel and print where it is.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Prints the kernel's two files, the one with symbols and the one that QEMU boots.\n\nExamples:\n  cargo xtask kernel\n  cargo xtask kernel --stock --debug"
+    after_help = "Prints the kernel's two files, the one with symbols and the one that QEMU boots, and the folder of its headers for C programs.\n\nExamples:\n  cargo xtask kernel\n  cargo xtask kernel --stock --debug"
 )]
 pub struct Args {
     /// seL4 as published instead of the one with the notification queue
@@ -40,6 +40,8 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
     };
     let cores = if args.smp { 2 } else { 1 };
     let built = system::kernel(paths, kernel, Variant::from(build).cores(cores))?;
-    println!("{}\n{}", built.elf.display(), built.elf32.display());
+    for path in [&built.elf, &built.elf32, &built.include] {
+        println!("{}", path.display());
+    }
     Ok(ExitCode::SUCCESS)
 }

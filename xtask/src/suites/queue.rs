@@ -23,7 +23,24 @@ const LONG_SEED: u64 = 2;
 
 /// The kernel with the queue.
 pub fn on_queue(paths: &Paths, report: &mut Report) -> Result<()> {
-    both_builds(paths, Kernel::Queue, report)
+    both_builds(paths, Kernel::Queue, report)?;
+    in_c(paths, report)
+}
+
+/// A root task in C: the queue through the C bindings.
+fn in_c(paths: &Paths, report: &mut Report) -> Result<()> {
+    deb::install(paths, deb::QEMU)?;
+    let source = paths.root.join("kernel-ext/tests/c/bindings.c");
+    for build in Build::ALL {
+        let built = system::kernel(paths, Kernel::Queue, build)?;
+        let program = paths.cache().join(format!("bindings-{build}"));
+        kernel_ext::compile_c(&built, &source, &program)?;
+        let image =
+            fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
+        let found = boot_root_task(paths, &built.elf32, image, (1, false), HUNG)?;
+        report.absorb(&format!("C, {build}"), found);
+    }
+    Ok(())
 }
 
 /// The kernel as published.
@@ -174,26 +191,37 @@ impl RootTask {
         if let Some((seed, steps)) = self.random {
             set_parameters(&mut image, seed, steps)?;
         }
-        let machine = Machine {
-            kernel: kernel.to_path_buf(),
-            image,
-            memory: system::MEMORY,
-            cores: self.cores,
-            icount: self.icount,
-            network: false,
-            forwards: Vec::new(),
-        };
-        let outcome = boot(paths, &machine, limit)?;
-        let mut found = tap::parse(&String::from_utf8_lossy(&outcome.console));
-        // isa-debug-exit makes 2n+1 of the n that the root task ends with.
-        if outcome.code != Some(1) && found.failed.is_empty() {
-            found.failed.push((
-                "end".into(),
-                format!("the root task ended with {:?}", outcome.code),
-            ));
-        }
-        Ok(found)
+        boot_root_task(paths, kernel, image, (self.cores, self.icount), limit)
     }
+}
+
+/// Boots a root task on a kernel, with so many cores and counting instructions or not; what it says in TAP.
+fn boot_root_task(
+    paths: &Paths,
+    kernel: &Path,
+    image: Vec<u8>,
+    (cores, icount): (u32, bool),
+    limit: Duration,
+) -> Result<Report> {
+    let machine = Machine {
+        kernel: kernel.to_path_buf(),
+        image,
+        memory: system::MEMORY,
+        cores,
+        icount,
+        network: false,
+        forwards: Vec::new(),
+    };
+    let outcome = boot(paths, &machine, limit)?;
+    let mut found = tap::parse(&String::from_utf8_lossy(&outcome.console));
+    // isa-debug-exit makes 2n+1 of the n that the root task ends with.
+    if outcome.code != Some(1) && found.failed.is_empty() {
+        found.failed.push((
+            "end".into(),
+            format!("the root task ended with {:?}", outcome.code),
+        ));
+    }
+    Ok(found)
 }
 
 /// How the root tasks are built for kernels of so many cores.
