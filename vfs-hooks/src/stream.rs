@@ -329,7 +329,9 @@ impl Stream {
         if n == 0 {
             return Err(StreamError::Again);
         }
-        self.publish(sources, side.other(), Events::READABLE);
+        // News of all input, as Linux has it for sockets: who asked for one of them only is a candidate from now on.
+        let news = Events::READABLE | Events::PRI | Events::RDBAND;
+        self.publish(sources, side.other(), news);
         if !room {
             self.publish(sources, side, Events::empty());
         }

@@ -37,6 +37,8 @@ const POLLIN: u16 = 1;
 const POLLOUT: u16 = 4;
 /// Bytes of send buffer of a Unix socket that ordinary traffic leaves alone: half of Linux's default.
 const UNIX_TRAFFIC: i32 = 106_496 / 4;
+/// Names no open file.
+const NO_FD: usize = u32::MAX as usize;
 const EAGAIN: isize = -11;
 const SIOCOUTQ: usize = 0x5411;
 
@@ -73,10 +75,10 @@ impl<S: Subject> Runner<S> {
         self.reset();
         let mut trace = Vec::with_capacity(program.len());
         for (i, op) in program.iter().enumerate() {
-            let skip = match leader {
-                Some(leader) => leader[i].skipped,
-                None => self.is_to_be_left_out(op),
-            };
+            // Asked on both sides, since a look at an instance moves its ready list.
+            let own = self.is_to_be_left_out(op);
+            let skip = leader.map_or(own, |leader| leader[i].skipped);
+            self.note_closing(op);
             trace.push(self.step(op, skip));
             if leader.is_some_and(|leader| ends(&program[..i], op, &leader[i], &trace[i])) {
                 break;
@@ -124,6 +126,18 @@ impl<S: Subject> Runner<S> {
         (result == 0).then(|| i32::from_ne_bytes(*self.memory.at(at)))
     }
 
+    /// What `fill` wrote stays for the peer to read when its fd is closed: then sockets are left alone to the end.
+    fn note_closing(&mut self, op: &Op) {
+        let closed = match op.call {
+            Call::Close => self.number(op.fd(0)),
+            Call::Dup2 | Call::Dup3 => self.number(op.fd(1)),
+            _ => return,
+        };
+        if self.filled == Some(closed) {
+            self.filled = Some(NO_FD);
+        }
+    }
+
     fn is_to_be_left_out(&mut self, op: &Op) -> bool {
         if !self.complete && deviations::is_missing(op) {
             return true;
@@ -153,7 +167,7 @@ impl<S: Subject> Runner<S> {
         }
         let unread = self.unread(fd);
         if let Some(filled) = self.filled {
-            if self.unread(filled).is_none_or(|unread| unread == 0) {
+            if self.unread(filled) == Some(0) {
                 self.filled = None;
             } else if unread.is_some() {
                 return true;
