@@ -31,6 +31,8 @@ pub enum Heir {
     Pipe(u32, u32),
     /// A pidfd: its channel, and the process.
     Process(u32, u32),
+    /// A signalfd: its set.
+    Signals(u64),
     /// An eventfd: its channel, and whether it is a semaphore.
     Event(u32, bool),
 }
@@ -39,7 +41,7 @@ impl Heir {
     /// The channel that the new program must hold for it, as SPAWN has it.
     fn channel(&self) -> Option<u32> {
         Some(match self {
-            Heir::Terminal | Heir::Device(_) => return None,
+            Heir::Terminal | Heir::Device(_) | Heir::Signals(_) => return None,
             Heir::Regular(_, channel)
             | Heir::Directory(_, channel)
             | Heir::Event(channel, _)
@@ -127,6 +129,10 @@ impl Writer {
                 self.u32(*channel);
                 self.u32(*pid);
             }
+            Heir::Signals(set) => {
+                self.u32(7);
+                self.u64(*set);
+            }
             Heir::Event(channel, semaphore) => {
                 self.u32(5);
                 self.u32(*channel);
@@ -208,6 +214,7 @@ impl Reader<'_> {
             3 => Heir::Directory(self.bytes()?, self.u32()?),
             4 => Heir::Pipe(self.u32()?, self.u32()?),
             6 => Heir::Process(self.u32()?, self.u32()?),
+            7 => Heir::Signals(self.u64()?),
             5 => Heir::Event(self.u32()?, self.u32()? != 0),
             _ => return None,
         })
@@ -307,6 +314,7 @@ mod tests {
             Heir::Directory(b"x/y".to_vec(), 2),
             Heir::Pipe(4095, 1),
             Heir::Event(0, true),
+            Heir::Signals(1 << 40 | 3),
             Heir::Process(3, 17),
         ] {
             let mut writer = Writer(Vec::new());

@@ -16,7 +16,7 @@
 //! | `platform` | what lies beneath: seL4 and our servers, or (feature `host`) a Linux process |
 //! | `archive`, `path`, `space` | pure bookkeeping, tested on the host |
 //! | `spawn`, `inherit`, `fork` | other processes: what they start with |
-//! | `memory`, `heap`, `clock`, `signal`, `process`, `random` | what else a process has |
+//! | `memory`, `heap`, `clock`, `signal`, `siginfo`, `process`, `random` | what else a process has |
 //! | `user`, `abi` | the program's pointers, C's layouts |
 //!
 //! Feature `library` (with `host`): for a Rust program that has an allocator and an entry of its own, and makes calls by `call`.
@@ -49,6 +49,7 @@ mod poller;
 mod process;
 mod random;
 mod shared;
+mod siginfo;
 mod signal;
 mod space;
 mod spawn;

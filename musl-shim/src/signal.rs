@@ -13,9 +13,11 @@ use crate::errno::Errno;
 use vfs_hooks::lock::MAX_THREADS;
 
 use crate::abi::Sigaction;
+use crate::files::signalfd;
 use crate::platform::threads::current;
 use crate::platform::{self, children};
 use crate::shared::{Shared, locked, unlocked};
+use crate::siginfo::{self, Info, SI_USER, Target};
 use crate::threads;
 
 /// Highest signal.
@@ -37,7 +39,6 @@ const SIG_IGN: u64 = 1;
 const SA_SIGINFO: u64 = 4;
 const SA_NODEFER: u64 = 0x4000_0000;
 const SA_RESETHAND: u64 = 0x8000_0000;
-const SI_TKILL: i32 = -6;
 
 const DEFAULT: Sigaction = Sigaction {
     handler: SIG_DFL,
@@ -59,8 +60,10 @@ pub const fn bit(signal: usize) -> u64 {
     1 << (signal - 1)
 }
 
+/// Signals that the processor raises: taken first.
+const SYNCHRONOUS: u64 = bit(4) | bit(5) | bit(7) | bit(8) | bit(11) | bit(31);
 /// Signals that cannot be blocked or handled.
-const UNBLOCKABLE: u64 = bit(SIGKILL) | bit(SIGSTOP);
+pub const UNBLOCKABLE: u64 = bit(SIGKILL) | bit(SIGSTOP);
 
 /// Signals that the calling thread blocks.
 pub fn mask() -> u64 {
@@ -80,25 +83,42 @@ pub fn pending() -> u64 {
 /// A new thread blocks what its creator does.
 #[cfg(not(any(test, feature = "host")))]
 pub fn begin(thread: usize) {
+    siginfo::forget(|to, _| to == Target::Thread(thread));
     platform::set_mask_of(thread, mask());
     DIRECTED[thread].store(0, Relaxed);
     AWAITED[thread].store(0, Relaxed);
 }
 
-/// Takes a pending signal of `set` without running its handler.
-pub fn take(set: u64) -> Option<usize> {
-    let found = pending() & set;
-    if found == 0 {
-        return None;
+/// The signal of a set that is taken first: one that the processor raises, then the lowest.
+fn first_of(set: u64) -> usize {
+    let urgent = set & SYNCHRONOUS;
+    let among = if urgent != 0 { urgent } else { set };
+    among.trailing_zeros() as usize + 1
+}
+
+/// Takes a pending signal of `set` without running its handler: the thread's own before the process's, as Linux.
+pub fn take(set: u64) -> Option<Info> {
+    let me = current();
+    let places = [
+        (&DIRECTED[me], Target::Thread(me)),
+        (&PENDING, Target::Process),
+    ];
+    for (waiting, target) in places {
+        let found = waiting.load(Relaxed) & set;
+        if found == 0 {
+            continue;
+        }
+        let signal = first_of(found);
+        let (info, more) = siginfo::take(target, signal).unwrap_or_else(|| {
+            // Only its number was passed on.
+            (Info::from(0, signal, SI_USER, 0), false)
+        });
+        if !more {
+            waiting.fetch_and(!bit(signal), Relaxed);
+        }
+        return Some(info);
     }
-    let signal = found.trailing_zeros() as usize + 1;
-    let directed = &DIRECTED[current()];
-    let from = match directed.load(Relaxed) & bit(signal) {
-        0 => &PENDING,
-        _ => directed,
-    };
-    from.fetch_and(!bit(signal), Relaxed);
-    Some(signal)
+    None
 }
 
 /// Runs `wait` as sigtimedwait(2) for `set`: whoever sends one of them wakes this thread, blocked or not.
@@ -122,6 +142,7 @@ pub fn action(signal: usize, new: Option<Sigaction>) -> Result<Sigaction, Errno>
             children::forget(new.handler == SIG_IGN);
         }
         if ignores(signal, new.handler) {
+            siginfo::forget(|_, info| info.signal == signal);
             for pending in DIRECTED.iter().chain([&PENDING]) {
                 pending.fetch_and(!bit(signal), Relaxed);
             }
@@ -147,12 +168,21 @@ fn is_lost(signal: usize) -> bool {
     ignores(signal, ACTIONS.lock()[signal - 1].handler) && !threads::alive().any(kept)
 }
 
-/// Sends a signal to this process. A thread that waits for it, or does not block it, will take it; the calling one if it can.
+/// Sends a signal of its own to this process.
 pub fn raise(signal: usize) {
-    if platform::raise(signal) || is_lost(signal) {
+    if !platform::raise(signal) {
+        post(Info::own(signal, SI_USER));
+    }
+}
+
+/// Sends a signal to this process. A thread that waits for it, or does not block it, will take it; the calling one if it can.
+pub fn post(info: Info) {
+    let signal = info.signal;
+    if is_lost(signal) || !siginfo::add(Target::Process, info) {
         return;
     }
     PENDING.fetch_or(bit(signal), Relaxed);
+    signalfd::raised();
     let me = current();
     let awaits = |&thread: &usize| AWAITED[thread].load(Relaxed) & bit(signal) != 0;
     let takes = |&thread: &usize| platform::mask_of(thread) & bit(signal) == 0;
@@ -166,11 +196,13 @@ pub fn raise(signal: usize) {
 }
 
 /// Sends a signal to a thread of this process.
-pub fn raise_in(thread: usize, signal: usize) {
-    if is_lost(signal) {
+pub fn raise_in(thread: usize, info: Info) {
+    let signal = info.signal;
+    if is_lost(signal) || !siginfo::add(Target::Thread(thread), info) {
         return;
     }
     DIRECTED[thread].fetch_or(bit(signal), Relaxed);
+    signalfd::raised();
     if thread != current() {
         platform::threads::kick(thread);
     }
@@ -202,6 +234,7 @@ pub fn inherit(blocked: u64, ignored: u64, pending: u64) {
 /// In the child after fork(2), a copy of `thread`: no signal waits (signal(7)).
 pub fn after_fork(thread: usize) {
     set_mask(platform::mask_of(thread));
+    siginfo::forget(|_, _| true);
     for waiting in DIRECTED.iter().chain(&AWAITED).chain([&PENDING]) {
         waiting.store(0, Relaxed);
     }
@@ -220,9 +253,10 @@ pub fn fetch() {
 
 #[cold]
 fn fetch_all() {
-    let sent = children::take_signals();
-    for signal in (1..=LAST).filter(|&signal| sent & bit(signal) != 0) {
-        raise(signal);
+    while let Some(info) = children::take_signal() {
+        if !platform::raise(info.signal) {
+            post(info);
+        }
     }
 }
 
@@ -246,7 +280,8 @@ pub fn deliver() {
 /// Runs the handlers, each with the core lock released. Nothing may be borrowed.
 #[cold]
 fn deliver_all() {
-    while let Some(signal) = take(!mask()) {
+    while let Some(info) = take(!mask()) {
+        let signal = info.signal;
         let action = {
             let slot = &mut ACTIONS.lock()[signal - 1];
             let action = *slot;
@@ -268,12 +303,12 @@ fn deliver_all() {
             0
         };
         set_mask(before | action.mask | own);
-        let after = unlocked(|| run(signal, &action, before));
+        let after = unlocked(|| run(&info, &action, before));
         set_mask(after);
     }
 }
 
-/// siginfo_t: number, errno, code, then who.
+/// siginfo_t.
 #[repr(C, align(16))]
 struct Siginfo([i32; 32]);
 
@@ -286,17 +321,9 @@ struct Ucontext {
 }
 
 /// Runs the handler; the signals that are blocked afterwards.
-fn run(signal: usize, action: &Sigaction, mask: u64) -> u64 {
-    let mut info = Siginfo([0; 32]);
-    let pid = crate::process::pid() as i32;
-    info.0[..6].copy_from_slice(&[
-        signal as i32,
-        0,
-        SI_TKILL,
-        0,
-        pid,
-        crate::process::UID as i32,
-    ]);
+fn run(signal: &Info, action: &Sigaction, mask: u64) -> u64 {
+    let mut info = Siginfo(signal.siginfo());
+    let signal = signal.signal;
     let mut context = Ucontext {
         before: [0; 296],
         mask,

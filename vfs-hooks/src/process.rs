@@ -213,7 +213,7 @@ pub struct ProcessInfo {
     pub ended: AtomicU32,
     /// Net server: bit `c` is set while client `c` exists.
     pub clients: AtomicU64,
-    /// Signals sent by others: see TAKE_SIGNALS.
+    /// Signals sent by others: see TAKE_SIGNAL.
     pub signals: AtomicU64,
     /// Where the inheritance lies that SPAWN or EXEC gave, and its bytes; 0: none, the process is the first.
     pub inheritance: [u64; 2],

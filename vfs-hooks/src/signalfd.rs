@@ -1,32 +1,53 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! signalfd(2): pending signals of a set as a source.
 //!
-//! Whether one is pending is its owner's to know: it calls [`SignalFd::raised`] when a signal becomes pending, and
-//! [`SignalFd::settle`] when one is taken otherwise. Signal `n` is bit `n - 1` of a set, as in sigset_t.
+//! Which signals are pending depends on who asks: those of the process and of the asking thread. So the level is not published but looked up
+//! by whoever looks ([`Pending`]), and what is published are news: a signal has become pending ([`SignalFd::raised`]). Signal `n` is bit `n - 1`
+//! of a set, as in sigset_t.
 #![forbid(unsafe_code)]
 
+use alloc::sync::Arc;
+
 use crate::events::Events;
-use crate::source::{SourceId, Sources};
+use crate::source::{Edges, Readiness, Remote, SourceId, Sources};
+use crate::subscription::Subscriptions;
+use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 /// See the module.
 #[derive(Debug)]
 pub struct SignalFd {
-    set: u64,
+    set: Arc<AtomicU64>,
     source: SourceId,
 }
 
-fn level(set: u64, pending: u64) -> Events {
-    let mut events = Events::empty();
-    events.set(Events::IN, set & pending != 0);
-    events
+/// The level of a [`SignalFd`], for the event core to look at.
+pub struct Pending<P> {
+    set: Arc<AtomicU64>,
+    /// The signals that are pending for the calling thread.
+    pending: P,
+}
+
+impl<P: Fn() -> u64 + Send> Remote for Pending<P> {
+    fn readiness(&self) -> Readiness {
+        let mut events = Events::empty();
+        events.set(Events::IN, self.set.load(Relaxed) & (self.pending)() != 0);
+        Readiness {
+            events,
+            edges: Edges::default(),
+        }
+    }
+
+    fn subscriptions(&self) -> Option<&Subscriptions> {
+        None
+    }
 }
 
 impl SignalFd {
-    /// One for the signals of `set`, of which `pending` may hold some.
-    pub fn new(sources: &mut impl Sources, set: u64, pending: u64) -> Self {
+    /// One for the signals of `set`. Its source is to get [`SignalFd::level`] as its part that is looked at.
+    pub fn new(sources: &mut impl Sources, set: u64) -> Self {
         SignalFd {
-            set,
-            source: sources.open(level(set, pending)),
+            set: Arc::new(AtomicU64::new(set)),
+            source: sources.open(Events::empty()),
         }
     }
 
@@ -35,70 +56,62 @@ impl SignalFd {
         self.source
     }
 
-    /// signalfd4(2) on an existing one: another set. As on Linux those who wait look again.
-    pub fn set(&mut self, sources: &mut impl Sources, set: u64, pending: u64) {
-        self.set = set;
-        sources.publish(self.source, level(set, pending), Events::IN);
-    }
-
-    /// Signal number `signal` has become pending. News only if it is in the set; each time, as on Linux.
-    pub fn raised(&self, sources: &mut impl Sources, signal: u32, pending: u64) {
-        let mut news = Events::empty();
-        news.set(Events::IN, self.set >> (signal - 1) & 1 != 0);
-        sources.publish(self.source, level(self.set, pending), news);
-    }
-
-    /// Fewer signals are pending.
-    pub fn settle(&self, sources: &mut impl Sources, pending: u64) {
-        sources.publish(self.source, level(self.set, pending), Events::empty());
-    }
-
-    /// The signal that a read takes: the lowest pending one of the set. `None`: EAGAIN. The owner makes it pending no more, and settles.
-    pub fn next(&self, pending: u64) -> Option<u32> {
-        match self.set & pending {
-            0 => None,
-            found => Some(found.trailing_zeros() + 1),
+    /// Its level; `pending` says what is pending for the thread that calls it.
+    pub fn level<P: Fn() -> u64 + Send>(&self, pending: P) -> Pending<P> {
+        Pending {
+            set: self.set.clone(),
+            pending,
         }
+    }
+
+    /// Its signals.
+    pub fn signals(&self) -> u64 {
+        self.set.load(Relaxed)
+    }
+
+    /// signalfd4(2) on an existing one: another set. As on Linux those who wait look again.
+    pub fn set(&self, sources: &mut impl Sources, set: u64) {
+        self.set.store(set, Relaxed);
+        sources.publish(self.source, Events::empty(), Events::IN);
+    }
+
+    /// A signal has become pending. As on Linux this is news whichever it is: an edge-triggered watch is reported again if others of the set
+    /// still wait.
+    pub fn raised(&self, sources: &mut impl Sources) {
+        sources.publish(self.source, Events::empty(), Events::IN);
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom), not(shuttle)))]
 mod tests {
     use super::*;
     use crate::recorder::Recorder;
 
-    const SIGINT: u32 = 2;
-    const SIGUSR1: u32 = 10;
+    const SIGINT: u64 = 1 << 1;
+    const SIGUSR1: u64 = 1 << 9;
 
-    fn bit(signal: u32) -> u64 {
-        1 << (signal - 1)
+    #[test]
+    fn the_level_is_what_is_pending_for_who_asks() {
+        let mut all = Recorder::default();
+        let fd = SignalFd::new(&mut all, SIGINT);
+        assert_eq!(fd.level(|| SIGUSR1).readiness().events, Events::empty());
+        let both = fd.level(|| SIGUSR1 | SIGINT);
+        assert_eq!(both.readiness().events, Events::IN);
+        fd.set(&mut all, 0);
+        assert_eq!(both.readiness().events, Events::empty());
+        assert_eq!(fd.signals(), 0);
     }
 
     #[test]
-    fn signals_of_the_set_are_news_and_others_are_not() {
+    fn each_new_signal_and_another_set_are_news() {
         let mut all = Recorder::default();
-        let fd = SignalFd::new(&mut all, bit(SIGINT), bit(SIGUSR1));
-        assert_eq!(all.level(fd.source()), Events::empty());
-        fd.raised(&mut all, SIGUSR1, bit(SIGUSR1));
-        assert_eq!(all.news(fd.source(), Events::IN), (false, 0, 0));
-        let pending = bit(SIGINT) | bit(SIGUSR1);
+        let fd = SignalFd::new(&mut all, SIGINT);
         for _ in 0..2 {
-            fd.raised(&mut all, SIGINT, pending);
+            fd.raised(&mut all);
             assert_eq!(all.news(fd.source(), Events::IN), (true, 1, 0));
         }
-        assert_eq!(all.level(fd.source()), Events::IN);
-        assert_eq!(fd.next(pending), Some(SIGINT));
-        fd.settle(&mut all, bit(SIGUSR1));
-        assert_eq!(all.level(fd.source()), Events::empty());
-        assert_eq!(fd.next(bit(SIGUSR1)), None);
-    }
-
-    #[test]
-    fn another_set_is_looked_at_again() {
-        let mut all = Recorder::default();
-        let mut fd = SignalFd::new(&mut all, 0, bit(SIGINT));
-        fd.set(&mut all, bit(SIGINT), bit(SIGINT));
+        fd.set(&mut all, SIGUSR1);
         assert_eq!(all.news(fd.source(), Events::IN), (true, 1, 0));
-        assert_eq!(all.level(fd.source()), Events::IN);
+        assert_eq!(all.level(fd.source()), Events::empty());
     }
 }

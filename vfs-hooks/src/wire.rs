@@ -47,10 +47,10 @@ pub mod root {
     pub const FORK: u64 = 17;
     /// MR0 whom (as the first argument of waitpid(2), 64 bits), MR1 1: leave it to be waited for again. Never waits: EAGAIN if none has ended yet, and then [`notice::KICK`](crate::process::notice::KICK) and [`ProcessInfo::ended`](crate::process::ProcessInfo::ended) tell of the next that does. Reply: MR1 process number, MR2 wait status. ECHILD.
     pub const WAIT: u64 = 18;
-    /// MR0 whom (as the first argument of kill(2), 64 bits), MR1 signal, 0: none, only look. SIGKILL ends; others are added to those that TAKE_SIGNALS gives, and the process is kicked. ESRCH, EINVAL.
+    /// MR0 whom (as the first argument of kill(2), 64 bits), MR1 signal, 0: none, only look; si_code in the upper half, MR2 si_value. SIGKILL ends; others are added to those that TAKE_SIGNAL gives, and the process is kicked. ESRCH, EINVAL; EAGAIN: too many wait, and si_code is negative.
     pub const KILL: u64 = 19;
-    /// Signals sent by others since the last time. Reply: MR1 a set, signal `n` at bit `n - 1`.
-    pub const TAKE_SIGNALS: u64 = 20;
+    /// Takes a signal that others sent. Reply: MR1 signal, si_code in the upper half; 0: none. MR2 sender or child, MR3 si_value or the child's status.
+    pub const TAKE_SIGNAL: u64 = 20;
     /// MR0 process (0: the caller), MR1 group (0: that process's number): setpgid(2). ESRCH, EPERM, EACCES.
     pub const SET_GROUP: u64 = 21;
     /// MR0 process (0: the caller). Reply: MR1 parent, MR2 group, MR3 session. ESRCH.

@@ -2,12 +2,14 @@
 //! Signals: actions, masks, sending and waiting.
 
 use crate::errno::Errno;
+use crate::files::signalfd::SignalFile;
 
-use crate::abi::{Sigaction, Timespec};
+use crate::abi::{O_CLOEXEC, O_NONBLOCK, Sigaction, Timespec};
 use crate::dispatch::{Args, Call};
 use crate::platform::children;
 use crate::process::pid;
-use crate::{clock, signal, threads, user, wait};
+use crate::siginfo::{Info, SI_TKILL};
+use crate::{clock, files, signal, threads, user, wait};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -21,6 +23,10 @@ pub const CALLS: &[Call] = &[
     Call::new("sigaltstack", 131, sigaltstack),
     Call::new("tkill", 200, tkill),
     Call::new("tgkill", 234, tgkill),
+    Call::new("rt_sigqueueinfo", 129, rt_sigqueueinfo),
+    Call::new("rt_tgsigqueueinfo", 297, rt_tgsigqueueinfo),
+    Call::new("signalfd", 282, signalfd),
+    Call::new("signalfd4", 289, signalfd4),
 ];
 
 /// The kernel's sigset_t has 64 bits.
@@ -87,7 +93,7 @@ fn send(id: usize, number: usize) -> Result<usize, Errno> {
     let number = signal_number(number)?;
     let thread = threads::find(id as u32 as usize).ok_or(Errno::ESRCH)?;
     if number != 0 {
-        signal::raise_in(thread, number);
+        signal::raise_in(thread, Info::own(number, SI_TKILL));
     }
     Ok(0)
 }
@@ -125,6 +131,75 @@ fn tgkill(args: &Args) -> Result<usize, Errno> {
     send(args[1], args[2])
 }
 
+/// What the caller says of a signal that it sends. EPERM: it pretends to be kill(2) or the kernel, to others.
+fn queued(info: usize, signal: usize, to: usize) -> Result<Info, Errno> {
+    let words: [i32; 32] = user::read(info)?;
+    let code = words[2];
+    if (code >= 0 || code == SI_TKILL) && to != pid() {
+        return Err(Errno::EPERM);
+    }
+    let word = |at: usize| words[at] as u32 as u64 | (words[at + 1] as u64) << 32;
+    Ok(Info {
+        signal,
+        code,
+        first: word(4),
+        second: word(6),
+    })
+}
+
+/// <https://man7.org/linux/man-pages/man2/rt_sigqueueinfo.2.html>
+fn rt_sigqueueinfo(args: &Args) -> Result<usize, Errno> {
+    let (id, number) = (args[0] as i32, signal_number(args[1])?);
+    let info = queued(args[2], number, id as usize)?;
+    if id as usize != pid() {
+        return children::queue(id, number, info.code, info.second).map(|()| 0);
+    }
+    if number != 0 {
+        signal::post(info);
+    }
+    Ok(0)
+}
+
+fn rt_tgsigqueueinfo(args: &Args) -> Result<usize, Errno> {
+    let [group, id, number, info, ..] = *args;
+    if group as i32 <= 0 || id as i32 <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let number = signal_number(number)?;
+    let info = queued(info, number, group as u32 as usize)?;
+    if group as u32 as usize != pid() {
+        return Err(Errno::ESRCH);
+    }
+    let thread = threads::find(id as u32 as usize).ok_or(Errno::ESRCH)?;
+    if number != 0 {
+        signal::raise_in(thread, info);
+    }
+    Ok(0)
+}
+
+fn signalfd(args: &Args) -> Result<usize, Errno> {
+    signalfd4(&[args[0], args[1], args[2], 0, 0, 0])
+}
+
+/// <https://man7.org/linux/man-pages/man2/signalfd.2.html>
+fn signalfd4(args: &Args) -> Result<usize, Errno> {
+    let [fd, set, size, flags, ..] = *args;
+    if size != SET_SIZE {
+        return Err(Errno::EINVAL);
+    }
+    let set = user::read::<u64>(set)? & !signal::UNBLOCKABLE;
+    let flags = flags as u32;
+    if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if fd as i32 == -1 {
+        return files::install(SignalFile::open(set, flags), flags);
+    }
+    let file = files::get(fd)?;
+    file.file.signals().ok_or(Errno::EINVAL)?.set(set);
+    Ok(fd)
+}
+
 /// Until a signal comes.
 fn pause(_: &Args) -> Result<usize, Errno> {
     wait::until(u64::MAX)
@@ -147,13 +222,9 @@ fn rt_sigtimedwait(args: &Args) -> Result<usize, Errno> {
     let timeout: Option<Timespec> = user::read_optional(timeout)?;
     let deadline = timeout.map(|t| clock::deadline(&t)).transpose()?;
     loop {
-        if let Some(signal) = signal::take(set) {
-            if info != 0 {
-                let mut siginfo = [0i32; 32];
-                siginfo[0] = signal as i32;
-                user::write(info, siginfo)?;
-            }
-            return Ok(signal);
+        if let Some(found) = signal::take(set) {
+            user::write_optional(info, found.siginfo())?;
+            return Ok(found.signal);
         }
         signal::awaiting(set, || wait::for_signal(set, deadline.unwrap_or(u64::MAX)))?;
         if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {

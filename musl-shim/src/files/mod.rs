@@ -32,6 +32,7 @@ pub mod lookup;
 pub mod pidfd;
 pub mod pipe;
 pub mod position;
+pub mod signalfd;
 pub mod terminal;
 pub mod timerfd;
 
@@ -155,6 +156,11 @@ pub trait File {
 
     /// The plain path, if it is a directory.
     fn directory(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The signals, if it is a signalfd; EINVAL otherwise.
+    fn signals(&self) -> Option<&signalfd::SignalFile> {
         None
     }
 
@@ -308,6 +314,7 @@ fn reopen(description: &Description) -> Option<Rc<OpenFile>> {
         }
         Heir::Process(channel, pid) => pidfd::inherited(*channel, *pid, flags),
         Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,
+        Heir::Signals(set) => signalfd::SignalFile::open(*set, flags),
         Heir::Event(channel, semaphore) => {
             eventfd::EventFile::inherited(*channel, *semaphore, flags)
         }

@@ -17,12 +17,12 @@ use vfs_hooks::sync::Ordering;
 use crate::log;
 use crate::process::Process;
 use crate::programs::Refused;
+use crate::signals::Sent;
 use crate::system::{SERVER_FAILED, System};
 
 /// Highest signal (signal(7)).
 const LAST_SIGNAL: u64 = 64;
 const SIGKILL: u64 = 9;
-const SIGCHLD: u64 = 17;
 
 /// A wait status (wait(2)): of a process that exited, or that a signal ended.
 pub fn exited(status: u64) -> u32 {
@@ -164,6 +164,7 @@ impl System {
                 .store(was.signals.load(Ordering::Relaxed), Ordering::Relaxed);
             is.ended
                 .store(was.ended.load(Ordering::Relaxed), Ordering::Relaxed);
+            process.signals = core::mem::take(&mut old.signals);
             let held = core::mem::take(&mut old.channels);
             self.dismantle(old);
             passed = self.keep_channels(&mut process, held, &block.channels);
@@ -246,23 +247,24 @@ impl System {
         self.dismantle(process);
         let ending = self.family.end(number as Pid, status);
         self.tell_end(number as Pid);
-        self.tell(&ending);
+        self.tell(&ending, Sent::of_child(number as Pid, status));
     }
 
-    fn tell(&self, ending: &Ending) {
+    fn tell(&mut self, ending: &Ending, news: Sent) {
         for pid in &ending.orphans {
             self.publish_ids(*pid as usize);
         }
         for pid in &ending.tell {
-            if let Some(parent) = self.processes.get(&(*pid as usize)) {
+            if let Some(parent) = self.processes.get_mut(&(*pid as usize)) {
                 parent.info().ended.fetch_add(1, Ordering::Release);
-                parent.send_signal(SIGCHLD);
+                parent.send_signal(news);
             }
         }
     }
 
     /// KILL.
-    pub fn kill(&mut self, number: usize, whom: i64, sent: u64) -> Result<(), u64> {
+    pub fn kill(&mut self, number: usize, whom: i64, word: u64, value: u64) -> Result<(), u64> {
+        let (sent, code) = (word & 0xffff_ffff, (word >> 32) as i32);
         if sent > LAST_SIGNAL {
             return Err(errno::EINVAL);
         }
@@ -277,20 +279,22 @@ impl System {
                 SIGKILL if target == badge::INIT && number != badge::INIT => {}
                 SIGKILL => self.program_ended(target, killed(SIGKILL)),
                 _ => {
-                    if let Some(process) = self.processes.get(&target) {
-                        process.send_signal(sent);
+                    let sent = Sent {
+                        signal: sent as u32,
+                        code,
+                        pid: number as Pid,
+                        value,
+                    };
+                    if let Some(process) = self.processes.get_mut(&target)
+                        && !process.send_signal(sent)
+                        && code < 0
+                    {
+                        return Err(errno::EAGAIN);
                     }
                 }
             }
         }
         Ok(())
-    }
-
-    /// TAKE_SIGNALS.
-    pub fn take_signals(&self, number: usize) -> u64 {
-        self.processes
-            .get(&number)
-            .map_or(0, |p| p.info().signals.swap(0, Ordering::AcqRel))
     }
 
     /// SET_GROUP.
@@ -309,15 +313,5 @@ impl System {
         let session = self.family.new_session(number as Pid)?;
         self.publish_ids(number);
         Ok(session.into())
-    }
-}
-
-impl Process {
-    /// Adds a signal to those that it is to take.
-    pub fn send_signal(&self, number: u64) {
-        self.info()
-            .signals
-            .fetch_or(1 << (number - 1), Ordering::Release);
-        self.kick();
     }
 }

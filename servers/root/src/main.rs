@@ -17,6 +17,7 @@
 //! | `queues` | notification queues and watch slots |
 //! | `channels` | memory that processes share, and its watches |
 //! | `threads` | threads of a process, their timers |
+//! | `signals` | signals on their way to a process |
 //! | `network`, `pci` | the network card, channels between the net server and its clients |
 //! | `clock`, `serial`, `console` | devices |
 //! | `meter`, `spawn_meter` | count what is not idling; what starting a process costs |
@@ -47,6 +48,7 @@ mod programs;
 mod queues;
 mod requests;
 mod serial;
+mod signals;
 mod space;
 mod spawn_meter;
 mod system;

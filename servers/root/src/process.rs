@@ -16,6 +16,7 @@ use crate::image::Image;
 use crate::memory::Memory;
 use crate::objects::Result;
 use crate::queues::Queues;
+use crate::signals::Signals;
 use crate::space::Space;
 use crate::spawn_meter;
 use crate::threads::{Notification, Thread, Threads};
@@ -70,6 +71,8 @@ pub struct Process {
     pub client: Option<usize>,
     /// Its threads, by number; the first is always there.
     pub threads: Threads,
+    /// Signals that others sent.
+    pub signals: Signals,
 }
 
 /// Capabilities and pages of a process that is being made.
@@ -154,6 +157,7 @@ impl Process {
             faults: 0,
             client: None,
             threads: Threads::new(parts.first),
+            signals: Signals::default(),
         };
         match process.furnish(memory, endpoint, parts.buffer) {
             Ok(()) => Ok(process),

@@ -95,12 +95,11 @@ impl System {
                 return Answer::of(found.map(|(pid, status)| [pid.into(), status.into()]));
             }
             root::KILL => {
-                let killed = self.kill(number, a as i64, b);
+                let killed = self.kill(number, a as i64, b, c);
                 // The caller may be among the dead.
                 self.processes.get(&number)?;
                 return Answer::of(killed.map(|()| []));
             }
-            root::TAKE_SIGNALS => return Answer::with(errno::OK, [self.take_signals(number)]),
             root::SET_GROUP => return Answer::of(self.set_group(number, a, b).map(|()| [])),
             root::IDS => {
                 let pid = if a == 0 { number as u64 } else { a };
@@ -151,6 +150,7 @@ impl System {
             return Answer::error(errno::EPERM);
         };
         match label {
+            root::TAKE_SIGNAL => Answer::with(errno::OK, process.take_signal()),
             root::MAP => Answer::error(process.space.map(memory, a, b, c)),
             root::UNMAP => Answer::error(process.space.unmap(memory, a, b)),
             root::PROTECT => Answer::error(process.space.protect(memory, a, b, c)),

@@ -105,11 +105,6 @@ pub struct Missing {
 /// All of it.
 pub static MISSING: &[Missing] = &[
     Missing {
-        name: "signalfd",
-        is: |op| op.call == Call::SignalFd,
-        probe: "v0 = signalfd4(-1, USR1, 8, 0)",
-    },
-    Missing {
         name: "datagrams on AF_UNIX",
         is: |op| op.call == Call::SocketPair && op.int(1) == 2,
         probe: "v0, v1 = socketpair(UNIX, DGRAM, 0, 0)",

@@ -5,6 +5,7 @@ use vfs_hooks::spawn::Block;
 
 use super::process;
 use crate::errno::Errno;
+use crate::siginfo::Info;
 
 /// ENOSYS where there can be none: in host mode, where the overlay's posix_spawn forks instead.
 pub fn supported() -> Result<(), Errno> {
@@ -41,6 +42,11 @@ pub fn kill(_: i32, _: usize) -> Result<(), Errno> {
     Err(Errno::ESRCH)
 }
 
+/// Nobody else is known.
+pub fn queue(_: i32, _: usize, _: i32, _: u64) -> Result<(), Errno> {
+    Err(Errno::ESRCH)
+}
+
 /// Nobody sends any.
 #[inline]
 pub fn has_signals() -> bool {
@@ -48,8 +54,8 @@ pub fn has_signals() -> bool {
 }
 
 /// Nobody sends any.
-pub fn take_signals() -> u64 {
-    0
+pub fn take_signal() -> Option<Info> {
+    None
 }
 
 /// There are none.

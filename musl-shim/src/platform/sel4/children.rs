@@ -9,6 +9,8 @@ use vfs_hooks::wire::root;
 use super::info::info;
 use super::server::{self, ask_root};
 use crate::errno::Errno;
+use crate::siginfo::{Info, SI_USER};
+use crate::signal::LAST;
 
 fn request(label: u64, block: &Block) -> Result<usize, Errno> {
     let bytes = block.bytes();
@@ -74,7 +76,13 @@ pub fn ended() -> u32 {
 
 /// kill(2) of others.
 pub fn kill(whom: i32, signal: usize) -> Result<(), Errno> {
-    ask_root(root::KILL, [i64::from(whom) as u64, signal as u64, 0]).map(drop)
+    queue(whom, signal, SI_USER, 0)
+}
+
+/// The same with si_code and si_value: sigqueue(3).
+pub fn queue(whom: i32, signal: usize, code: i32, value: u64) -> Result<(), Errno> {
+    let word = signal as u64 | u64::from(code as u32) << 32;
+    ask_root(root::KILL, [i64::from(whom) as u64, word, value]).map(drop)
 }
 
 /// Whether others sent signals.
@@ -83,9 +91,13 @@ pub fn has_signals() -> bool {
     info().signals.load(Ordering::Acquire) != 0
 }
 
-/// Takes the signals that others sent, as a set.
-pub fn take_signals() -> u64 {
-    ask_root(root::TAKE_SIGNALS, [0; 3]).map_or(0, |[set, ..]| set)
+/// Takes a signal that others sent.
+pub fn take_signal() -> Option<Info> {
+    let [word, pid, value] = ask_root(root::TAKE_SIGNAL, [0; 3]).ok()?;
+    let (signal, code) = (word as u32 as usize, (word >> 32) as i32);
+    (1..=LAST)
+        .contains(&signal)
+        .then(|| Info::from(pid as usize, signal, code, value))
 }
 
 /// Whether children that end are to be forgotten.
