@@ -26,6 +26,8 @@ static SIGNALLED: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);
 static DONE: AtomicBool = AtomicBool::new(false);
 static STOP: AtomicBool = AtomicBool::new(false);
+/// Entries were collected while more signals were to come.
+static COLLECTED: AtomicBool = AtomicBool::new(false);
 
 /// A slot that a child signals to answer.
 static ANSWER: AtomicUsize = AtomicUsize::new(0);
@@ -57,6 +59,7 @@ fn attached(world: &mut World) -> (Queue, CPtr) {
     ARRIVED.store(0, Ordering::Relaxed);
     DONE.store(false, Ordering::Relaxed);
     STOP.store(false, Ordering::Relaxed);
+    COLLECTED.store(false, Ordering::Relaxed);
     (queue, first)
 }
 
@@ -81,6 +84,9 @@ extern "C" fn signal_in_turn(index: usize) -> ! {
         round += 1;
         if round == ROUNDS && child::source(index) != CPtr::NULL {
             round = 0;
+        } else if round == ROUNDS / 2 {
+            // However the cores are served, there is more than one collection.
+            wait_until(&COLLECTED);
         }
     }
     DONE.store(true, Ordering::Release);
@@ -150,6 +156,9 @@ pub(super) fn signals(world: &mut World, tap: &mut Tap) {
         few &= collected.count <= COUNT as Word;
         whole &= collected.first == next && !collected.overrun;
         next = collected.first + collected.count;
+        if collected.count != 0 {
+            COLLECTED.store(true, Ordering::Release);
+        }
         for n in collected.first..next {
             let index = (queue.buffer.entry(n) - COOKIE) as usize;
             seen[index] = SIGNALLED[index].load(Ordering::Acquire);
@@ -240,6 +249,7 @@ pub(super) fn revoked(world: &mut World, tap: &mut Tap) {
     };
     let (queue, first) = attached(world);
     // Its source is not null: it goes on until it is told to stop.
+    COLLECTED.store(true, Ordering::Relaxed);
     child.run(signal_in_turn, first);
     let mut quiet = true;
     let mut total = 0;
