@@ -243,3 +243,24 @@ fn the_kernel_stack_is_aligned_to_its_size() {
         }
     }
 }
+
+#[test]
+fn builds_at_the_same_time_do_not_spoil_each_other() {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels-at-once");
+    if cache.exists() {
+        fs::remove_dir_all(&cache).unwrap();
+    }
+    let build = || build(Kernel::Stock, Build::Release, &cache, &mut |_| ()).unwrap();
+    std::thread::scope(|scope| {
+        let builds = [(); 3].map(|()| scope.spawn(build));
+        for made in builds.map(|thread| thread.join().unwrap()) {
+            let reference = built(Kernel::Stock, Build::Release);
+            assert_eq!(
+                fs::read(&made.elf32).unwrap(),
+                fs::read(&reference.elf32).unwrap()
+            );
+        }
+    });
+    let left: Vec<_> = fs::read_dir(&cache).unwrap().collect();
+    assert_eq!(left.len(), 1, "only the build itself is left");
+}

@@ -8,6 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -117,7 +118,7 @@ const LINK_FLAGS: &str = "-nostdlib -static -no-pie -Wl,--build-id=none \
     -Wl,-z,noexecstack,--no-warn-rwx-segments -Wl,-T,linker.lds_pp -Wl,-n";
 
 /// Builds `kernel`, or finds it under `cache_dir`, and tells `log` of each
-/// step that takes time. Several processes may build the same one at once.
+/// step that takes time. Several threads and processes may build the same one at once.
 ///
 /// `variant` is a [`Build`] for one core, or a [`Variant`].
 pub fn build(
@@ -163,7 +164,10 @@ fn build_tree(
         return Ok(built);
     }
     log(&format!("building the {kernel} kernel ({variant})"));
-    let work = cache_dir.join(format!(".{name}.{}", process::id()));
+    // Threads of one process, such as tests, each have their own.
+    static BUILDS: AtomicUsize = AtomicUsize::new(0);
+    let nth = BUILDS.fetch_add(1, Ordering::Relaxed);
+    let work = cache_dir.join(format!(".{name}.{}.{nth}", process::id()));
     if work.exists() {
         fs::remove_dir_all(&work).with_context(|| format!("cannot clear {}", work.display()))?;
     }

@@ -129,7 +129,6 @@ impl Process {
         image: Rc<Image>,
         endpoint: CPtr,
     ) -> Result<Process> {
-        spawn_meter::begin();
         let mut space = Space::new(memory)?;
         let (parts, info) = match Parts::new(memory, &mut space, number) {
             Ok(made) => made,
@@ -441,7 +440,7 @@ impl Process {
         };
         let tcb = self.threads.first.tcb;
         tcb_write_registers(tcb, true, 0, UserContext::COUNT, &registers)?;
-        spawn_meter::end(&self.path);
+        spawn_meter::started(&self.path);
         Ok(())
     }
 

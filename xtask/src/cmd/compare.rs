@@ -6,7 +6,7 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use kernel_ext::{Build, Kernel};
 
 use crate::comparison::Comparison;
@@ -36,7 +36,7 @@ pub struct Args {
     /// Print the tables and write nothing
     #[arg(long)]
     print: bool,
-    /// Only what starting a process costs; prints it
+    /// Only what a process costs from posix_spawn to waitpid; prints it
     #[arg(long)]
     spawn: bool,
 }
@@ -51,7 +51,7 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
             let outcome = boot(paths, &machine, LIMIT)?;
             comparison.read(kernel, &String::from_utf8_lossy(&outcome.console))?;
         }
-        say(&format!("starting a process on the {kernel} kernel"));
+        say(&format!("starting processes on the {kernel} kernel"));
         comparison.read_spawn(kernel, &spawn(paths, kernel)?)?;
     }
     if args.spawn {
@@ -95,7 +95,7 @@ pub fn machine(paths: &Paths, kernel: Kernel, program: &str, icount: bool) -> Re
     })
 }
 
-/// What starting a program costs the root server: the line that a measuring build of it logs.
+/// What a posix_spawn, the child's end and a waitpid cost: the last line that a measuring build of the root server logs.
 fn spawn(paths: &Paths, kernel: Kernel) -> Result<String> {
     let source = paths.root.join("bench/spawn.c");
     let program = program::choose(paths, &source.to_string_lossy())?.make(paths)?;
@@ -107,7 +107,18 @@ fn spawn(paths: &Paths, kernel: Kernel) -> Result<String> {
     };
     let machine = system::prepare(paths, &setup, &program)?;
     let outcome = boot(paths, &machine, LIMIT)?;
-    let line = outcome.log.iter().rfind(|line| line.starts_with("@spawn "));
-    line.cloned()
-        .context("the root server logged no start of a program")
+    ensure!(
+        outcome.status == Some(0),
+        "bench/spawn.c on the {kernel} kernel ended with {:?}",
+        outcome.status
+    );
+    let starts: Vec<&String> = outcome
+        .log
+        .iter()
+        .filter(|line| line.starts_with("@spawn "))
+        .collect();
+    match &starts[..] {
+        [_boot, _first, .., last] => Ok(last.to_string()),
+        _ => bail!("the root server logged {} starts", starts.len()),
+    }
 }

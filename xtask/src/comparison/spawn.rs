@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What starting a process costs the root server, as a measuring build of it logs.
+//! What a process costs from posix_spawn to waitpid, and what of it the root server spends on each kind of invocation; as a
+//! measuring build of that logs.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::plot::number;
 /// Invocations that put a cap into another slot.
 const MOVES: &[&str] = &["CNodeCopy", "CNodeMint", "CNodeMove", "CNodeMutate"];
 
-/// What starting a process costs the root server.
+/// What lies between the starts of two processes.
 pub struct Spawn {
     total: f64,
     /// Number and instructions of each kind of invocation.
@@ -53,10 +54,10 @@ pub fn table(spawns: &[(Kernel, Spawn)], text: &mut String) {
     let heads = spawns
         .iter()
         .map(|(kernel, _)| format!("{kernel} kernel: number, instructions, share"));
-    let title = "Starting a process (bench/spawn.c): what the root server spends on each kind of invocation";
+    let title = "A posix_spawn, the child's end and a waitpid (bench/spawn.c): everything that runs, and what of it are the root server's invocations";
     head(text, title, &heads.collect::<Vec<_>>());
     let mut rows: Vec<(&str, Vec<&str>)> = vec![
-        ("all", vec![]),
+        ("all instructions; number of invocations", vec![]),
         ("**caps copied, minted, moved**", MOVES.to_vec()),
     ];
     rows.extend(

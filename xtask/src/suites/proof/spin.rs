@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! kernel-ext/proof/protocol.pml through Spin.
+//! The models of kernel-ext/proof through Spin: each a `.pml` file, with its configurations and mutants in a `.toml` file.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -13,7 +13,10 @@ use crate::paths::Paths;
 use crate::process::{run_logged, say};
 use crate::suites::Report;
 
-/// Numbers of the model's processes.
+/// The protocol of signallers and consumers; and queues and threads as members of a queue.
+const MODELS: [&str; 2] = ["protocol", "members"];
+
+/// Numbers of a model's processes. What a model does not have is 0.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Configuration {
@@ -30,6 +33,10 @@ struct Configuration {
     resizes: u8,
     #[serde(default)]
     deaths: u8,
+    #[serde(default)]
+    inners: u8,
+    #[serde(default)]
+    regroups: u8,
     #[serde(default)]
     bound: bool,
     /// Whether to search for runs that never end, too.
@@ -77,13 +84,21 @@ enum Found {
 /// The configurations of one length, and with the short ones all mutants.
 pub fn run(paths: &Paths, long: bool, report: &mut Report) -> Result<()> {
     deb::install(paths, deb::SPIN)?;
+    for name in MODELS {
+        search(paths, name, long, report)?;
+    }
+    Ok(())
+}
+
+fn search(paths: &Paths, model_name: &str, long: bool, report: &mut Report) -> Result<()> {
     let folder = paths.root.join("kernel-ext/proof");
-    let read = |name: &str| {
-        let path = folder.join(name);
+    let read = |ending: &str| {
+        let path = folder.join(format!("{model_name}.{ending}"));
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let model = read("protocol.pml")?;
-    let list: List = toml::from_str(&read("protocol.toml")?).context("protocol.toml is wrong")?;
+    let model = read("pml")?;
+    let list: List =
+        toml::from_str(&read("toml")?).with_context(|| format!("{model_name}.toml is wrong"))?;
     for configuration in list.configuration.iter().filter(|c| c.long == long) {
         for (search, what) in [
             (Search::Assertions, "no event is lost"),
@@ -95,13 +110,13 @@ pub fn run(paths: &Paths, long: bool, report: &mut Report) -> Result<()> {
             let name = format!("{}: {what}", configuration.name);
             let result = match explore(paths, &model, configuration, search, "-O1") {
                 Ok(Found::Nothing(states)) => {
-                    say(&format!("protocol, {name}, in {states} states"));
+                    say(&format!("{model_name}, {name}, in {states} states"));
                     Ok(())
                 }
                 Ok(Found::Error(words)) => Err(anyhow!("{words}")),
                 Err(error) => Err(error),
             };
-            report.add(&format!("protocol, {name}"), result);
+            report.add(&format!("{model_name}, {name}"), result);
         }
     }
     if !long {
@@ -117,7 +132,7 @@ fn caught(paths: &Paths, model: &str, all: &[Configuration], mutant: &Mutant) ->
     let configuration = all.iter().find(|c| c.name == mutant.configuration);
     let configuration = configuration
         .with_context(|| format!("there is no configuration {:?}", mutant.configuration))?;
-    let model = mutant::replace_once("protocol.pml", model, &mutant.from, &mutant.to)?;
+    let model = mutant::replace_once("the model", model, &mutant.from, &mutant.to)?;
     // A mistake is soon found: most of the time would go into optimising.
     for search in [Search::Assertions, Search::Cycles] {
         if let Found::Error(_) = explore(paths, &model, configuration, search, "-O0")? {
@@ -138,6 +153,8 @@ impl Configuration {
             ("CHURN", self.churn),
             ("RESIZES", self.resizes),
             ("DEATHS", self.deaths),
+            ("INNERS", self.inners),
+            ("REGROUPS", self.regroups),
         ];
         let mut defines: Vec<String> = numbers
             .iter()
@@ -161,10 +178,10 @@ fn explore(
     let folder = paths.scratch().join("proof/spin");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let log = folder.join("spin.log");
-    fs::write(folder.join("protocol.pml"), model)?;
+    fs::write(folder.join("model.pml"), model)?;
     let mut spin = Command::new("spin");
     spin.current_dir(&folder).arg("-a");
-    spin.args(configuration.defines()).arg("protocol.pml");
+    spin.args(configuration.defines()).arg("model.pml");
     run_logged("spin", &mut spin, &log)?;
     let (build, run) = match search {
         Search::Assertions => (&["-DSAFETY", "-DNOCLAIM"][..], "-E"),
