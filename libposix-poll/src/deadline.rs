@@ -38,3 +38,30 @@ impl Deadline {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the time and the timeout are: never early, and `NEVER` only if it is asked for or beyond all time.
+    #[test]
+    fn trap_09_a_deadline_passes_with_its_timeout_and_not_before() {
+        for now in [0, 1, 999_999, 1_000_000, 1 << 40, u64::MAX - 1] {
+            for ms in [0, 1, 2, 1000, i32::MAX] {
+                let ns = ms as u64 * 1_000_000;
+                let deadline = Deadline::from_ms(now, ms);
+                match now.checked_add(ns) {
+                    Some(end) if end < u64::MAX => {
+                        assert_eq!(deadline, Deadline::at(end));
+                        assert!(deadline.passed(end));
+                        assert!(end == 0 || !deadline.passed(end - 1));
+                    }
+                    _ => assert_eq!(deadline, Deadline::NEVER),
+                }
+            }
+            assert_eq!(Deadline::from_ms(now, -1), Deadline::NEVER);
+            assert_eq!(Deadline::from_ms(now, i32::MIN), Deadline::NEVER);
+        }
+        assert!(!Deadline::NEVER.passed(u64::MAX));
+    }
+}

@@ -21,6 +21,8 @@ struct Queue {
     attached: u64,
     stale: u64,
     size: BufferSize,
+    /// 1; more: a mutant whose buffer has so many times fewer slots than it promises.
+    divisor: u64,
     small: Vec<u64>,
     large: Vec<u64>,
 }
@@ -31,7 +33,7 @@ impl Queue {
     }
 
     fn push(&mut self, cookie: u64) -> u64 {
-        let slots = self.size.slots();
+        let slots = self.size.slots() / self.divisor;
         let buffer = match self.size {
             BufferSize::Small => &mut self.small,
             BufferSize::Large => &mut self.large,
@@ -53,8 +55,22 @@ impl Queue {
     }
 }
 
+/// What the kernel, or the root server, does not do any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Make queues.
+    Create,
+    /// Attach, for no reason that more room would help.
+    Attach,
+    /// Attach, since the buffer is full.
+    AttachFull,
+    /// Attach since the small buffer is full, and give a large one.
+    Enlarge,
+}
+
 #[derive(Default)]
 struct State {
+    refusal: Option<Refusal>,
     notifications: Vec<Notification>,
     queues: Vec<Option<Queue>>,
     /// Badge bits of the process's notification.
@@ -64,6 +80,8 @@ struct State {
     calls: u64,
     /// The frame was taken away: entries are only counted.
     overrun: bool,
+    /// Slots that are signalled between the next collection and the look at what it brought.
+    late: Vec<u32>,
 }
 
 impl State {
@@ -140,6 +158,35 @@ impl Model {
         self.state().overrun = overrun;
     }
 
+    /// Sources signal these slots as soon as the next collection has ended.
+    pub fn signal_late(&self, slots: impl Iterator<Item = u32>) {
+        self.state().late = slots.collect();
+    }
+
+    /// Mutant: the queues' buffers have so many times fewer slots than they promise.
+    pub fn shrink_buffers(&self, divisor: u64) {
+        let mut state = self.state();
+        let queues = state.queues.iter_mut().flatten();
+        queues.for_each(|queue| queue.divisor = divisor);
+    }
+
+    /// From now on, or no more, this is refused.
+    pub fn refuse(&self, refusal: Option<Refusal>) {
+        self.state().refusal = refusal;
+    }
+
+    /// From now on it is the kernel of a child, which has none of the objects.
+    pub fn after_fork(&self) {
+        *self.state() = State::default();
+    }
+
+    /// Watch slots whose notifications are attached.
+    pub fn attached(&self) -> usize {
+        let state = self.state();
+        let attached = |n: &&Notification| n.attached.is_some();
+        state.notifications.iter().filter(attached).count()
+    }
+
     /// The thread begins to wait there.
     pub fn enter(&self, thread: usize, block: Block) {
         if let Block::Queue(queue) = block {
@@ -194,12 +241,16 @@ impl Kernel for Model {
     fn queue_create(&mut self) -> Result<QueueId, Errno> {
         assert!(self.queues);
         let mut state = self.call();
+        if state.refusal == Some(Refusal::Create) {
+            return Err(Errno::NOMEM);
+        }
         state.queues.push(Some(Queue {
             head: 0,
             tail: 0,
             attached: 0,
             stale: 0,
             size: BufferSize::Small,
+            divisor: 1,
             small: std::vec![0; BufferSize::Small.slots() as usize],
             large: std::vec![0; BufferSize::Large.slots() as usize],
         }));
@@ -218,6 +269,9 @@ impl Kernel for Model {
 
     fn queue_enlarge(&mut self, queue: QueueId) -> Result<Collected, Errno> {
         let mut state = self.call();
+        if state.refusal == Some(Refusal::Enlarge) {
+            return Err(Errno::NOMEM);
+        }
         let queue = state.queue(queue);
         let run = queue.collect();
         queue.size = BufferSize::Large;
@@ -229,7 +283,12 @@ impl Kernel for Model {
         if state.notifications[slot as usize].attached.is_some() {
             return Err(AttachError::Refused);
         }
-        if state.queue(queue).full() {
+        let refusal = state.refusal;
+        if refusal == Some(Refusal::Attach) {
+            return Err(AttachError::Refused);
+        }
+        let full = matches!(refusal, Some(Refusal::AttachFull | Refusal::Enlarge));
+        if full || state.queue(queue).full() {
             return Err(AttachError::Full);
         }
         state.queue(queue).attached += 1;
@@ -263,13 +322,16 @@ impl Kernel for Model {
             BufferSize::Small => &queue.small,
             BufferSize::Large => &queue.large,
         };
-        buffer[(number % size.slots()) as usize]
+        buffer[(number % (size.slots() / queue.divisor)) as usize]
     }
 
     fn collect(&mut self, queue: QueueId) -> Collected {
         let mut state = self.call();
         let overrun = state.overrun;
         let run = state.queue(queue).collect();
+        for slot in core::mem::take(&mut state.late) {
+            state.signal(slot);
+        }
         Collected { overrun, ..run }
     }
 

@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_old_key_finds_nothing() {
-        let mut slab = Slab::new();
+        let mut slab = Slab::default();
         let at = slab.insert(Letter('a', 0));
         let old = slab.key(at);
         assert_eq!(slab.find(old), Some(at));

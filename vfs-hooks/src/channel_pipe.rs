@@ -163,6 +163,11 @@ mod tests {
         let pipe = memory.pipe();
         let mut out = [0; 4];
         assert_eq!(pipe.read(1, &mut out, |_| ()), Err(Refused::Again));
+        // Nothing asked is nothing done, even while another process is at work.
+        let held = pipe.header.try_lock(9);
+        assert_eq!(pipe.read(1, &mut [], |_| ()), Ok(0));
+        assert_eq!(pipe.write(1, &[], |_| ()), Ok(0));
+        drop(held);
         pipe.header.sides[READER]
             .subscriptions
             .put(3, 3, Events::IN);

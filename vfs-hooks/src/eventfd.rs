@@ -95,6 +95,7 @@ mod tests {
         let mut all = Recorder::default();
         let mut fd = EventFd::new(&mut all, 3, false);
         fd.write(&mut all, 4).unwrap();
+        assert_eq!(fd.count(), 7);
         assert_eq!(all.level(fd.source()), Events::IN | Events::OUT);
         assert_eq!(fd.read(&mut all), Ok(7));
         assert_eq!(fd.read(&mut all), Err(EventFdError::Again));

@@ -324,3 +324,6 @@ impl Channel {
         unsafe { self.base.add(SLOTS_OFFSET + index * SLOT_SIZE + offset) }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

@@ -199,7 +199,7 @@ impl Pipe {
 mod tests {
     use super::*;
     use crate::recorder::Recorder;
-    use alloc::vec;
+    use alloc::{vec, vec::Vec};
 
     #[test]
     fn bytes_come_out_in_order() {
@@ -214,6 +214,25 @@ mod tests {
         assert_eq!(&out, b"hel");
         assert_eq!(pipe.read(&mut all, &mut out), Ok(2));
         assert_eq!(&out[..2], b"lo");
+    }
+
+    #[test]
+    fn what_moves_elsewhere_comes_out_whole_and_is_no_news() {
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+        let bytes: Vec<u8> = (0..3000u32).map(|n| n as u8).collect();
+        pipe.write(&mut all, &bytes).unwrap();
+        all.news(pipe.reader(), Events::all());
+        let mut moved = vec![];
+        pipe.drain(|part| moved.extend_from_slice(part));
+        assert_eq!(moved, bytes);
+        assert_eq!(pipe.available(), 0);
+        assert_eq!(all.news(pipe.reader(), Events::all()), (false, 0, 0));
+        assert!(pipe.has_reader() && pipe.has_writer());
+        pipe.close_writer(&mut all);
+        assert!(pipe.has_reader() && !pipe.has_writer());
+        pipe.close_reader(&mut all);
+        assert!(!pipe.has_reader());
     }
 
     #[test]

@@ -245,3 +245,84 @@ pub struct ProcessStats {
 
 #[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<ProcessInfo>() <= PAGE && size_of::<ProcessStats>() <= PAGE);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{self, CHANNEL_CNODES, CHANNELS, MOST, SIDES, SPAN};
+    use crate::net::{CHANNEL_SIZE, channel_base};
+    use crate::subscription::SUBSCRIPTIONS;
+    use std::collections::BTreeSet;
+    use std::vec::Vec;
+
+    #[test]
+    fn nothing_in_the_address_space_overlaps() {
+        let last_queue = queue_buffer(MAX_QUEUES - 1) + 2 * LARGE_PAGE;
+        let clients = notice::WATCH_BITS as usize;
+        let mut regions = [
+            ("brk", BRK, MMAP.start),
+            ("mmap", MMAP.start, MMAP.end),
+            (
+                "net channels",
+                channel_base(0),
+                channel_base(clients) + CHANNEL_SIZE,
+            ),
+            ("channels", CHANNELS, CHANNELS + MOST * SPAN),
+            ("queues", QUEUE_BUFFERS, last_queue),
+            ("devices", MMIO, DMA),
+            ("rings", DMA, HEAP),
+            ("threads", thread_memory(1), thread_memory(MAX_THREADS)),
+            ("archive", ARCHIVE, STACK_TOP - STACK_SIZE),
+            ("stack", STACK_TOP - STACK_SIZE, STACK_TOP),
+            ("facts", INFO, STATS),
+            ("figures", STATS, IPC_BUFFER),
+            ("message", ipc_buffer(0), ipc_buffer(0) + PAGE),
+        ];
+        regions.sort_by_key(|region| region.1);
+        for pair in regions.windows(2) {
+            let [(below, _, end), (above, start, _)] = pair else {
+                unreachable!()
+            };
+            assert!(end <= start, "{below} and {above}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_not_mapped_follows_each_thread() {
+        for thread in 1..MAX_THREADS {
+            let end = ipc_buffer(thread) + PAGE;
+            assert_eq!(ipc_buffer(thread), thread_memory(thread) + LAST_STACK);
+            assert_eq!(thread_memory(thread + 1), end + PAGE);
+        }
+        assert_eq!(ipc_buffer(0), IPC_BUFFER);
+    }
+
+    /// Every capability that a program may have, by its place: no two share one, and all fit.
+    #[test]
+    fn no_two_capabilities_have_one_place() {
+        let own = (0..1 << slot::OWN_BITS).map(|at| cptr(OWN, at));
+        let watches = (0..MAX_WATCHES).map(|at| cptr(WATCHES, at));
+        let queues = (0..MAX_QUEUES).map(|at| cptr(QUEUE_CAPS, at));
+        let threads = (0..1 << THREAD_BITS).map(|at| cptr(THREAD_CAPS, at));
+        let channels = (0..MOST).flat_map(|number| {
+            let cells = (0..SIDES).flat_map(|side| (0..SUBSCRIPTIONS).map(move |c| (side, c)));
+            cells.map(move |(side, cell)| {
+                channel::watch_cptr(number, channel::watch_number(side, cell))
+            })
+        });
+        let all: Vec<usize> = own
+            .chain(watches)
+            .chain(queues)
+            .chain(threads)
+            .chain(channels)
+            .collect();
+        let places: BTreeSet<usize> = all.iter().copied().collect();
+        assert_eq!(places.len(), all.len());
+        assert!(
+            all.iter()
+                .all(|at| at >> (CSPACE_LOW_BITS + CSPACE_TOP_BITS) == 0)
+        );
+        assert!(CHANNEL_CNODES > CLIENT_WATCHES);
+        assert_eq!(channel::address(MOST - 1) + SPAN, CHANNELS + MOST * SPAN);
+    }
+}

@@ -50,6 +50,7 @@ enum Cmd {
     Kernel(cmd::kernel::Args),
     Figures(cmd::figures::Args),
     Compare(cmd::compare::Args),
+    Coverage(cmd::coverage::Args),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Cmd::Kernel(args) => cmd::kernel::run(&paths, args),
         Cmd::Figures(args) => cmd::figures::run(&paths, args),
         Cmd::Compare(args) => cmd::compare::run(&paths, args),
+        Cmd::Coverage(args) => cmd::coverage::run(&paths, args),
     });
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

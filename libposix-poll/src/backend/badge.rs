@@ -56,11 +56,6 @@ impl Groups {
         found
     }
 
-    /// Whether there is news to take.
-    pub fn has_news(&self) -> bool {
-        self.pending != 0
-    }
-
     /// Takes it: the keys of all watches to look at.
     pub fn take(&mut self, keys: &mut Vec<u64>) {
         let mut bits = core::mem::take(&mut self.pending);

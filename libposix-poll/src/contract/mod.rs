@@ -4,6 +4,7 @@
 
 mod random;
 mod regressions;
+mod shared;
 mod suite;
 mod threads;
 mod traps;

@@ -183,7 +183,7 @@ fn an_inner_instance_wakes_the_outer_one() {
 }
 
 #[test]
-fn polling_again_attaches_nothing() {
+fn trap_16_polling_again_attaches_nothing() {
     everywhere(|world| {
         let set = world.core.poll_set();
         let probes: Vec<Probe> = (0..100).map(|_| world.probe()).collect();

@@ -34,7 +34,7 @@ fn woken(world: &mut World, blocked: &[(usize, Epoll, Block)]) -> Vec<usize> {
 }
 
 #[test]
-fn trap_4_one_event_wakes_one_and_two_wake_two() {
+fn trap_04_one_event_wakes_one_and_two_wake_two() {
     everywhere(|world| {
         for events in 1..=2 {
             let epoll = world.epoll();

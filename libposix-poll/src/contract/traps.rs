@@ -13,7 +13,7 @@ const IN: u32 = Events::IN.bits();
 const OUT: u32 = Events::OUT.bits();
 
 #[test]
-fn trap_1_an_edge_is_each_write() {
+fn trap_01_an_edge_is_each_write() {
     everywhere(|world| {
         let (epoll, probe) = (world.epoll(), world.probe());
         world.add(epoll, &probe, 3, IN | EDGE).unwrap();
@@ -26,7 +26,7 @@ fn trap_1_an_edge_is_each_write() {
 }
 
 #[test]
-fn trap_2_modify_looks_again_even_with_the_same_mask() {
+fn trap_02_modify_looks_again_even_with_the_same_mask() {
     everywhere(|world| {
         let (epoll, probe) = (world.epoll(), world.probe());
         world.add(epoll, &probe, 3, IN | EDGE).unwrap();
@@ -39,7 +39,7 @@ fn trap_2_modify_looks_again_even_with_the_same_mask() {
 }
 
 #[test]
-fn trap_3_a_full_batch_rotates() {
+fn trap_03_a_full_batch_rotates() {
     everywhere(|world| {
         let epoll = world.epoll();
         let probes: Vec<_> = (0..10).map(|_| world.probe()).collect();
@@ -57,7 +57,7 @@ fn trap_3_a_full_batch_rotates() {
 }
 
 #[test]
-fn trap_5_an_event_between_two_looks_is_not_lost() {
+fn trap_05_an_event_between_two_looks_is_not_lost() {
     everywhere(|world| {
         let (epoll, probe) = (world.epoll(), world.probe());
         world.add(epoll, &probe, 3, IN).unwrap();
@@ -77,7 +77,7 @@ fn trap_5_an_event_between_two_looks_is_not_lost() {
 }
 
 #[test]
-fn trap_6_a_reused_number_sees_nothing_of_its_predecessor() {
+fn trap_06_a_reused_number_sees_nothing_of_its_predecessor() {
     everywhere(|world| {
         let epoll = world.epoll();
         let (old, new) = (world.probe(), world.probe());
@@ -91,7 +91,7 @@ fn trap_6_a_reused_number_sees_nothing_of_its_predecessor() {
 }
 
 #[test]
-fn trap_7_hup_and_err_come_unasked_rdhup_does_not() {
+fn trap_07_hup_and_err_come_unasked_rdhup_does_not() {
     everywhere(|world| {
         let (epoll, probe) = (world.epoll(), world.probe());
         world.add(epoll, &probe, 3, 0).unwrap();

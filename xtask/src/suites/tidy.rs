@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The tree itself: licence headers, sizes, nothing of anybody's machine, and a README
-//! whose commands exist.
+//! The tree itself: licence headers, sizes, nothing of anybody's machine, a README
+//! whose commands exist, and traps whose tests do.
 
 use std::fs;
 use std::path::Path;
@@ -35,6 +35,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     );
     report.add("the README's commands exist", readme(paths));
     report.add("the README's links lead somewhere", links(paths));
+    report.add("every trap has tests that exist", traps(paths, &files));
     Ok(())
 }
 
@@ -170,6 +171,62 @@ fn links(paths: &Paths) -> Result<()> {
         if !target.is_empty() && !target.contains("://") && !paths.root.join(target).exists() {
             bail!("README.md links to {target}, which is not there");
         }
+    }
+    Ok(())
+}
+
+/// Traps in the table of docs/event-core.md.
+const TRAPS: usize = 18;
+
+/// Each row of the table of traps names tests, and these are there.
+fn traps(paths: &Paths, files: &[String]) -> Result<()> {
+    let page = fs::read_to_string(paths.root.join("docs/event-core.md"))?;
+    let is_test = |name: &&String| {
+        let folders = [
+            "libposix-poll/",
+            "vfs-hooks/",
+            "kernel-ext/",
+            "tests/posix/",
+        ];
+        folders.iter().any(|folder| name.starts_with(folder)) && is_source(name)
+    };
+    let sources: String = files
+        .iter()
+        .filter(is_test)
+        .filter_map(|name| fs::read_to_string(paths.root.join(name)).ok())
+        .collect();
+    let mut row = 0;
+    for line in page.lines() {
+        let mut cells = line.split('|').skip(1);
+        let number = cells
+            .next()
+            .and_then(|cell| cell.trim().parse::<usize>().ok());
+        let (Some(number), Some(tests)) = (number, cells.nth(1)) else {
+            continue;
+        };
+        row += 1;
+        if number != row {
+            bail!("docs/event-core.md: trap {number} stands where {row} should");
+        }
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            bail!("trap {number} has no test");
+        }
+        for name in names {
+            let definition = if let Some((area, check)) = name.split_once('/') {
+                format!("CHECK({area}, {check},")
+            } else if let Some(number) = name.strip_prefix("NQ") {
+                format!("test({},", number.trim_start_matches('0'))
+            } else {
+                format!("fn {name}(")
+            };
+            if !sources.contains(&definition) {
+                bail!("trap {number}: there is no test {name}");
+            }
+        }
+    }
+    if row != TRAPS {
+        bail!("docs/event-core.md has {row} traps, not {TRAPS}");
     }
     Ok(())
 }
