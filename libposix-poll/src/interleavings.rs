@@ -41,6 +41,8 @@ enum Mutant {
     BlocksRegardless,
     /// A source signals before its state has changed.
     NotifiesBeforePublishing,
+    /// Who leaves the ready list non-empty wakes nobody.
+    LeavesTheRestAlone,
 }
 
 #[derive(Default)]
@@ -151,7 +153,9 @@ impl Me {
         let mutant = self.1.mutant;
         loop {
             let mut got = Vec::new();
-            let block = self.locked(false, |core| {
+            // All that this hold may wake is one more for what it leaves.
+            let deaf = mutant == Mutant::LeavesTheRestAlone;
+            let block = self.locked(deaf, |core| {
                 core.take(epoll, most, |events, data| got.push((data, events)));
                 if !got.is_empty() {
                     return None;
@@ -472,26 +476,29 @@ fn mutant_blocking_regardless_is_caught() {
 fn one_each(queues: bool, mutant: Mutant) {
     let me = process(queues, mutant);
     let (epoll, _) = me.core(|core| core.epoll_create());
-    let mut threads = Vec::new();
-    for number in 1..3 {
-        let channel = Arc::<Channel>::default();
+    let channels: Vec<Arc<Channel>> = (0..2).map(|_| Arc::default()).collect();
+    for (data, channel) in channels.iter().enumerate() {
         let source = me.core(|core| {
             let source = core.open(Events::empty());
             let look = Box::new(Look(channel.clone()));
             core.set_remote(source, Some(look)).unwrap();
             source
         });
-        me.add(epoll, source, IN | EDGE, number as u64);
-        threads.push(spawn(&me, number, move |me| {
+        me.add(epoll, source, IN | EDGE, data as u64);
+    }
+    // The late one first: between its look and its sleep both events come, and the other thread takes one of them.
+    let consumers = [LATE, 3].map(|number| {
+        spawn(&me, number, move |me| {
+            assert_eq!(me.wait(epoll, 1).len(), 1);
+        })
+    });
+    let mut threads = Vec::from(consumers);
+    for (number, channel) in channels.into_iter().enumerate() {
+        threads.push(spawn(&me, 1 + number, move |me| {
             channel.produced.fetch_add(1, Ordering::Release);
             channel
                 .subscriptions
                 .notify(Events::IN, |slot| me.signal(slot));
-        }));
-    }
-    for number in 3..5 {
-        threads.push(spawn(&me, number, move |me| {
-            assert_eq!(me.wait(epoll, 1).len(), 1);
         }));
     }
     join(threads);
@@ -501,6 +508,41 @@ fn one_each(queues: bool, mutant: Mutant) {
 fn two_events_serve_two_threads() {
     runs(|| one_each(true, Mutant::None));
     runs(|| one_each(false, Mutant::None));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn mutant_leaving_the_rest_of_a_batch_alone_is_caught() {
+    caught(|| one_each(true, Mutant::LeavesTheRestAlone));
+}
+
+/// One write of two tokens wakes one thread, and two are to go with one each: the event stays in the ready list, so the first wakes the second.
+fn a_token_each(mutant: Mutant) {
+    let me = process(true, mutant);
+    let (epoll, _) = me.core(|core| core.epoll_create());
+    let (tokens, source) = eventfd(&me, true);
+    me.add(epoll, source, IN, 1);
+    let mut threads = Vec::new();
+    for number in 3..5 {
+        let tokens = tokens.clone();
+        threads.push(spawn(&me, number, move |me| {
+            while me.wait(epoll, 1).is_empty() || read(&me, &tokens) == 0 {}
+        }));
+    }
+    me.core(|core| tokens.lock().unwrap().write(core, 2))
+        .unwrap();
+    join(threads);
+}
+
+#[test]
+fn what_one_thread_leaves_wakes_the_next() {
+    runs(|| a_token_each(Mutant::None));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn mutant_leaving_a_level_alone_is_caught() {
+    caught(|| a_token_each(Mutant::LeavesTheRestAlone));
 }
 
 /// One thread adds, modifies, deletes and closes what the others wait for: nothing closed is reported, and nobody is left asleep.

@@ -12,6 +12,7 @@
 
 use libposix_poll::backend::{AttachError, BufferSize, Collected, Kernel, QueueId};
 use libposix_poll::frontend::epoll::{EDGE, ONE_SHOT, Operation};
+use libposix_poll::frontend::select::Words;
 use libposix_poll::{Core, Errno, Events, InstanceId};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -108,6 +109,20 @@ fn poll(core: &mut Process, fds: &[u32]) -> usize {
         .count()
 }
 
+/// As the shim does it: fds are numbers into a table, their sets come word by word.
+#[inline(never)]
+fn select(core: &mut Process, table: &[u32], sets: &[Words]) -> usize {
+    let mut ready = 0;
+    for (i, &words) in sets.iter().enumerate() {
+        let number = |bit| table.get(i * 64 + bit as usize).copied();
+        let words = core.select(words, number).unwrap();
+        if words != [0; 3] {
+            ready += words.map(u64::count_ones).iter().sum::<u32>() as usize;
+        }
+    }
+    ready
+}
+
 #[inline(always)]
 fn breakpoint() {
     // SAFETY: the tracer goes on after it; nothing but the instruction pointer changes.
@@ -134,6 +149,13 @@ const ROWS: &[(&str, u64, u64)] = &[
     ("modify", 1, 250),
     ("delete", 1, 250),
     ("poll, each fd", 256, 20),
+    ("select for reading, each fd", 256, 20),
+    (
+        "select for reading and writing, none ready, each fd",
+        256,
+        20,
+    ),
+    ("select for writing, all ready, each fd", 256, 35),
     ("eventfd: write, wait, read; level", 1, 250),
     ("eventfd: write, wait, read; edge", 1, 300),
     ("eventfd: write, wait, read, re-arm; one-shot", 1, 480),
@@ -186,6 +208,13 @@ fn child() {
             .map(|_| EventFd::new(&mut b.core, 0, false).source().number())
             .collect();
         counted(|| assert_eq!(poll(&mut b.core, &polled), 0));
+        let all = u64::MAX;
+        counted(|| assert_eq!(select(&mut b.core, &polled, &[[all, 0, 0]; 4]), 0));
+        let idle: Vec<u32> = (0..256)
+            .map(|_| Pipe::new(&mut b.core).reader().number())
+            .collect();
+        counted(|| assert_eq!(select(&mut b.core, &idle, &[[all, all, 0]; 4]), 0));
+        counted(|| assert_eq!(select(&mut b.core, &polled, &[[0, all, 0]; 4]), 256));
 
         for (events, rearm) in [(IN, false), (IN | EDGE, false), (IN | ONE_SHOT, true)] {
             let mut b = Bench::new(n, events);
@@ -292,7 +321,7 @@ fn run() -> Vec<String> {
             }
             total -= nothing;
             let each = total.div_ceil(operations);
-            println!("N = {n:>6}  {name:<48} {each:>5} of {limit}");
+            println!("N = {n:>6}  {name:<52} {each:>5} of {limit}");
             if each > limit && !cfg!(debug_assertions) {
                 failed.push(format!(
                     "{name}, N = {n}: {each} instructions, more than {limit}"

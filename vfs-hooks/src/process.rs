@@ -322,7 +322,7 @@ mod tests {
             all.iter()
                 .all(|at| at >> (CSPACE_LOW_BITS + CSPACE_TOP_BITS) == 0)
         );
-        assert!(CHANNEL_CNODES > CLIENT_WATCHES);
+        const { assert!(CHANNEL_CNODES > CLIENT_WATCHES) };
         assert_eq!(channel::address(MOST - 1) + SPAN, CHANNELS + MOST * SPAN);
     }
 }

@@ -4,7 +4,7 @@
 use super::{SETTINGS, World, everywhere};
 use crate::errno::Errno;
 use crate::frontend::epoll::{EDGE, EXCLUSIVE, ONE_SHOT, Operation, WAKEUP};
-use crate::frontend::select::Sets;
+use crate::frontend::select::{EXCEPT, NotOpen, READ, WRITE, interest};
 use std::vec::Vec;
 use vfs_hooks::Events;
 use vfs_hooks::source::{SourceId, Sources};
@@ -196,14 +196,45 @@ fn registrations_are_keyed_by_number_and_open_file() {
 
 #[test]
 fn select_reports_hup_as_readable_and_err_as_both() {
-    let all = Sets {
-        read: true,
-        write: true,
-        except: true,
-    };
-    assert_eq!(all.report(Events::HUP).count(), 1);
-    assert!(all.report(Events::HUP).read);
-    assert_eq!(all.report(Events::ERR).count(), 2);
-    assert_eq!(all.report(Events::PRI).count(), 1);
-    assert_eq!(Sets::default().report(Events::all()).count(), 0);
+    everywhere(|world| {
+        let probes: Vec<_> = (0..64).map(|_| world.probe()).collect();
+        let number = |bit: u32| Some(probes[bit as usize].source.number());
+        world.raise(&probes[3], Events::HUP);
+        world.raise(&probes[4], Events::ERR);
+        world.raise(&probes[5], Events::PRI);
+        world.raise(&probes[62], Events::IN);
+        world.raise(&probes[63], Events::OUT);
+        let all = u64::MAX;
+        let [hup, err, pri, readable, writable] = [3, 4, 5, 62, 63].map(|bit| 1 << bit);
+        let expected = [hup | err | readable, err | writable, pri];
+        assert_eq!(world.core.select([all; 3], number), Ok(expected));
+        // Each set reports what is in it.
+        assert_eq!(
+            world.core.select([0, all, 0], number),
+            Ok([0, expected[1], 0])
+        );
+        let some = [hup | writable, readable | err, hup];
+        assert_eq!(world.core.select(some, number), Ok([hup, err, 0]));
+        assert_eq!(world.core.select([0; 3], |_| None), Ok([0; 3]));
+        // One that is not open is an error, and only if it is in a set.
+        let closed = |bit| number(bit).filter(|_| bit != 7);
+        assert_eq!(world.core.select([hup, 0, 0], closed), Ok([hup, 0, 0]));
+        assert_eq!(world.core.select([hup, 1 << 7, 0], closed), Err(NotOpen));
+    });
+}
+
+#[test]
+fn trap_14_select_finds_a_file_always_ready() {
+    let world = &mut World::new(SETTINGS[0]);
+    let file = |_| Some(SourceId::NONE.number());
+    assert_eq!(world.core.select([2, 4, 8], file), Ok([2, 4, 0]));
+}
+
+#[test]
+fn select_waits_for_what_its_sets_report() {
+    assert_eq!(interest([2, 4, 8], 0), Events::empty());
+    assert_eq!(interest([2, 4, 8], 1), READ);
+    assert_eq!(interest([2, 4, 8], 2), WRITE);
+    assert_eq!(interest([2, 4, 8], 3), EXCEPT);
+    assert_eq!(interest([1 << 63; 3], 63), READ | WRITE | EXCEPT);
 }

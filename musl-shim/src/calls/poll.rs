@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use libposix_poll::frontend::select::Sets;
+use libposix_poll::frontend::select::{NotOpen, Words, interest};
 use libposix_poll::{Deadline, InstanceId};
 use vfs_hooks::Events;
 
@@ -14,6 +14,7 @@ use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
 use crate::files::table;
 use crate::poller::core;
+use crate::shared::Shared;
 use crate::signal::with_mask;
 use crate::{poller, process, signal, user, wait};
 
@@ -146,101 +147,105 @@ fn ppoll(args: &Args) -> Result<usize, Errno> {
     result
 }
 
-/// Addresses of the three sets of a select.
+/// Addresses of the three sets of a select, and how many fds they have.
 #[derive(Clone, Copy)]
-struct FdSets([usize; 3]);
+struct FdSets([usize; 3], usize);
 
 impl FdSets {
-    /// Word `i` of each set; zero for one that is not given.
-    fn words(&self, i: usize) -> Result<[u64; 3], Errno> {
+    /// How many words.
+    fn len(&self) -> usize {
+        self.1.div_ceil(64)
+    }
+
+    /// Word `i` of each set; zero for one that is not given, and beyond the last fd.
+    #[inline]
+    fn words(&self, i: usize) -> Result<Words, Errno> {
+        let left = self.1 - i * 64;
+        let mask = if left < 64 { (1 << left) - 1 } else { u64::MAX };
         let mut words = [0; 3];
         for (word, &set) in words.iter_mut().zip(&self.0) {
-            *word = user::read_optional(if set == 0 { 0 } else { set + i * 8 })?.unwrap_or(0);
+            if set != 0 {
+                *word = user::read::<u64>(set + i * 8)? & mask;
+            }
         }
         Ok(words)
     }
-
-    /// Calls `each` with every fd below `count` that is in a set, and the sets.
-    fn each(
-        &self,
-        count: usize,
-        mut each: impl FnMut(usize, Sets) -> Result<(), Errno>,
-    ) -> Result<(), Errno> {
-        for i in 0..count.div_ceil(64) {
-            let words = self.words(i)?;
-            let mut any = words[0] | words[1] | words[2];
-            if count < (i + 1) * 64 {
-                any &= (1 << (count % 64)) - 1;
-            }
-            while any != 0 {
-                let bit = any.trailing_zeros();
-                any &= any - 1;
-                let is_in = |word: u64| word >> bit & 1 != 0;
-                let sets = Sets {
-                    read: is_in(words[0]),
-                    write: is_in(words[1]),
-                    except: is_in(words[2]),
-                };
-                each(i * 64 + bit as usize, sets)?;
-            }
-        }
-        Ok(())
-    }
 }
 
-/// Looks at all fds; marks what is ready in `found`, three words for each word of a set. EBADF if one is not open.
-fn scan_select(sets: FdSets, count: usize, found: &mut Vec<[u64; 3]>) -> Result<usize, Errno> {
+/// Looks at all fds; what is ready goes to `found`. How many bits; EBADF if one is not open.
+fn scan_select(sets: FdSets, found: &mut Vec<Words>) -> Result<usize, Errno> {
     found.clear();
-    found.resize(count.div_ceil(64), [0; 3]);
     let (table, mut core) = (table(), core());
     let mut ready = 0;
-    sets.each(count, |fd, asked| {
-        let number = table.number(fd).ok_or(Errno::EBADF)?;
-        let report = asked.report(core.holds(number));
-        ready += report.count();
-        let words = &mut found[fd / 64];
-        for (word, set) in words
-            .iter_mut()
-            .zip([report.read, report.write, report.except])
-        {
-            *word |= u64::from(set) << (fd % 64);
+    for i in 0..sets.len() {
+        let words = core
+            .select(sets.words(i)?, |bit| table.number(i * 64 + bit as usize))
+            .map_err(|NotOpen| Errno::EBADF)?;
+        if words != [0; 3] {
+            ready += words.map(u64::count_ones).iter().sum::<u32>() as usize;
         }
-        Ok(())
-    })?;
+        found.push(words);
+    }
     Ok(ready)
 }
 
+/// Sees to it that each fd's source wakes the thread.
+fn arm_select(set: InstanceId, sets: FdSets) -> Result<(), Errno> {
+    core().poll_begin(set);
+    let mut used = 0;
+    for i in 0..sets.len() {
+        let words = sets.words(i)?;
+        let mut any = words[0] | words[1] | words[2];
+        while any != 0 {
+            let bit = any.trailing_zeros();
+            any &= any - 1;
+            used += 1;
+            arm(set, i * 64 + bit as usize, interest(words, bit))?;
+        }
+    }
+    core().poll_armed(set, used);
+    Ok(())
+}
+
+/// Memory for what a select has found, kept for the next one.
+static FOUND: Shared<Vec<Words>> = Shared::new(Vec::new());
+
 /// <https://man7.org/linux/man-pages/man2/select.2.html>
-fn select_until(count: usize, sets: FdSets, deadline: Deadline) -> Result<usize, Errno> {
+fn select_until(count: usize, sets: [usize; 3], deadline: Deadline) -> Result<usize, Errno> {
     let count = usize::try_from(count as i32).map_err(|_| Errno::EINVAL)?;
     // As Linux: numbers that cannot be open are not looked at.
-    let count = count.min(process::file_limit());
-    let mut found = Vec::new();
-    wait::settle();
-    let mut ready = scan_select(sets, count, &mut found)?;
-    if ready == 0 && signal::is_due() {
-        return Err(Errno::EINTR);
-    }
-    if ready == 0 && deadline != Deadline::at(0) {
-        let set = poller::kept();
-        wait::for_look(set, deadline, || {
-            core().poll_begin(set);
-            let mut used = 0;
-            sets.each(count, |fd, asked| {
-                used += 1;
-                arm(set, fd, asked.events())
-            })?;
-            core().poll_armed(set, used);
-            ready = scan_select(sets, count, &mut found)?;
-            Ok(ready > 0)
-        })?;
-    }
-    for (i, words) in found.iter().enumerate() {
-        for (&set, &word) in sets.0.iter().zip(words) {
-            if set != 0 {
-                user::write(set + i * 8, word)?;
+    let sets = FdSets(sets, count.min(process::file_limit()));
+    let mut found = core::mem::take(&mut *FOUND.lock());
+    let ready = find_selected(sets, deadline, &mut found);
+    if ready.is_ok() {
+        for (i, words) in found.iter().enumerate() {
+            for (&set, &word) in sets.0.iter().zip(words) {
+                if set != 0 {
+                    user::write(set + i * 8, word)?;
+                }
             }
         }
+    }
+    *FOUND.lock() = found;
+    ready
+}
+
+fn find_selected(sets: FdSets, deadline: Deadline, found: &mut Vec<Words>) -> Result<usize, Errno> {
+    wait::settle();
+    let mut ready = scan_select(sets, found)?;
+    if ready > 0 {
+        return Ok(ready);
+    }
+    if signal::is_due() {
+        return Err(Errno::EINTR);
+    }
+    if deadline != Deadline::at(0) {
+        let set = poller::kept();
+        wait::for_look(set, deadline, || {
+            arm_select(set, sets)?;
+            ready = scan_select(sets, found)?;
+            Ok(ready > 0)
+        })?;
     }
     Ok(ready)
 }
@@ -259,7 +264,7 @@ fn select(args: &Args) -> Result<usize, Errno> {
             from_timespec(Some(timespec(total)))?
         }
     };
-    let result = select_until(count, FdSets([read, write, except]), deadline);
+    let result = select_until(count, [read, write, except], deadline);
     write_rest(timeout, deadline, |rest| {
         let rest = Timeval {
             tv_sec: (rest / SECOND) as i64,
@@ -278,7 +283,7 @@ fn pselect6(args: &Args) -> Result<usize, Errno> {
         None => None,
     };
     let result = with_mask(mask, || {
-        select_until(count, FdSets([read, write, except]), deadline)
+        select_until(count, [read, write, except], deadline)
     });
     write_rest(timeout, deadline, |rest| {
         user::write(timeout, timespec(rest))
