@@ -77,7 +77,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("anybody may wait", QUEUE, "!cap_notification_queue_cap_get_capNQCanWait(cap) || ", ""),
     mutant("others may wait for a bound queue", QUEUE, "(boundTCB && boundTCB != thread) ||", ""),
     mutant("an inner queue may be waited for", QUEUE, "(isBlocking && isAttached(&queue->ntfn))", "0"),
-    mutant("an attached notification may be waited for", "src/api/syscall.c", "\n                     || (isBlocking && isAttached(ntfnPtr))", ""),
+    mutant("an attached notification may be waited for", QUEUE, "if (isBlocking) {\n        current_lookup_fault", "if (0) {\n        current_lookup_fault"),
     // Delete
     mutant("the head is not a pointer again", QUEUE, "notification_ptr_set_ntfnQueue_head(ntfnPtr, 0);\n    notification_ptr_set_state(ntfnPtr, notification_ptr_get",
         "notification_ptr_set_state(ntfnPtr, notification_ptr_get"),

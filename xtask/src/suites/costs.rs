@@ -75,12 +75,43 @@ const LIMITS: &[(&str, &str, Limit)] = &[
     ),
 ];
 
-/// Measures both kernels; each limit is a test.
+/// The same of what only the kernels for two cores have: a signal and its answer, of a thread on the same
+/// core and on the other.
+const BETWEEN_CORES: &[(&str, &str, Limit)] = &[
+    (
+        "cores.same.signal_and_answer",
+        "cores.same.signal_and_answer",
+        More(8),
+    ),
+    (
+        "cores.other.signal_and_answer",
+        "cores.other.signal_and_answer",
+        More(8),
+    ),
+    (
+        "cores.same.queue.signal_and_answer",
+        "cores.same.signal_and_answer",
+        Percent(10),
+    ),
+    (
+        "cores.other.queue.signal_and_answer",
+        "cores.other.signal_and_answer",
+        Percent(10),
+    ),
+];
+
+/// Measures both kernels, for one core and for two; each limit is a test.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
-    let queue: BTreeMap<_, _> = measure(paths, Kernel::Queue, 1)?.into_iter().collect();
-    let stock: BTreeMap<_, _> = measure(paths, Kernel::Stock, 1)?.into_iter().collect();
-    for (row, base, limit) in LIMITS {
-        report.add(row, check(queue.get(*row), stock.get(*base), limit));
+    for (cores, prefix) in [(1, ""), (2, "two cores: ")] {
+        let figures = |kernel| -> Result<BTreeMap<_, _>> {
+            Ok(measure(paths, kernel, cores)?.into_iter().collect())
+        };
+        let (queue, stock) = (figures(Kernel::Queue)?, figures(Kernel::Stock)?);
+        let between = if cores == 2 { BETWEEN_CORES } else { &[] };
+        for (row, base, limit) in LIMITS.iter().chain(between) {
+            let checked = check(queue.get(*row), stock.get(*base), limit);
+            report.add(&format!("{prefix}{row}"), checked);
+        }
     }
     Ok(())
 }

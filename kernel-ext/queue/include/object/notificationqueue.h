@@ -78,8 +78,8 @@ static inline cap_t CONST maskQueueCapRights(seL4_CapRights_t rights, cap_t cap)
 }
 
 void sendAttachedSignal(notification_t *ntfnPtr, word_t badge);
-void pollAttachedSignal(tcb_t *thread, notification_t *ntfnPtr);
-bool_t receiveQueue(tcb_t *thread, cap_t cap, bool_t isBlocking);
+void receiveAttachedSignal(tcb_t *thread, notification_t *ntfnPtr, bool_t isBlocking);
+bool_t receiveQueue(cap_t cap, bool_t isBlocking);
 void threadEnded(tcb_t *tcb);
 void deletingThread(tcb_t *tcb);
 void deletingNotification(cap_t cap);
@@ -99,8 +99,8 @@ static inline cap_t queueNotificationCap(cap_t cap) { return cap; }
 static inline bool_t sameQueue(cap_t cap_a, cap_t cap_b) { return false; }
 static inline cap_t maskQueueCapRights(seL4_CapRights_t rights, cap_t cap) { return cap; }
 static inline void sendAttachedSignal(notification_t *ntfnPtr, word_t badge) {}
-static inline void pollAttachedSignal(tcb_t *thread, notification_t *ntfnPtr) {}
-static inline bool_t receiveQueue(tcb_t *thread, cap_t cap, bool_t isBlocking) { return false; }
+static inline void receiveAttachedSignal(tcb_t *thread, notification_t *ntfnPtr, bool_t isBlocking) {}
+static inline bool_t receiveQueue(cap_t cap, bool_t isBlocking) { return false; }
 static inline void threadEnded(tcb_t *tcb) {}
 static inline void deletingThread(tcb_t *tcb) {}
 static inline void deletingNotification(cap_t cap) {}

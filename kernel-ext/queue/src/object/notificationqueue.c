@@ -131,10 +131,15 @@ void threadEnded(tcb_t *tcb)
 
 /* ---- Receive ---- */
 
-/* Takes the badges; the entry that tells of them stays. */
-void pollAttachedSignal(tcb_t *thread, notification_t *ntfnPtr)
+/* Takes the badges; the entry that tells of them stays. To wait is a fault: who
+ * waits, waits for the queue. */
+void receiveAttachedSignal(tcb_t *thread, notification_t *ntfnPtr, bool_t isBlocking)
 {
-    if (notification_ptr_get_attachedActive(ntfnPtr)) {
+    if (isBlocking) {
+        current_lookup_fault = lookup_fault_missing_capability_new(0);
+        current_fault = seL4_Fault_CapFault_new(getRegister(thread, capRegister), true);
+        handleFault(thread);
+    } else if (notification_ptr_get_attachedActive(ntfnPtr)) {
         setRegister(thread, badgeRegister, notification_ptr_get_ntfnMsgIdentifier(ntfnPtr));
         notification_ptr_set_attachedActive(ntfnPtr, false);
     } else {
@@ -179,9 +184,10 @@ static void waitForQueue(tcb_t *thread, notification_queue_t *queue, cap_t cap)
     }
 }
 
-/* False if the thread may not wait here; then it faults. */
-bool_t receiveQueue(tcb_t *thread, cap_t cap, bool_t isBlocking)
+/* False if the current thread may not wait here; then it faults. */
+bool_t receiveQueue(cap_t cap, bool_t isBlocking)
 {
+    tcb_t *thread = NODE_STATE(ksCurThread);
     notification_queue_t *queue = queueOf(cap);
     tcb_t *boundTCB = TCB_PTR(notification_ptr_get_ntfnBoundTCB(&queue->ntfn));
 
