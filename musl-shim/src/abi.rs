@@ -68,6 +68,8 @@ plain! {
         msg_flags: i32,
         pad2: u32,
     }
+    Cmsghdr, 16 { cmsg_len: u64, cmsg_level: i32, cmsg_type: i32 }
+    Ucred, 12 { pid: u32, uid: u32, gid: u32 }
     Linger, 8 { l_onoff: i32, l_linger: i32 }
     Pollfd, 8 { fd: i32, events_revents: u32 }
     Rlimit, 16 { rlim_cur: u64, rlim_max: u64 }
@@ -167,6 +169,9 @@ pub const FIOCLEX: u32 = 0x5451;
 pub const AF_UNIX: u32 = 1;
 pub const AF_INET: u32 = 2;
 pub const SOCK_STREAM: u32 = 1;
+pub const SOCK_DGRAM: u32 = 2;
+pub const SOCK_RAW: u32 = 3;
+pub const SOCK_SEQPACKET: u32 = 5;
 pub const SOCK_TYPE_MASK: u32 = 0xf;
 pub const SOCK_NONBLOCK: u32 = 0o4000;
 pub const SOCK_CLOEXEC: u32 = 0o2000000;
@@ -182,6 +187,8 @@ pub const SO_KEEPALIVE: u32 = 9;
 pub const SO_OOBINLINE: u32 = 10;
 pub const SO_LINGER: u32 = 13;
 pub const SO_REUSEPORT: u32 = 15;
+pub const SO_PASSCRED: u32 = 16;
+pub const SO_PEERCRED: u32 = 17;
 pub const SO_RCVLOWAT: u32 = 18;
 pub const SO_SNDLOWAT: u32 = 19;
 pub const SO_RCVTIMEO: u32 = 20;
@@ -204,9 +211,14 @@ pub const TCP_USER_TIMEOUT: u32 = 18;
 pub const TCP_FASTOPEN: u32 = 23;
 pub const MSG_OOB: u32 = 1;
 pub const MSG_PEEK: u32 = 2;
+pub const MSG_CTRUNC: u32 = 8;
+pub const MSG_TRUNC: u32 = 0x20;
 pub const MSG_DONTWAIT: u32 = 0x40;
 pub const MSG_WAITALL: u32 = 0x100;
 pub const MSG_NOSIGNAL: u32 = 0x4000;
+pub const MSG_CMSG_CLOEXEC: u32 = 0x4000_0000;
+pub const SCM_RIGHTS: i32 = 1;
+pub const SCM_CREDENTIALS: i32 = 2;
 pub const SHUT_RD: u32 = 0;
 pub const SHUT_WR: u32 = 1;
 pub const SHUT_RDWR: u32 = 2;

@@ -7,10 +7,13 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
+use vfs_hooks::channel::MOST;
+
 use crate::abi::Rlimit;
 use crate::errno::Errno;
 use crate::fd_table::FdTable;
 use crate::files::OpenFile;
+use crate::net::unix::heir::Passed;
 use crate::process::LIMITS;
 
 /// Grows when the format changes: both shims must be of one version.
@@ -35,19 +38,23 @@ pub enum Heir {
     Signals(u64),
     /// An eventfd: its channel, and whether it is a semaphore.
     Event(u32, bool),
+    /// An AF_UNIX socket.
+    Unix(Passed),
 }
 
 impl Heir {
-    /// The channel that the new program must hold for it, as SPAWN has it.
-    fn channel(&self) -> Option<u32> {
-        Some(match self {
-            Heir::Terminal | Heir::Device(_) | Heir::Signals(_) => return None,
+    /// The channels that the new program must hold for it, as SPAWN has them.
+    pub fn channels(&self) -> impl Iterator<Item = u32> {
+        let words = match self {
+            Heir::Terminal | Heir::Device(_) | Heir::Signals(_) => [0; 2],
             Heir::Regular(_, channel)
             | Heir::Directory(_, channel)
             | Heir::Event(channel, _)
-            | Heir::Process(channel, _) => channel << 2 | 1,
-            Heir::Pipe(channel, side) => channel << 2 | 1 << side,
-        })
+            | Heir::Process(channel, _) => [channel << 2 | 1, 0],
+            Heir::Pipe(channel, side) => [channel << 2 | 1 << side, 0],
+            Heir::Unix(passed) => passed.channels,
+        };
+        words.into_iter().filter(|word| *word != 0)
     }
 }
 
@@ -138,6 +145,16 @@ impl Writer {
                 self.u32(*channel);
                 self.u32(u32::from(*semaphore));
             }
+            Heir::Unix(passed) => {
+                let [first, second] = passed.channels;
+                let Passed { kind, state, .. } = *passed;
+                for word in [16, kind, state, first, second, passed.peer] {
+                    self.u32(word);
+                }
+                self.u32(passed.pass_credentials);
+                self.bytes(&passed.name);
+                self.bytes(&passed.peer_name);
+            }
         }
     }
 }
@@ -157,7 +174,7 @@ pub fn write(table: &FdTable<Rc<OpenFile>>, legacy: &Legacy) -> Result<(Vec<u8>,
             Some(index) => index,
             None => {
                 files.push(identity);
-                channels.extend(heir.channel());
+                channels.extend(heir.channels());
                 descriptions.u32(file.flags());
                 descriptions.heir(&heir);
                 files.len() - 1
@@ -206,19 +223,57 @@ impl Reader<'_> {
         self.part(len).map(Vec::from)
     }
 
+    /// A channel's number: one that there can be.
+    fn channel(&mut self) -> Option<u32> {
+        self.u32().filter(|channel| (*channel as usize) < MOST)
+    }
+
     fn heir(&mut self) -> Option<Heir> {
         Some(match self.u32()? {
             0 => Heir::Terminal,
             1 => Heir::Device(self.u32()?),
-            2 => Heir::Regular(self.u64()?, self.u32()?),
-            3 => Heir::Directory(self.bytes()?, self.u32()?),
-            4 => Heir::Pipe(self.u32()?, self.u32()?),
-            6 => Heir::Process(self.u32()?, self.u32()?),
+            2 => Heir::Regular(self.u64()?, self.channel()?),
+            3 => Heir::Directory(self.bytes()?, self.channel()?),
+            4 => Heir::Pipe(self.channel()?, self.u32().filter(|side| *side <= 1)?),
+            6 => Heir::Process(self.channel()?, self.u32()?),
+            5 => Heir::Event(self.channel()?, self.u32()? != 0),
             7 => Heir::Signals(self.u64()?),
-            5 => Heir::Event(self.u32()?, self.u32()? != 0),
+            16 => Heir::Unix(Passed {
+                kind: self.u32()?,
+                state: self.u32()?,
+                channels: [self.u32()?, self.u32()?],
+                peer: self.u32()?,
+                pass_credentials: self.u32()?,
+                name: self.bytes()?,
+                peer_name: self.bytes()?,
+            }),
             _ => return None,
         })
     }
+}
+
+/// What goes with a message of AF_UNIX: the sender's name, and open files.
+pub fn write_message(name: &[u8], files: &[Description]) -> Vec<u8> {
+    let mut out = Writer(Vec::new());
+    out.bytes(name);
+    out.u32(files.len() as u32);
+    for file in files {
+        out.u32(file.flags);
+        out.heir(&file.heir);
+    }
+    out.0
+}
+
+/// Reads what [`write_message`] wrote; `None`: something else did.
+pub fn read_message(bytes: &[u8]) -> Option<(Vec<u8>, Vec<Description>)> {
+    let mut reader = Reader(bytes);
+    let name = reader.bytes()?;
+    let mut files = Vec::new();
+    for _ in 0..reader.u32()? {
+        let (flags, heir) = (reader.u32()?, reader.heir()?);
+        files.push(Description { flags, heir });
+    }
+    reader.0.is_empty().then_some((name, files))
 }
 
 /// Reads what [`write`] wrote. `None`: it was another version's, or somebody made it up.
@@ -316,12 +371,40 @@ mod tests {
             Heir::Event(0, true),
             Heir::Signals(1 << 40 | 3),
             Heir::Process(3, 17),
+            Heir::Unix(Passed {
+                kind: 5,
+                state: 1,
+                channels: [4, 9],
+                peer: 7,
+                pass_credentials: 1,
+                name: b"/a".to_vec(),
+                peer_name: b"\0b".to_vec(),
+            }),
         ] {
             let mut writer = Writer(Vec::new());
             writer.heir(&heir);
             let mut reader = Reader(&writer.0);
             assert_eq!(reader.heir(), Some(heir));
             assert!(reader.0.is_empty());
+        }
+    }
+
+    #[test]
+    fn messages_that_somebody_made_up_are_refused_without_a_panic() {
+        let heirs = [Heir::Pipe(3, 1), Heir::Directory(b"x".to_vec(), 2)];
+        let files = heirs.map(|heir| Description { flags: 2, heir });
+        let good = write_message(b"name", &files);
+        let (name, read) = read_message(&good).unwrap();
+        assert_eq!((&name[..], &read[..]), (&b"name"[..], &files[..]));
+        for len in 0..good.len() {
+            assert!(read_message(&good[..len]).is_none(), "cut at {len}");
+        }
+        for at in 0..good.len() {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at] = value;
+                let _ = read_message(&bytes);
+            }
         }
     }
 

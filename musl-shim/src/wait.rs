@@ -16,7 +16,7 @@ use vfs_hooks::source::SourceId;
 
 use crate::clock::monotonic;
 use crate::errno::Errno;
-use crate::files::{OpenFile, terminal};
+use crate::files::terminal;
 use crate::platform::{self, threads, transport};
 use crate::poller::{self, core};
 use crate::{signal, timers};
@@ -64,18 +64,11 @@ fn sleep(instance: InstanceId, deadline: Deadline) {
 #[inline]
 pub fn settle() {
     if !timers::is_empty() {
-        run_timers();
+        timers::run(monotonic());
     }
     terminal::settle();
     platform::settle();
     signal::fetch();
-}
-
-/// Apart, so that who has no timers saves no registers for it.
-#[cold]
-#[inline(never)]
-fn run_timers() {
-    timers::run(monotonic());
 }
 
 /// Sleeps until CLOCK_MONOTONIC says `deadline`.
@@ -98,9 +91,9 @@ pub fn for_signal(set: u64, deadline: u64) -> Result<bool, Errno> {
     for_look(for_nothing(), Deadline::at(deadline), look)
 }
 
-/// Blocks until one of `events` (or an error) holds of the file; EAGAIN at the deadline.
-pub fn for_file(file: &OpenFile, events: Events, deadline: Deadline) -> Result<(), Errno> {
-    if file.source() == SourceId::NONE {
+/// Blocks until one of `events` (or an error) holds of the source; EAGAIN at the deadline.
+pub fn for_source(source: SourceId, events: Events, deadline: Deadline) -> Result<(), Errno> {
+    if source == SourceId::NONE {
         return Ok(());
     }
     let wanted = events | Events::ALWAYS;
@@ -109,9 +102,9 @@ pub fn for_file(file: &OpenFile, events: Events, deadline: Deadline) -> Result<(
         let mut core = core();
         // Armed first, then looked at: nothing can happen unnoticed in between.
         core.poll_begin(kept);
-        core.poll_arm(kept, file.source(), wanted)?;
+        core.poll_arm(kept, source, wanted)?;
         core.poll_armed(kept, 1);
-        Ok(core.level(file.source()).intersects(wanted))
+        Ok(core.level(source).intersects(wanted))
     };
     let found = loop {
         match for_look(kept, deadline, &mut look) {

@@ -27,10 +27,12 @@ pub const WRITER: usize = 1;
 
 /// Address of channel 0.
 pub const CHANNELS: usize = 0x34_0000_0000;
-/// Addresses for each channel.
-pub const SPAN: usize = 256 << 10;
+/// Addresses for each channel: what a connection's two rings need.
+pub const SPAN: usize = 1 << 20;
 /// Most channels in the system.
 pub const MOST: usize = 4096;
+/// Where in its first page what only connections have begins ([`channel_socket`](crate::channel_socket)).
+pub const CONNECTION: usize = 1024;
 /// Where a channel's bytes begin; before them is its header. Pages from here on are there once they are touched.
 pub const DATA: usize = 4096;
 /// Bytes of a pipe (pipe(7), Pipe capacity).
@@ -98,7 +100,7 @@ pub struct Header {
 }
 
 #[cfg(not(any(loom, shuttle)))]
-const _: () = assert!(size_of::<Header>() <= DATA);
+const _: () = assert!(size_of::<Header>() <= CONNECTION);
 
 /// Proof that the lock is held.
 #[derive(Debug)]
@@ -148,51 +150,5 @@ impl Header {
                 signal(watch_number(side, cell as usize));
             }
         });
-    }
-}
-
-/// The lock's steps with an order or a check left out: for the models, which must catch them.
-#[cfg(loom)]
-pub mod mutants {
-    use super::*;
-
-    /// [`Header::try_lock`], which [`give`] ends.
-    pub fn take(header: &Header, own: u32) -> bool {
-        let lock = header.try_lock(own);
-        let taken = lock.is_some();
-        core::mem::forget(lock);
-        taken
-    }
-
-    /// What dropping [`Locked`] does.
-    pub fn give(header: &Header) {
-        drop(Locked(&header.lock));
-    }
-
-    /// [`Header::try_lock`] in two steps.
-    pub fn look_then_take(header: &Header, own: u32) -> bool {
-        let free = header.lock.load(Ordering::Acquire) == 0;
-        if free {
-            header.lock.store(own, Ordering::Release);
-        }
-        free
-    }
-
-    /// [`Header::try_lock`] without acquiring.
-    pub fn take_relaxed(header: &Header, own: u32) -> bool {
-        let taken = header
-            .lock
-            .compare_exchange(0, own, Ordering::Relaxed, Ordering::Relaxed);
-        taken.is_ok()
-    }
-
-    /// Dropping [`Locked`] without releasing.
-    pub fn give_relaxed(header: &Header) {
-        header.lock.store(0, Ordering::Relaxed);
-    }
-
-    /// [`Header::recover`] whoever has the lock.
-    pub fn recover_whosever(header: &Header) {
-        header.lock.store(0, Ordering::Release);
     }
 }

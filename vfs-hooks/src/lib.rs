@@ -31,6 +31,7 @@ pub mod bytes;
 pub mod channel;
 pub mod channel_event;
 pub mod channel_pipe;
+pub mod channel_socket;
 pub mod eventfd;
 pub mod events;
 pub mod lock;

@@ -89,11 +89,45 @@ impl<'a> Ring<'a> {
 
     /// Producer: appends as much of `bytes` as fits; returns how much.
     pub fn write(&self, bytes: &[u8]) -> Result<usize, Corrupt> {
-        let tail = self.indices.tail.load(Ordering::Relaxed);
         let n = ((self.size - self.len()?) as usize).min(bytes.len());
-        let at = (tail & (self.size - 1)) as usize;
+        self.stage(0, &bytes[..n])?;
+        self.publish(n)?;
+        Ok(n)
+    }
+
+    /// Producer: puts as much of `bytes` as there is room for `skip` bytes behind the end, where nobody sees it before [`Ring::publish`].
+    pub fn stage(&self, skip: u32, bytes: &[u8]) -> Result<(), Corrupt> {
+        let room = self.size - self.len()?;
+        let tail = self.indices.tail.load(Ordering::Relaxed);
+        self.put(tail, skip, room, bytes);
+        Ok(())
+    }
+
+    /// Producer: shows the consumer `n` bytes that were staged, at most what there is room for.
+    pub fn publish(&self, n: usize) -> Result<(), Corrupt> {
+        let n = ((self.size - self.len()?) as usize).min(n) as u32;
+        let tail = self.indices.tail.load(Ordering::Relaxed);
+        self.indices
+            .tail
+            .store(tail.wrapping_add(n), Ordering::Release);
+        Ok(())
+    }
+
+    /// Consumer: writes `bytes` over what lies `skip` bytes into the ring, as far as that is there.
+    pub fn amend(&self, skip: u32, bytes: &[u8]) -> Result<(), Corrupt> {
+        let len = self.len()?;
+        let head = self.indices.head.load(Ordering::Relaxed);
+        self.put(head, skip, len, bytes);
+        Ok(())
+    }
+
+    /// Copies `bytes` to `skip` bytes behind `from`, of which `room` may be written.
+    fn put(&self, from: u32, skip: u32, room: u32, bytes: &[u8]) {
+        let room = room.min(self.size).saturating_sub(skip) as usize;
+        let n = room.min(bytes.len());
+        let at = (from.wrapping_add(skip) & (self.size - 1)) as usize;
         let first = n.min(self.size as usize - at);
-        // SAFETY: at + first <= size and n - first <= at, both inside the `size` bytes that `new` was promised;
+        // SAFETY: at + first <= size and n - first <= size - first, both inside the `size` bytes that `new` was promised;
         // `bytes` is private memory, so the ranges do not overlap.
         unsafe {
             let data = self.data.as_ptr();
@@ -103,10 +137,6 @@ impl<'a> Ring<'a> {
                 .add(first)
                 .copy_to_nonoverlapping(data, n - first);
         }
-        self.indices
-            .tail
-            .store(tail.wrapping_add(n as u32), Ordering::Release);
-        Ok(n)
     }
 
     /// Consumer: copies up to `bytes.len()` bytes that start `skip` bytes into the ring, without taking them; returns how many.
@@ -155,6 +185,28 @@ pub(crate) fn tests_ring(indices: &RingIndices, data: NonNull<u8>, size: u32) ->
 mod tests {
     use super::*;
     use std::vec;
+
+    #[test]
+    fn what_is_staged_is_seen_once_it_is_published() {
+        let indices = RingIndices::default();
+        let mut data = vec![0u8; 8];
+        let ring = tests_ring(&indices, NonNull::new(data.as_mut_ptr()).unwrap(), 8);
+        let mut out = [0; 8];
+        for _ in 0..20 {
+            assert_eq!(ring.stage(2, b"cdefghij"), Ok(()));
+            assert_eq!(ring.stage(0, b"ab"), Ok(()));
+            assert!(ring.is_empty());
+            assert_eq!(ring.publish(5), Ok(()));
+            assert_eq!(ring.amend(3, b"DEFGH"), Ok(()));
+            assert_eq!(ring.read(&mut out), Ok(5));
+            assert_eq!(&out[..5], b"abcDE");
+            assert_eq!(ring.stage(9, b"x"), Ok(()));
+        }
+        indices.tail.store(1000, Ordering::Relaxed);
+        assert_eq!(ring.stage(0, b"x"), Err(Corrupt));
+        assert_eq!(ring.amend(0, b"x"), Err(Corrupt));
+        assert_eq!(ring.publish(1), Err(Corrupt));
+    }
 
     #[test]
     fn wraps_and_refuses_nonsense() {

@@ -338,6 +338,40 @@ impl Stream {
         Ok(n)
     }
 
+    /// Gives away what an end has not read yet, in the pieces in which it was written, or in one if they are more than `most`.
+    pub fn drain(&mut self, side: Side, most: usize, mut piece: impl FnMut(&[u8])) {
+        let end = self.end_mut(side);
+        let mut bytes = alloc::vec![0; end.received.len()];
+        end.received.read(&mut bytes);
+        let pieces = core::mem::take(&mut end.pieces);
+        let mut rest = &bytes[..];
+        if pieces.len() <= most {
+            for len in pieces {
+                let (first, others) = rest.split_at(rest.len().min(len as usize));
+                piece(first);
+                rest = others;
+            }
+        }
+        if !rest.is_empty() {
+            piece(rest);
+        }
+    }
+
+    /// Whether the end is closed.
+    pub fn is_closed(&self, side: Side) -> bool {
+        self.end(side).closed
+    }
+
+    /// What of an end is shut: reading, writing.
+    pub fn shut_down(&self, side: Side) -> (bool, bool) {
+        (self.end(side).shut_read, self.end(side).shut_write)
+    }
+
+    /// Whether the peer went away with bytes unread, and nobody was told yet.
+    pub fn has_error(&self, side: Side) -> bool {
+        self.end(side).error.is_some()
+    }
+
     /// Bytes to read (FIONREAD).
     pub fn available(&self, side: Side) -> usize {
         self.end(side).received.len()

@@ -79,6 +79,22 @@ pub mod root {
     pub const THREAD_START: u64 = 33;
     /// MR0: the calling thread's number. It ends; no reply.
     pub const THREAD_END: u64 = 34;
+    /// MR0 carrying channel, of which the caller holds the other side than MR1, MR2 channel × 4 + sides: hands these, which the caller holds and keeps, to whoever takes them by side MR1. They are held meanwhile, until nobody holds that side. EBADF, EINVAL, ETOOMANYREFS.
+    pub const CHANNEL_SEND: u64 = 48;
+    /// MR0 carrying channel, MR1 side, MR2 channel × 4 + sides: the caller, who holds that side, holds these from now on; also takes back what it sent itself. EBADF: they are not on their way. ENOMEM.
+    pub const CHANNEL_TAKE: u64 = 49;
+    /// MR0 channel of which the caller holds side 0, MR1 type of socket, MR2 length, then the name: an abstract one, which goes with side 0's last holder, or a path from `/`, which stays until NAME_REMOVE. EADDRINUSE, EINVAL.
+    pub const NAME_BIND: u64 = 50;
+    /// MR0 channel with a name, of which the caller holds side 0, MR1 backlog: connections may come. Its value is the number that wait. EINVAL.
+    pub const NAME_LISTEN: u64 = 51;
+    /// MR0 channel of which the caller holds side 1, MR1 type of socket, bit 32: wait, MR2 length, then a name: moves that side to who listens there; the channel's value is 1 until it is accepted. Reply: MR1 process that bound the name. ENOENT, ECONNREFUSED, EPROTOTYPE, EAGAIN: the backlog is full, and not to be longer.
+    pub const NAME_CONNECT: u64 = 52;
+    /// MR0 channel that listens, of which the caller holds side 0. Reply: MR1 channel of which the caller holds side 1 from now on, MR2 process that connected. EAGAIN, EINVAL, ENOMEM.
+    pub const NAME_ACCEPT: u64 = 53;
+    /// MR1 type of socket, MR2 length, then a name: the caller holds side 1 of that name's channel from now on. Reply: MR1 channel. ENOENT, ECONNREFUSED, EPROTOTYPE, ENOMEM.
+    pub const NAME_FIND: u64 = 54;
+    /// MR2 length, then a path: no socket has it any longer. ENOENT.
+    pub const NAME_REMOVE: u64 = 55;
 }
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.

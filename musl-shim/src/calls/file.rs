@@ -8,6 +8,7 @@ use crate::dispatch::{Args, Call};
 use crate::files::lookup::{self, Node, find, has_parent, plain};
 use crate::files::{self, get, set_working_directory, table, working_directory};
 use crate::path::absolute;
+use crate::platform::channels;
 use crate::{process, user};
 
 /// The calls of this area.
@@ -321,11 +322,23 @@ fn rmdir(args: &Args) -> Result<usize, Errno> {
 }
 
 fn unlink(args: &Args) -> Result<usize, Errno> {
-    change(CWD, args[0])
+    remove(CWD, args[0])
 }
 
 fn unlinkat(args: &Args) -> Result<usize, Errno> {
-    change(args[0], args[1])
+    remove(args[0], args[1])
+}
+
+/// Removes a file, or the path that a socket is bound to.
+fn remove(directory: usize, path: usize) -> Result<usize, Errno> {
+    match change(directory, path) {
+        Err(Errno::ENOENT) => {
+            let plain = plain(directory, path)?;
+            channels::unlink(&[b"/", &plain.path[..]].concat())?;
+            Ok(0)
+        }
+        result => result,
+    }
 }
 
 fn rename(args: &Args) -> Result<usize, Errno> {

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Reading and writing, and ioctl.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::errno::Errno;
 use libposix_poll::Deadline;
 use vfs_hooks::Events;
+use vfs_hooks::channel_socket::Kind;
+use vfs_hooks::source::SourceId;
 
 use crate::abi::*;
 use crate::clock::monotonic;
 use crate::dispatch::{Args, Call};
 use crate::files::eventfd::EventFile;
 use crate::files::{self, Mappable, OpenFile, get};
-use crate::net::socket::signal_broken_pipe;
+use crate::net::socket::{UNIX_BUFFER, signal_broken_pipe};
+use crate::net::unix::UnixSocket;
 use crate::platform::adopt;
 use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, check_range, iovec};
 use crate::wait;
@@ -35,8 +39,8 @@ pub const CALLS: &[Call] = &[
     Call::new("pwritev", 296, pwritev),
 ];
 
-/// Gathered writes up to this length go in one piece where pieces matter: twice what a pipe holds.
-const GATHER: usize = 128 << 10;
+/// Gathered writes up to this length go in one piece where pieces matter: what the largest packet has.
+const GATHER: usize = UNIX_BUFFER;
 /// Bytes of the records that some files are read in (eventfd, timerfd).
 const RECORD: usize = 8;
 
@@ -51,22 +55,42 @@ pub fn blocking<R>(
     let mut deadline = None;
     loop {
         match attempt() {
-            Err(Errno::EAGAIN) if !dont_wait && !file.is_nonblocking() => {
+            Err(Errno::EAGAIN)
+                if !dont_wait && !file.is_nonblocking() && !is_over(file, events) =>
+            {
                 let deadline = *deadline.get_or_insert_with(|| timeout_of(file, events));
-                wait::for_file(file, events, deadline)?;
+                wait::for_source(waits_on(file, events), events, deadline)?;
             }
             result => return result,
         }
     }
 }
 
+/// Whether nothing will come that is worth waiting for, although there is no end of file: datagrams after SHUT_RD.
+fn is_over(file: &OpenFile, events: Events) -> bool {
+    let over = |socket: &UnixSocket| socket.kind == Kind::Datagram && socket.is_read_shut();
+    events == Events::IN && file.file.unix().is_some_and(over)
+}
+
+/// What a read that may wait makes of EAGAIN: the end, if nothing will come.
+pub fn or_end<R: Default>(file: &OpenFile, errno: Errno) -> Result<R, Errno> {
+    match errno {
+        Errno::EAGAIN if !file.is_nonblocking() && is_over(file, Events::IN) => Ok(R::default()),
+        errno => Err(errno),
+    }
+}
+
+/// The source that tells of what a blocking call waits for.
+fn waits_on(file: &OpenFile, events: Events) -> SourceId {
+    let unix = file.file.unix().map(|socket| socket.waits_on(events));
+    unix.unwrap_or(file.source())
+}
+
 /// When a blocking call gives up: SO_RCVTIMEO and SO_SNDTIMEO of sockets.
-fn timeout_of(file: &OpenFile, events: Events) -> Deadline {
-    match file
-        .file
-        .socket()
-        .map_or(0, |socket| socket.timeout(events))
-    {
+pub fn timeout_of(file: &OpenFile, events: Events) -> Deadline {
+    let inet = file.file.socket().map(|socket| socket.timeout(events));
+    let unix = || file.file.unix().map(|socket| socket.timeout(events));
+    match inet.or_else(unix).unwrap_or(0) {
         0 => Deadline::NEVER,
         timeout => Deadline::after(monotonic(), timeout),
     }
@@ -92,9 +116,10 @@ pub fn write_all(file: &OpenFile, bytes: &[u8], dont_wait: bool) -> Result<usize
     }
 }
 
-/// EPIPE comes with SIGPIPE.
-fn loudly(errno: Errno) -> Errno {
-    signal_broken_pipe(errno, false)
+/// EPIPE comes with SIGPIPE, unless packets are written.
+fn loudly(file: &OpenFile) -> impl Fn(Errno) -> Errno {
+    let quietly = file.file.unix().is_some_and(UnixSocket::has_packets);
+    move |errno| signal_broken_pipe(errno, quietly)
 }
 
 fn read(args: &Args) -> Result<usize, Errno> {
@@ -103,7 +128,8 @@ fn read(args: &Args) -> Result<usize, Errno> {
     let len = args[2].min(MAX_TRANSFER);
     check_range(args[1], len)?;
     let buffer = bytes_mut(args[1], len)?;
-    blocking(&file, Events::IN, false, || file.file.read(buffer))
+    let result = blocking(&file, Events::IN, false, || file.file.read(buffer));
+    result.or_else(|errno| or_end(&file, errno))
 }
 
 fn write(args: &Args) -> Result<usize, Errno> {
@@ -111,15 +137,16 @@ fn write(args: &Args) -> Result<usize, Errno> {
     file.for_writing()?;
     let len = args[2].min(MAX_TRANSFER);
     check_range(args[1], len)?;
-    write_all(&file, bytes(args[1], len)?, false).map_err(loudly)
+    write_all(&file, bytes(args[1], len)?, false).map_err(loudly(&file))
 }
 
 fn readv(args: &Args) -> Result<usize, Errno> {
     let file = get(args[0])?;
     file.for_reading()?;
-    read_vector(&file, args[1], args[2] as u32 as usize, false, |buffer| {
+    let result = read_vector(&file, args[1], args[2] as u32 as usize, false, |buffer| {
         file.file.read(buffer)
-    })
+    });
+    result.or_else(|errno| or_end(&file, errno))
 }
 
 /// Reads into the iovecs until one is not filled. Only the first bytes are waited for.
@@ -136,6 +163,11 @@ pub fn read_vector(
         let record = &mut record[..total.min(RECORD)];
         let n = blocking(file, Events::IN, dont_wait, || read(record))?;
         return scatter(&record[..n], address, count);
+    }
+    if count > 1 && file.file.unix().is_some_and(UnixSocket::has_packets) {
+        let mut packet = vec![0; total.min(GATHER)];
+        let n = blocking(file, Events::IN, dont_wait, || read(&mut packet))?;
+        return scatter(&packet[..n], address, count);
     }
     let mut done = 0;
     for i in 0..count {
@@ -161,7 +193,7 @@ pub fn read_vector(
 }
 
 /// Puts bytes into the iovecs, which have room for them.
-fn scatter(mut bytes: &[u8], address: usize, count: usize) -> Result<usize, Errno> {
+pub fn scatter(mut bytes: &[u8], address: usize, count: usize) -> Result<usize, Errno> {
     let total = bytes.len();
     for i in 0..count {
         let (base, len) = iovec(address, i)?;
@@ -180,7 +212,7 @@ fn writev(args: &Args) -> Result<usize, Errno> {
     if check_iovecs(args[1], count)? == 0 {
         return Ok(0);
     }
-    write_vector(&file, args[1], count, false).map_err(loudly)
+    write_vector(&file, args[1], count, false).map_err(loudly(&file))
 }
 
 /// Writes the iovecs until one does not go whole.
@@ -291,7 +323,7 @@ fn sendfile(args: &Args) -> Result<usize, Errno> {
     let n = if data.is_empty() {
         0
     } else {
-        write_all(&to, data, false).map_err(loudly)?
+        write_all(&to, data, false).map_err(loudly(&to))?
     };
     let end = start as i64 + n as i64;
     if offset == 0 {

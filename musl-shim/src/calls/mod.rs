@@ -16,6 +16,7 @@ mod socket;
 mod sockopt;
 mod thread;
 mod time;
+pub mod unix;
 
 /// The tables of all areas.
 pub const AREAS: [&[Call]; 13] = [

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Socket calls. Messages carry no control data and no other address than the connection's.
+//! Socket calls. What they are for AF_UNIX is in [`unix`](super::unix); of AF_INET messages carry no control data and no other address than
+//! the connection's.
 
 use alloc::rc::Rc;
 
@@ -8,12 +9,15 @@ use vfs_hooks::stream::Shutdown;
 
 use crate::abi::*;
 use crate::calls::io::{blocking, write_all, write_vector};
+use crate::calls::unix;
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
 use crate::files::{self, OpenFile, get};
-use crate::net::address::{Address, write_truncated};
+use crate::net::address::Address;
 use crate::net::connect::Progress;
 use crate::net::socket::{Socket, signal_broken_pipe};
+use crate::net::unix::UnixSocket;
+use crate::net::unix::name::Name;
 use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, iovec};
 
 /// The calls of this area.
@@ -35,13 +39,15 @@ pub const CALLS: &[Call] = &[
 ];
 
 /// The open file of a socket's fd; ENOTSOCK for another kind.
-pub fn get_socket(fd: usize) -> Result<Rc<OpenFile>, Errno> {
+fn get_socket(fd: usize) -> Result<Rc<OpenFile>, Errno> {
     let file = get(fd)?;
-    of(&file)?;
+    if file.file.unix().is_none() {
+        of(&file)?;
+    }
     Ok(file)
 }
 
-/// The socket of an open file.
+/// The socket of AF_INET of an open file.
 pub fn of(file: &OpenFile) -> Result<&Socket, Errno> {
     file.file.socket().ok_or(Errno::ENOTSOCK)
 }
@@ -70,6 +76,11 @@ fn check_type(kind: usize) -> Result<u32, Errno> {
 /// <https://man7.org/linux/man-pages/man2/socket.2.html>
 fn socket(args: &Args) -> Result<usize, Errno> {
     let [family, kind, protocol, ..] = *args;
+    if family as u32 == AF_UNIX {
+        let flags = check_flags(kind)?;
+        let kind = unix::kind(kind, protocol)?;
+        return files::install(UnixSocket::new(kind).into_file(flags), flags);
+    }
     if family as u32 != AF_INET {
         return Err(Errno::EAFNOSUPPORT);
     }
@@ -104,11 +115,8 @@ fn socketpair(args: &Args) -> Result<usize, Errno> {
         }
         return Err(Errno::EOPNOTSUPP);
     }
-    if !matches!(protocol as u32, 0 | AF_UNIX) {
-        return Err(Errno::EPROTONOSUPPORT);
-    }
-    checked?;
-    let pair = Socket::unix_pair().map(|socket| socket.into_file(flags));
+    let kind = unix::kind(kind, protocol)?;
+    let pair = UnixSocket::pair(kind).map(|socket| socket.into_file(flags));
     let numbers = files::install_pair(pair, flags)?;
     user::write(fds, numbers.map(|fd| fd as u32))?;
     Ok(0)
@@ -126,6 +134,10 @@ fn read_address(address: usize, len: usize, unspecified: bool) -> Result<Address
 
 fn bind(args: &Args) -> Result<usize, Errno> {
     let file = get_socket(args[0])?;
+    if let Some(socket) = file.file.unix() {
+        socket.bind(Name::read(args[1], args[2])?)?;
+        return Ok(0);
+    }
     let address = read_address(args[1], args[2], true)?;
     of(&file)?.bind(address)?;
     Ok(0)
@@ -133,13 +145,19 @@ fn bind(args: &Args) -> Result<usize, Errno> {
 
 fn listen(args: &Args) -> Result<usize, Errno> {
     let file = get_socket(args[0])?;
-    of(&file)?.listen(args[1] as i32)?;
+    match file.file.unix() {
+        Some(socket) => socket.listen(args[1] as i32)?,
+        None => of(&file)?.listen(args[1] as i32)?,
+    }
     Ok(0)
 }
 
 /// <https://man7.org/linux/man-pages/man2/connect.2.html>
 fn connect(args: &Args) -> Result<usize, Errno> {
     let file = get_socket(args[0])?;
+    if let Some(socket) = file.file.unix() {
+        return unix::connect(&file, socket, args[1], args[2]);
+    }
     let socket = of(&file)?;
     let address = read_address(args[1], args[2], false)?;
     let wait = !file.is_nonblocking();
@@ -168,7 +186,6 @@ fn accept4(args: &Args) -> Result<usize, Errno> {
         return Err(Errno::EINVAL);
     }
     let file = get_socket(fd)?;
-    let listener = of(&file)?;
     // First, so that no connection is taken that cannot be given a number.
     if !files::table().has_room(1, crate::process::file_limit()) {
         return Err(Errno::EMFILE);
@@ -176,6 +193,16 @@ fn accept4(args: &Args) -> Result<usize, Errno> {
     if address != 0 {
         user::check(len, 4)?;
     }
+    if let Some(listener) = file.file.unix() {
+        let socket = blocking(&file, Events::IN, false, || listener.accept())?;
+        let peer = socket.peer_name();
+        let new = files::install(socket.into_file(flags), flags)?;
+        if address != 0 {
+            peer?.write(address, len)?;
+        }
+        return Ok(new);
+    }
+    let listener = of(&file)?;
     let socket = blocking(&file, Events::IN, false, || listener.accept())?;
     let peer = socket.peer_name_or_any();
     let new = files::install(socket.into_file(flags), flags)?;
@@ -185,25 +212,21 @@ fn accept4(args: &Args) -> Result<usize, Errno> {
     Ok(new)
 }
 
-/// Writes a name, which for AF_UNIX is the family alone.
-fn write_name(socket: &Socket, name: Address, address: usize, len: usize) -> Result<(), Errno> {
-    if socket.family == AF_UNIX {
-        return write_truncated(&(AF_UNIX as u16).to_ne_bytes(), address, len);
-    }
-    name.write(address, len)
-}
-
 fn getsockname(args: &Args) -> Result<usize, Errno> {
     let file = get_socket(args[0])?;
-    let socket = of(&file)?;
-    write_name(socket, socket.name(), args[1], args[2])?;
+    match file.file.unix() {
+        Some(socket) => socket.name().write(args[1], args[2])?,
+        None => of(&file)?.name().write(args[1], args[2])?,
+    }
     Ok(0)
 }
 
 fn getpeername(args: &Args) -> Result<usize, Errno> {
     let file = get_socket(args[0])?;
-    let socket = of(&file)?;
-    write_name(socket, socket.peer_name()?, args[1], args[2])?;
+    match file.file.unix() {
+        Some(socket) => socket.peer_name()?.write(args[1], args[2])?,
+        None => of(&file)?.peer_name()?.write(args[1], args[2])?,
+    }
     Ok(0)
 }
 
@@ -215,12 +238,15 @@ fn shutdown(args: &Args) -> Result<usize, Errno> {
         SHUT_RDWR => Shutdown::Both,
         _ => return Err(Errno::EINVAL),
     };
-    of(&file)?.shut_down(how)?;
+    match file.file.unix() {
+        Some(socket) => socket.shut_down(how)?,
+        None => of(&file)?.shut_down(how)?,
+    }
     Ok(0)
 }
 
 /// Flags of a send: whether not to wait.
-fn send_flags(flags: usize) -> Result<bool, Errno> {
+pub fn send_flags(flags: usize) -> Result<bool, Errno> {
     if flags as u32 & MSG_OOB != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
@@ -231,6 +257,9 @@ fn sendto(args: &Args) -> Result<usize, Errno> {
     let [fd, data, len, flags, ..] = *args;
     user::check_range(data, len.min(MAX_TRANSFER))?;
     let file = get_socket(fd)?;
+    if let Some(socket) = file.file.unix() {
+        return unix::send_to(&file, socket, args);
+    }
     let dont_wait = send_flags(flags)?;
     let quietly = flags as u32 & MSG_NOSIGNAL != 0;
     let data = bytes(data, len.min(MAX_TRANSFER))?;
@@ -241,6 +270,9 @@ fn sendmsg(args: &Args) -> Result<usize, Errno> {
     let [fd, message, flags, ..] = *args;
     let file = get_socket(fd)?;
     let message: Msghdr = user::read(message)?;
+    if let Some(socket) = file.file.unix() {
+        return unix::send_message(&file, socket, &message, flags as u32);
+    }
     let dont_wait = send_flags(flags)?;
     if message.msg_controllen != 0 {
         return Err(Errno::EOPNOTSUPP);
@@ -304,6 +336,9 @@ fn recvfrom(args: &Args) -> Result<usize, Errno> {
     let [fd, data, len, flags, address, address_len] = *args;
     user::check_range(data, len.min(MAX_TRANSFER))?;
     let file = get_socket(fd)?;
+    if let Some(socket) = file.file.unix() {
+        return unix::receive_from(&file, socket, args);
+    }
     let buffer = Ok((data, len.min(MAX_TRANSFER)));
     let n = receive(&file, flags, core::iter::once(buffer))?;
     // A connection's data come with no address.
@@ -317,6 +352,9 @@ fn recvmsg(args: &Args) -> Result<usize, Errno> {
     let [fd, at, flags, ..] = *args;
     let file = get_socket(fd)?;
     let message: Msghdr = user::read(at)?;
+    if let Some(socket) = file.file.unix() {
+        return unix::receive_message(&file, socket, (at, message), flags as u32);
+    }
     let (vector, count) = (message.msg_iov as usize, message.msg_iovlen as usize);
     check_iovecs(vector, count).map_err(|errno| match errno {
         Errno::EINVAL => Errno::EMSGSIZE,

@@ -5,15 +5,52 @@
 //! too, by fork or by a program that is started, its state moves into a channel, for good ([`File::share`](super::File::share)).
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 
 use vfs_hooks::Events;
-use vfs_hooks::channel::Header;
+use vfs_hooks::channel::{Header, SIDES};
 use vfs_hooks::source::{Readiness, Remote, SourceId, Sources};
 use vfs_hooks::subscription::Subscriptions;
 
 use crate::errno::Errno;
 use crate::platform::{channels, process};
 use crate::poller::core;
+use crate::shared::Shared;
+
+/// How many files of this process hold each side of each channel: the root server counts a process once.
+static HELD: Shared<BTreeMap<(usize, usize), u32>> = Shared::new(BTreeMap::new());
+
+/// One more file holds a side that the process holds.
+pub fn hold(channel: usize, side: usize) {
+    *HELD.lock().entry((channel, side)).or_insert(0) += 1;
+}
+
+/// A file holds a side no longer; with the last one the process does not either.
+pub fn let_go(channel: usize, side: usize) {
+    let mut held = HELD.lock();
+    match held.get_mut(&(channel, side)) {
+        Some(count @ 2..) => {
+            *count -= 1;
+            return;
+        }
+        _ => held.remove(&(channel, side)),
+    };
+    drop(held);
+    channels::drop_sides(channel, 1 << side);
+}
+
+/// After the process was given a side of a channel, in a word as SPAWN has it: gives up what no file holds.
+pub fn drop_unheld(word: u32) {
+    let channel = (word >> 2) as usize;
+    let unheld =
+        |side: &usize| word & 1 << side != 0 && !HELD.lock().contains_key(&(channel, *side));
+    let sides = (0..SIDES)
+        .filter(unheld)
+        .fold(0, |all, side| all | 1 << side);
+    if sides != 0 {
+        channels::drop_sides(channel, sides);
+    }
+}
 
 /// Times to give way to another process that is at work on a channel, before it must be a hostile one.
 const PATIENCE: usize = 10_000;
@@ -62,6 +99,7 @@ impl Remote for Watched {
 impl Side {
     /// A side that the process holds from now on by this. Who watches `source` moves along.
     pub fn new(channel: usize, side: usize, source: SourceId, look: Look) -> Side {
+        hold(channel, side);
         // What holds is looked up from now on.
         core().publish(source, Events::empty(), Events::empty());
         let watched = Watched {
@@ -98,7 +136,7 @@ impl Side {
 impl Drop for Side {
     fn drop(&mut self) {
         core().close(self.source);
-        channels::drop_sides(self.channel, 1 << self.side);
+        let_go(self.channel, self.side);
     }
 }
 

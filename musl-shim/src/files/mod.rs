@@ -19,6 +19,7 @@ use crate::abi::*;
 use crate::archive::Archive;
 use crate::fd_table::{FdTable, Numbered};
 use crate::net::socket::Socket;
+use crate::net::unix::{self, UnixSocket};
 use crate::process::UID;
 use crate::shared::Shared;
 use crate::{platform, poller};
@@ -133,8 +134,13 @@ pub trait File {
         None
     }
 
-    /// The socket, if it is one; ENOTSOCK otherwise.
+    /// The socket, if it is one of AF_INET; ENOTSOCK otherwise.
     fn socket(&self) -> Option<&Socket> {
+        None
+    }
+
+    /// The socket, if it is one of AF_UNIX.
+    fn unix(&self) -> Option<&UnixSocket> {
         None
     }
 
@@ -297,7 +303,7 @@ pub fn start() {
 }
 
 /// What it takes to open it again, opened again. `None`: it makes no sense.
-fn reopen(description: &Description) -> Option<Rc<OpenFile>> {
+pub fn reopen(description: &Description) -> Option<Rc<OpenFile>> {
     let flags = description.flags;
     Some(match &description.heir {
         Heir::Terminal => OpenFile::new(terminal::Terminal::new(), flags),
@@ -313,6 +319,7 @@ fn reopen(description: &Description) -> Option<Rc<OpenFile>> {
             OpenFile::new(archive_file::Directory::at(path, entry, position), flags)
         }
         Heir::Process(channel, pid) => pidfd::inherited(*channel, *pid, flags),
+        Heir::Unix(passed) => unix::heir::inherited(passed, flags)?,
         Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,
         Heir::Signals(set) => signalfd::SignalFile::open(*set, flags),
         Heir::Event(channel, semaphore) => {

@@ -5,6 +5,7 @@ use core::cell::{Cell, RefCell};
 
 use vfs_hooks::sync::Ordering;
 
+use super::channel::{hold, let_go};
 use crate::errno::Errno;
 use crate::platform::channels;
 
@@ -19,9 +20,16 @@ pub struct Position {
 #[derive(Debug)]
 struct Held(usize);
 
+impl Held {
+    fn new(channel: usize) -> Held {
+        hold(channel, 0);
+        Held(channel)
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
-        channels::drop_sides(self.0, 1);
+        let_go(self.0, 0);
     }
 }
 
@@ -30,7 +38,7 @@ impl Position {
     pub fn inherited(channel: u32) -> Position {
         Position {
             own: Cell::new(0),
-            shared: RefCell::new(Some(Held(channel as usize))),
+            shared: RefCell::new(Some(Held::new(channel as usize))),
         }
     }
 
@@ -75,7 +83,7 @@ impl Position {
         let channel = channels::create(1)?;
         let value = &channels::header(channel).value;
         value.store(self.own.get(), Ordering::Release);
-        *shared = Some(Held(channel));
+        *shared = Some(Held::new(channel));
         Ok(channel as u32)
     }
 }

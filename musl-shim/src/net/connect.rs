@@ -8,7 +8,6 @@ use vfs_hooks::net::State as RemoteState;
 use vfs_hooks::stream::Side;
 use vfs_hooks::wire::net;
 
-use crate::abi::{AF_INET, AF_UNIX};
 use crate::errno::Errno;
 use crate::net::address::{Address, LOOPBACK, is_loopback};
 use crate::net::bind::Binding;
@@ -30,10 +29,7 @@ pub enum Progress {
 impl Socket {
     /// bind(2).
     pub fn bind(&self, address: Address) -> Result<(), Errno> {
-        if self.family == AF_UNIX
-            || self.binding.borrow().is_some()
-            || !matches!(*self.state.borrow(), State::Idle)
-        {
+        if self.binding.borrow().is_some() || !matches!(*self.state.borrow(), State::Idle) {
             return Err(Errno::EINVAL);
         }
         let reuse = self.options.borrow().reuse;
@@ -45,9 +41,6 @@ impl Socket {
 
     /// listen(2).
     pub fn listen(&self, backlog: i32) -> Result<(), Errno> {
-        if self.family != AF_INET {
-            return Err(Errno::EINVAL);
-        }
         match &*self.state.borrow() {
             State::Listening(listener) => return listener.set_backlog(backlog),
             State::Idle => {}
@@ -83,7 +76,7 @@ impl Socket {
         let socket = match accepted {
             Accepted::Remote(remote) => Socket::of_remote(remote, options),
             Accepted::Local(incoming) => {
-                let socket = Socket::of_stream(AF_INET, incoming.stream, Side::Second, options);
+                let socket = Socket::of_stream(incoming.stream, Side::Second, options);
                 socket.local.set(incoming.local);
                 socket.peer.set(incoming.peer);
                 socket

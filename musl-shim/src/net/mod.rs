@@ -8,6 +8,7 @@
 //! | `bind`, `ports` | who holds which port |
 //! | `listener` | connections that nobody has accepted yet |
 //! | `remote` | connections at the net server |
+//! | `unix` | AF_UNIX |
 //! | `options`, `address` | their values |
 
 pub mod address;
@@ -18,3 +19,4 @@ pub mod options;
 pub mod ports;
 pub mod remote;
 pub mod socket;
+pub mod unix;

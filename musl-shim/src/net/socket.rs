@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A socket: AF_INET SOCK_STREAM, or one end of an AF_UNIX pair. What it is connected to is here or at the net server; nobody can
-//! tell by the calls.
+//! A socket of AF_INET, SOCK_STREAM. What it is connected to is here or at the net server; nobody can tell by the calls.
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -24,8 +23,8 @@ use crate::signal::{SIGPIPE, raise};
 
 /// Bytes that wait in one direction of a loopback TCP connection.
 const TCP_BUFFER: usize = 128 << 10;
-/// Bytes that wait in one direction of a pair (net.core.wmem_default).
-const UNIX_BUFFER: usize = 212_992;
+/// Bytes that wait in one direction of an AF_UNIX connection (net.core.wmem_default).
+pub const UNIX_BUFFER: usize = 212_992;
 
 /// How far a socket has come.
 pub enum State {
@@ -48,8 +47,6 @@ pub enum State {
 
 /// See the module.
 pub struct Socket {
-    /// AF_INET or AF_UNIX.
-    pub family: u32,
     /// How far it has come.
     pub state: RefCell<State>,
     /// What setsockopt(2) keeps.
@@ -85,9 +82,8 @@ pub fn tcp_stream() -> Rc<RefCell<Stream>> {
 }
 
 impl Socket {
-    fn with(family: u32, state: State, options: Options) -> Socket {
+    fn with(state: State, options: Options) -> Socket {
         Socket {
-            family,
             state: RefCell::new(state),
             options: RefCell::new(options),
             // Writable and hung up: so Linux has it while nothing is connected.
@@ -103,30 +99,17 @@ impl Socket {
 
     /// An unconnected TCP socket.
     pub fn tcp() -> Socket {
-        Socket::with(AF_INET, State::Idle, Options::new(16_384, 131_072))
-    }
-
-    /// Two ends of a socketpair(2).
-    pub fn unix_pair() -> [Socket; 2] {
-        let stream = Rc::new(RefCell::new(Stream::new(Kind::Unix, UNIX_BUFFER)));
-        let options = Options::new(UNIX_BUFFER as i32, UNIX_BUFFER as i32);
-        [Side::First, Side::Second]
-            .map(|side| Socket::of_stream(AF_UNIX, stream.clone(), side, options))
+        Socket::with(State::Idle, Options::new(16_384, 131_072))
     }
 
     /// One end of a connection in this process.
-    pub fn of_stream(
-        family: u32,
-        stream: Rc<RefCell<Stream>>,
-        side: Side,
-        options: Options,
-    ) -> Socket {
+    pub fn of_stream(stream: Rc<RefCell<Stream>>, side: Side, options: Options) -> Socket {
         let state = State::Local {
             stream: stream.clone(),
             side,
             connected: Rc::new(Cell::new(true)),
         };
-        let socket = Socket::with(family, state, options);
+        let socket = Socket::with(state, options);
         let mut stream = stream.borrow_mut();
         stream.attach(&mut *core(), side, socket.source);
         socket
@@ -137,7 +120,7 @@ impl Socket {
         if options.no_delay || options.keep_alive {
             remote.set_options(options.no_delay, options.keep_alive);
         }
-        let socket = Socket::with(AF_INET, State::Remote(remote.clone()), options);
+        let socket = Socket::with(State::Remote(remote.clone()), options);
         // Nobody watches it yet, so there is room.
         let _ = socket.look_at(&remote);
         socket
@@ -384,11 +367,6 @@ impl Drop for Socket {
 }
 
 impl File for Socket {
-    /// A vectored write is one piece to the reader's side of AF_UNIX.
-    fn gathers(&self) -> bool {
-        self.family == AF_UNIX
-    }
-
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         self.receive(buffer, false)
     }

@@ -20,6 +20,7 @@ use crate::arena::Arena;
 use crate::memory::Memory;
 use crate::objects::Result;
 use crate::process::Process;
+use crate::sockets::{Carried, Named};
 use crate::system::System;
 
 const CELLS: usize = SIDES * SUBSCRIPTIONS;
@@ -38,8 +39,8 @@ pub struct Channel {
     number: usize,
     /// Where the root server sees its first page.
     header: usize,
-    /// Its pages; those after the first only once somebody touched them.
-    pages: [Option<CPtr>; SPAN / PAGE],
+    /// Its pages, up to the last one that somebody touched; those after the first only once somebody did.
+    pages: Vec<Option<CPtr>>,
     /// Its CNode, once there is a watch, and the memory that it is made of.
     cnode: Option<CPtr>,
     arena: Arena,
@@ -47,7 +48,13 @@ pub struct Channel {
     /// The process of whose end it tells.
     process: Option<Pid>,
     /// Holders and their sides.
-    holders: Vec<(usize, u8)>,
+    pub holders: Vec<(usize, u8)>,
+    /// How often each side is on its way to another process.
+    pub flights: [u32; SIDES],
+    /// What is on its way by this channel.
+    pub carried: Vec<Carried>,
+    /// Its name, for sockets that look for it.
+    pub named: Option<Named>,
 }
 
 impl Channel {
@@ -60,8 +67,7 @@ impl Channel {
                 return Err(error);
             }
         };
-        let mut pages = [None; SPAN / PAGE];
-        pages[0] = Some(page);
+        let pages = Vec::from([Some(page)]);
         Ok(Channel {
             number,
             header,
@@ -71,15 +77,20 @@ impl Channel {
             cells: [const { None }; CELLS],
             process: None,
             holders: Vec::new(),
+            flights: [0; SIDES],
+            carried: Vec::new(),
+            named: None,
         })
     }
 
-    fn header(&self) -> &Header {
+    /// Its first page's head.
+    pub fn header(&self) -> &Header {
         // SAFETY: the view is mapped while the channel lives; the header consists of atomics.
         unsafe { &*(self.header as *const Header) }
     }
 
-    fn end(self, memory: &mut Memory) -> Result<()> {
+    /// Nobody holds it any longer.
+    pub fn end(self, memory: &mut Memory) -> Result<()> {
         for cell in self.cells.into_iter().flatten() {
             memory.objects.delete(cell.cap)?;
         }
@@ -91,13 +102,13 @@ impl Channel {
     }
 
     /// Sides that a process holds.
-    fn sides(&self, process: usize) -> u8 {
+    pub fn sides(&self, process: usize) -> u8 {
         let holder = self.holders.iter().find(|(p, _)| *p == process);
         holder.map_or(0, |(_, sides)| *sides)
     }
 
     /// Makes `process` a holder of `sides`, besides those that it holds.
-    fn add(&mut self, memory: &mut Memory, process: &mut Process, sides: u8) -> Result<()> {
+    pub fn add(&mut self, memory: &mut Memory, process: &mut Process, sides: u8) -> Result<()> {
         let held = self.sides(process.number);
         if held == 0 {
             self.show(memory, process)?;
@@ -126,7 +137,14 @@ impl Channel {
         Ok(())
     }
 
-    fn count(&self, sides: u8, change: u32) {
+    /// Whether no process holds the side, nor ever will.
+    pub fn is_unheld(&self, side: usize) -> bool {
+        let holds = |(_, sides): &(usize, u8)| sides & 1 << side != 0;
+        self.flights[side] == 0 && !self.holders.iter().any(holds)
+    }
+
+    /// Adds to the holders of these sides, as they count them.
+    pub fn count(&self, sides: u8, change: u32) {
         for (side, shared) in self.header().sides.iter().enumerate() {
             if sides & 1 << side != 0 {
                 shared.holders.fetch_add(change, Ordering::AcqRel);
@@ -152,15 +170,14 @@ impl Channel {
                 }
             }
         }
-        let last = |side: usize| self.holders.iter().all(|(_, all)| all & 1 << side == 0);
-        if (0..SIDES).any(|side| gone & 1 << side != 0 && last(side)) {
+        if (0..SIDES).any(|side| gone & 1 << side != 0 && self.is_unheld(side)) {
             self.hang_up();
         }
         held & !gone != 0
     }
 
     /// Nobody holds one of the sides any longer: tells everybody.
-    fn hang_up(&self) {
+    pub fn hang_up(&self) {
         for side in 0..SIDES {
             self.header().publish(side, Events::all(), |_| {});
         }
@@ -179,7 +196,7 @@ impl Channel {
     }
 
     /// Another holder has died in whatever state: all look at what is there.
-    fn kick(&self) {
+    pub fn kick(&self) {
         for cell in self.cells.iter().flatten() {
             nb_signal(cell.cap);
         }
@@ -323,31 +340,21 @@ impl System {
         errno::OK
     }
 
-    fn release(&mut self, number: usize, index: usize, sides: u8) {
+    /// `number` holds these sides no longer.
+    pub fn release(&mut self, number: usize, index: usize, sides: u8) {
         let memory = &mut self.memory;
         let Some(Some(channel)) = self.channels.get_mut(index) else {
             return;
         };
-        if channel.remove(memory, number, sides) {
-            return;
-        }
-        if let Some(process) = self.processes.get_mut(&number) {
+        if !channel.remove(memory, number, sides)
+            && let Some(process) = self.processes.get_mut(&number)
+        {
             let at = address(index);
             process.space.withdraw(memory, at..at + SPAN);
             process.unmount_channel(index);
             process.channels.remove(&index);
         }
-        self.end_if_unheld(index);
-    }
-
-    fn end_if_unheld(&mut self, index: usize) {
-        if let Some(slot) = self.channels.get_mut(index)
-            && slot.as_ref().is_some_and(|c| c.holders.is_empty())
-            && let Some(channel) = slot.take()
-        {
-            // Never seen to fail: all that is deleted is the root server's own.
-            let _ = channel.end(&mut self.memory);
-        }
+        self.sweep(index);
     }
 
     /// The process has ended and its space is gone.
@@ -358,7 +365,7 @@ impl System {
                 channel.remove(&mut self.memory, number, BOTH as u8);
                 channel.kick();
             }
-            self.end_if_unheld(index);
+            self.sweep(index);
         }
     }
 
@@ -421,7 +428,7 @@ impl System {
                     result = result.and(channel.show(&mut self.memory, process));
                 }
             }
-            self.end_if_unheld(index);
+            self.sweep(index);
         }
         result
     }
@@ -507,6 +514,9 @@ impl System {
         let at = CHANNELS + index * SPAN + page * PAGE;
         if !process.channels.contains(&index) || process.space.has_page(at) {
             return false;
+        }
+        if channel.pages.len() <= page {
+            channel.pages.resize(page + 1, None);
         }
         let frame = match channel.pages[page] {
             Some(frame) => frame,

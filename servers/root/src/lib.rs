@@ -45,6 +45,16 @@ pub mod errno {
     pub const EMFILE: u64 = 24;
     /// All places are taken.
     pub const ENOSPC: u64 = 28;
+    /// Nobody is there to take it.
+    pub const EPIPE: u64 = 32;
+    /// The name is a socket's of another type.
+    pub const EPROTOTYPE: u64 = 91;
+    /// The name is taken.
+    pub const EADDRINUSE: u64 = 98;
+    /// Too many channels are on their way.
+    pub const ETOOMANYREFS: u64 = 109;
+    /// Nobody listens there.
+    pub const ECONNREFUSED: u64 = 111;
     /// This kernel cannot, or there is no such request.
     pub const ENOSYS: u64 = 38;
 }

@@ -16,6 +16,7 @@
 //! | `life` | how processes begin and end |
 //! | `queues` | notification queues and watch slots |
 //! | `channels` | memory that processes share, and its watches |
+//! | `sockets` | names of AF_UNIX, and channels on their way from one process to another |
 //! | `threads` | threads of a process, their timers |
 //! | `signals` | signals on their way to a process |
 //! | `network`, `pci` | the network card, channels between the net server and its clients |
@@ -49,6 +50,7 @@ mod queues;
 mod requests;
 mod serial;
 mod signals;
+mod sockets;
 mod space;
 mod spawn_meter;
 mod system;

@@ -131,6 +131,22 @@ impl System {
             root::CHANNEL_UNWATCH => {
                 return Answer::error(self.channel_unwatch(number, [a, b, c]));
             }
+            root::CHANNEL_SEND => {
+                return Answer::of(self.channel_send(number, [a, b, c]).map(|()| []));
+            }
+            root::CHANNEL_TAKE => {
+                return Answer::of(self.channel_take(number, [a, b, c]).map(|()| []));
+            }
+            root::NAME_BIND => return Answer::of(self.name_bind(number, message).map(|()| [])),
+            root::NAME_LISTEN => {
+                return Answer::of(self.name_listen(number, [a, b, c]).map(|()| []));
+            }
+            root::NAME_CONNECT => {
+                return Answer::of(self.name_connect(number, message).map(|pid| [pid]));
+            }
+            root::NAME_ACCEPT => return Answer::of(self.name_accept(number, a)),
+            root::NAME_FIND => return Answer::of(self.name_find(number, message).map(|c| [c])),
+            root::NAME_REMOVE => return Answer::of(self.name_remove(message).map(|()| [])),
             root::NET_OPEN => return Answer::error(self.net_open(number)),
             root::CLIENT_GONE => return Answer::error(self.client_gone(number, a)),
             root::CONSOLE_WRITE => return self.console_write(message),
@@ -190,7 +206,7 @@ impl System {
     }
 
     fn console_write(&self, message: &Message) -> Option<Answer> {
-        match bytes(message) {
+        match bytes(message, 0) {
             Some(bytes) => {
                 CONSOLE.send(&bytes);
                 Answer::error(errno::OK)
@@ -216,7 +232,7 @@ impl System {
     }
 
     fn log(&self, number: usize, message: &Message) -> Option<Answer> {
-        let Some(bytes) = bytes(message) else {
+        let Some(bytes) = bytes(message, 0) else {
             return Answer::error(errno::EINVAL);
         };
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -230,15 +246,15 @@ impl System {
     }
 }
 
-/// The bytes that a message carries: MR0 says how many, they follow packed. `None`: more than fit or than were sent.
-fn bytes(message: &Message) -> Option<Vec<u8>> {
-    let len = message.word(0) as usize;
-    let words = message.info.length().saturating_sub(1);
+/// The bytes that a message carries from word `at` on: it says how many, they follow packed. `None`: more than fit or than were sent.
+pub fn bytes(message: &Message, at: usize) -> Option<Vec<u8>> {
+    let len = message.word(at) as usize;
+    let words = message.info.length().saturating_sub(at + 1);
     if len > wire::MAX_BYTES || len.div_ceil(8) > words {
         return None;
     }
     let mut bytes: Vec<u8> = (1..=len.div_ceil(8))
-        .flat_map(|i| message.word(i).to_le_bytes())
+        .flat_map(|i| message.word(at + i).to_le_bytes())
         .collect();
     bytes.truncate(len);
     Some(bytes)

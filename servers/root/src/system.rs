@@ -22,6 +22,7 @@ use crate::process::Process;
 use crate::programs::Programs;
 use crate::requests::Answer;
 use crate::serial;
+use crate::sockets::Names;
 
 /// Badge bits of the root server's own notification. The top bit tells it from endpoints, whose badges have 28.
 const NOTICE: u64 = 1 << 63;
@@ -52,6 +53,8 @@ pub struct System {
     pub family: Family,
     /// Channels by number.
     pub channels: Vec<Option<Channel>>,
+    /// Names of AF_UNIX.
+    pub names: Names,
     /// The net server's clients by number.
     pub clients: Vec<Option<Client>>,
     /// Where processes call.
@@ -110,6 +113,7 @@ impl System {
             processes: BTreeMap::new(),
             family: Family::new(badge::INIT as Pid),
             channels: Vec::new(),
+            names: Names::new(),
             clients: Vec::new(),
             endpoint,
             net_endpoint: CPtr::NULL,

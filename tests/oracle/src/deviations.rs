@@ -103,23 +103,11 @@ pub struct Missing {
 }
 
 /// All of it.
-pub static MISSING: &[Missing] = &[
-    Missing {
-        name: "datagrams on AF_UNIX",
-        is: |op| op.call == Call::SocketPair && op.int(1) == 2,
-        probe: "v0, v1 = socketpair(UNIX, DGRAM, 0, 0)",
-    },
-    Missing {
-        name: "packets on AF_UNIX",
-        is: |op| op.call == Call::SocketPair && op.int(1) == 5,
-        probe: "v0, v1 = socketpair(UNIX, SEQPACKET, 0, 0)",
-    },
-    Missing {
-        name: "urgent data on AF_UNIX",
-        is: |op| matches!(op.call, Call::Send | Call::Receive) && op.int(2) & 1 != 0,
-        probe: "v0, v1 = socketpair(UNIX, STREAM, 0, 0)\nsend(v0, 1, OOB)",
-    },
-];
+pub static MISSING: &[Missing] = &[Missing {
+    name: "urgent data on AF_UNIX",
+    is: |op| matches!(op.call, Call::Send | Call::Receive) && op.int(2) & 1 != 0,
+    probe: "v0, v1 = socketpair(UNIX, STREAM, 0, 0)\nsend(v0, 1, OOB)",
+}];
 
 /// Whether the call is of something that is missing.
 pub fn is_missing(op: &Op) -> bool {

@@ -2,6 +2,7 @@
 //! Channels. In host mode there is nobody to share one with, so none is ever made.
 
 use vfs_hooks::channel::Header;
+use vfs_hooks::channel_socket::{ChannelSocket, Kind};
 use vfs_hooks::ring::Ring;
 
 use crate::errno::Errno;
@@ -38,9 +39,54 @@ pub fn ring(_: usize) -> Ring<'static> {
 }
 
 /// There are none.
+pub fn socket(_: usize, _: Kind) -> ChannelSocket<'static> {
+    unreachable!("no channel was made")
+}
+
+/// There are none.
 pub fn signal(_: usize, _: usize) {}
 
 /// Nobody owns a lock.
 pub fn own() -> u32 {
     0
+}
+
+/// There are none.
+pub fn send(_: usize, _: usize, _: u32) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// There are none.
+pub fn take(_: usize, _: usize, _: u32) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
+pub fn bind(_: usize, _: u32, _: &[u8]) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
+pub fn listen(_: usize, _: u32) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
+pub fn connect(_: usize, _: u32, _: bool, _: &[u8]) -> Result<u32, Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
+pub fn accept(_: usize) -> Result<(usize, u32), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
+pub fn find(_: u32, _: &[u8]) -> Result<usize, Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
+pub fn unlink(_: &[u8]) -> Result<(), Errno> {
+    Err(Errno::ENOENT)
 }

@@ -4,12 +4,13 @@
 use core::ptr::NonNull;
 
 use sel4_bindings::{CPtr, nb_signal};
-use vfs_hooks::channel::{DATA, Header, PIPE_SIZE, address, watch_cptr};
+use vfs_hooks::channel::{CONNECTION, DATA, Header, PIPE_SIZE, address, watch_cptr};
+use vfs_hooks::channel_socket::{ChannelSocket, Connection, Kind, RING};
 use vfs_hooks::ring::Ring;
 use vfs_hooks::wire::root;
 
 use super::info::info;
-use super::server::ask_root;
+use super::server::{ask_root, ask_root_bytes};
 use crate::errno::Errno;
 
 /// A new channel of which this process holds the given sides (bit `s`: side `s`).
@@ -56,6 +57,19 @@ pub fn ring(number: usize) -> Ring<'static> {
     unsafe { Ring::new(&header(number).ring, data, PIPE_SIZE) }
 }
 
+/// The connection of a channel that this process holds.
+pub fn socket(number: usize, kind: Kind) -> ChannelSocket<'static> {
+    // SAFETY: as for `header`, in whose page it lies; it consists of atomics.
+    let connection = unsafe { &*((address(number) + CONNECTION) as *const Connection) };
+    let rings = [0, 1].map(|side| {
+        let at = address(number) + DATA + side * RING as usize;
+        let data = NonNull::new(at as *mut u8).expect("not null");
+        // SAFETY: as for `ring`.
+        unsafe { Ring::new(connection.ring(side), data, RING) }
+    });
+    ChannelSocket::new(header(number), connection, rings, kind)
+}
+
 /// Signals a watch.
 pub fn signal(number: usize, watch: usize) {
     nb_signal(CPtr(watch_cptr(number, watch)));
@@ -64,4 +78,46 @@ pub fn signal(number: usize, watch: usize) {
 /// This process, as the owner of locks.
 pub fn own() -> u32 {
     info().process
+}
+
+/// Hands sides of a channel, as a word of SPAWN's kind, to whoever receives by side `to` of another.
+pub fn send(carrier: usize, to: usize, word: u32) -> Result<(), Errno> {
+    ask_root(root::CHANNEL_SEND, [carrier as u64, to as u64, word.into()]).map(drop)
+}
+
+/// Takes what was handed over: by the receiver, or back by the sender.
+pub fn take(carrier: usize, to: usize, word: u32) -> Result<(), Errno> {
+    ask_root(root::CHANNEL_TAKE, [carrier as u64, to as u64, word.into()]).map(drop)
+}
+
+/// Gives a channel of which this process holds side 0 a name, for sockets of type `kind`.
+pub fn bind(channel: usize, kind: u32, name: &[u8]) -> Result<(), Errno> {
+    ask_root_bytes(root::NAME_BIND, [channel as u64, kind.into()], name).map(drop)
+}
+
+/// Lets connections come to a channel that has a name.
+pub fn listen(channel: usize, backlog: u32) -> Result<(), Errno> {
+    ask_root(root::NAME_LISTEN, [channel as u64, backlog.into(), 0]).map(drop)
+}
+
+/// Gives side 1 of a channel to who listens at a name; the process that made that socket. EAGAIN: too many wait, unless `wait`.
+pub fn connect(channel: usize, kind: u32, wait: bool, name: &[u8]) -> Result<u32, Errno> {
+    let words = [channel as u64, u64::from(kind) | u64::from(wait) << 32];
+    ask_root_bytes(root::NAME_CONNECT, words, name).map(|[pid, ..]| pid as u32)
+}
+
+/// A channel that somebody connected by, of which this process holds side 1 from now on, and who. EAGAIN: none.
+pub fn accept(channel: usize) -> Result<(usize, u32), Errno> {
+    let [channel, pid, _] = ask_root(root::NAME_ACCEPT, [channel as u64, 0, 0])?;
+    Ok((channel as usize, pid as u32))
+}
+
+/// The channel of a name, of which this process holds side 1 from now on.
+pub fn find(kind: u32, name: &[u8]) -> Result<usize, Errno> {
+    ask_root_bytes(root::NAME_FIND, [0, kind.into()], name).map(|[channel, ..]| channel as usize)
+}
+
+/// Forgets a path. ENOENT: no socket was bound there.
+pub fn unlink(path: &[u8]) -> Result<(), Errno> {
+    ask_root_bytes(root::NAME_REMOVE, [0; 2], path).map(drop)
 }

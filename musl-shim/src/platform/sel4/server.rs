@@ -32,6 +32,20 @@ pub fn ask_root(label: u64, words: [u64; 3]) -> Result<Words, Errno> {
     Ok([reply.mrs[1], reply.mrs[2], reply.mrs[3]])
 }
 
+/// Asks the root server with two words and some bytes, at most [`MAX_BYTES`] but two words.
+pub fn ask_root_bytes(label: u64, [a, b]: [u64; 2], bytes: &[u8]) -> Result<Words, Errno> {
+    let bytes = &bytes[..bytes.len().min(MAX_BYTES - 16)];
+    let mut mrs = [a, b, bytes.len() as u64, 0];
+    for (i, chunk) in bytes.chunks(8).enumerate() {
+        match mrs.get_mut(i + 3) {
+            Some(register) => *register = word(chunk),
+            None => set_mr(i + 3, word(chunk)),
+        }
+    }
+    let reply = request(ROOT, label, mrs, 3 + bytes.len().div_ceil(8))?;
+    Ok([reply.mrs[1], reply.mrs[2], reply.mrs[3]])
+}
+
 /// Tells the root server what has no answer: it comes back only if that was refused.
 pub fn tell_root(label: u64, word: u64) {
     call(ROOT, MessageInfo::new(label, 0, 1), [word, 0, 0, 0]);
