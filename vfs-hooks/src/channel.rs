@@ -152,3 +152,49 @@ impl Header {
         });
     }
 }
+
+/// The lock's steps with an order or a check left out: for the models, which must catch them.
+#[cfg(loom)]
+pub mod mutants {
+    use super::*;
+
+    /// [`Header::try_lock`], which [`give`] ends.
+    pub fn take(header: &Header, own: u32) -> bool {
+        let lock = header.try_lock(own);
+        let taken = lock.is_some();
+        core::mem::forget(lock);
+        taken
+    }
+
+    /// What dropping [`Locked`] does.
+    pub fn give(header: &Header) {
+        drop(Locked(&header.lock));
+    }
+
+    /// [`Header::try_lock`] in two steps.
+    pub fn look_then_take(header: &Header, own: u32) -> bool {
+        let free = header.lock.load(Ordering::Acquire) == 0;
+        if free {
+            header.lock.store(own, Ordering::Release);
+        }
+        free
+    }
+
+    /// [`Header::try_lock`] without acquiring.
+    pub fn take_relaxed(header: &Header, own: u32) -> bool {
+        let taken = header
+            .lock
+            .compare_exchange(0, own, Ordering::Relaxed, Ordering::Relaxed);
+        taken.is_ok()
+    }
+
+    /// Dropping [`Locked`] without releasing.
+    pub fn give_relaxed(header: &Header) {
+        header.lock.store(0, Ordering::Relaxed);
+    }
+
+    /// [`Header::recover`] whoever has the lock.
+    pub fn recover_whosever(header: &Header) {
+        header.lock.store(0, Ordering::Release);
+    }
+}

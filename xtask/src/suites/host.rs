@@ -68,6 +68,8 @@ fn loom(paths: &Paths, report: &mut Report) -> Result<()> {
             "loom",
             "--test",
             "loom_lock",
+            "--test",
+            "loom_channel",
         ])
         .arg("--target-dir")
         .arg(paths.target.join("loom"))
