@@ -51,6 +51,7 @@ enum Cmd {
     Figures(cmd::figures::Args),
     Compare(cmd::compare::Args),
     Coverage(cmd::coverage::Args),
+    Conformance(cmd::conformance::Args),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         Cmd::Figures(args) => cmd::figures::run(&paths, args),
         Cmd::Compare(args) => cmd::compare::run(&paths, args),
         Cmd::Coverage(args) => cmd::coverage::run(&paths, args),
+        Cmd::Conformance(args) => cmd::conformance::run(&paths, args),
     });
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

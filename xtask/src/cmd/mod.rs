@@ -3,6 +3,7 @@
 
 pub mod cc;
 pub mod compare;
+pub mod conformance;
 pub mod coverage;
 pub mod figures;
 pub mod kernel;

@@ -18,11 +18,11 @@ mod host;
 mod http;
 mod lint;
 mod oracle;
-mod posix;
+pub mod posix;
 mod proof;
 mod queue;
 mod real;
-mod tap;
+pub mod tap;
 mod tidy;
 
 /// How long a boot of tests may take before it counts as hung: generous, QEMU translates.

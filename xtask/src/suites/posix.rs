@@ -26,11 +26,34 @@ const HOST_AREAS: &[&str] = &[
     "console", "clock", "memory", "libc",
 ];
 
-/// With the machine's own compiler and C library.
-pub fn on_linux(paths: &Paths, report: &mut Report) -> Result<()> {
+/// What a run of tests/posix printed, and how it ended if not well.
+pub struct Transcript {
+    pub tap: String,
+    pub end: Option<String>,
+}
+
+impl Transcript {
+    fn into_report(self, group: &str, report: &mut Report) {
+        let mut found = tap::parse(&self.tap);
+        if let Some(words) = self.end
+            && found.failed.is_empty()
+        {
+            found.failed.push(("end".into(), words));
+        }
+        report.absorb(group, found);
+    }
+}
+
+/// tests/posix with the machine's own compiler and C library.
+pub fn linux(paths: &Paths) -> Result<Transcript> {
     crate::deb::install(paths, crate::deb::CC)?;
     let program = compile(paths, Path::new("gcc"), "posix-linux")?;
-    run_here(paths, "tests/posix", &program, report)?;
+    run_areas(paths, &program, &[])
+}
+
+/// With the machine's own compiler and C library.
+pub fn on_linux(paths: &Paths, report: &mut Report) -> Result<()> {
+    linux(paths)?.into_report("tests/posix", report);
     let program = compile_hostmode(paths, Path::new("gcc"), "hostmode-linux")?;
     run_here(paths, "tests/hostmode", &program, report)
 }
@@ -39,51 +62,45 @@ pub fn on_linux(paths: &Paths, report: &mut Report) -> Result<()> {
 pub fn in_host_mode(paths: &Paths, report: &mut Report) -> Result<()> {
     let cc = toolchain::ensure_for(paths, Where::Host)?.cc;
     let program = compile(paths, &cc, "posix-host")?;
-    run_areas(paths, "tests/posix", &program, HOST_AREAS, report)?;
+    run_areas(paths, &program, HOST_AREAS)?.into_report("tests/posix", report);
     let program = compile_hostmode(paths, &cc, "hostmode-host")?;
     run_here(paths, "tests/hostmode", &program, report)
 }
 
 fn run_here(paths: &Paths, group: &str, program: &Path, report: &mut Report) -> Result<()> {
-    run_areas(paths, group, program, &[], report)
+    run_areas(paths, program, &[])?.into_report(group, report);
+    Ok(())
 }
 
 /// Runs the checks of these areas; of all without any.
-fn run_areas(
-    paths: &Paths,
-    group: &str,
-    program: &Path,
-    areas: &[&str],
-    report: &mut Report,
-) -> Result<()> {
+fn run_areas(paths: &Paths, program: &Path, areas: &[&str]) -> Result<Transcript> {
     let output = Command::new(program)
         .arg("-d")
         .arg(paths.root.join("tests/posix").join(DATA))
         .args(areas)
         .output()
         .with_context(|| format!("cannot start {}", program.display()))?;
-    let mut found = tap::parse(&String::from_utf8_lossy(&output.stdout));
-    if !output.status.success() && found.failed.is_empty() {
-        found.failed.push((
-            "end".into(),
-            format!("the program ended with {}", output.status),
-        ));
-    }
-    report.absorb(group, found);
-    Ok(())
+    let ended = !output.status.success();
+    Ok(Transcript {
+        tap: String::from_utf8_lossy(&output.stdout).into_owned(),
+        end: ended.then(|| format!("the program ended with {}", output.status)),
+    })
 }
 
 /// Woken by the notification queue.
 pub fn on_queue(paths: &Paths, report: &mut Report) -> Result<()> {
-    in_guest(paths, Kernel::Queue, report)
+    guest(paths, Kernel::Queue)?.into_report("tests/posix", report);
+    Ok(())
 }
 
 /// Woken by badge bits.
 pub fn on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
-    in_guest(paths, Kernel::Stock, report)
+    guest(paths, Kernel::Stock)?.into_report("tests/posix", report);
+    Ok(())
 }
 
-fn in_guest(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
+/// tests/posix in QEMU.
+pub fn guest(paths: &Paths, kernel: Kernel) -> Result<Transcript> {
     let cc = toolchain::ensure(paths)?.cc;
     let program = compile(paths, &cc, "posix")?;
     let bytes = fs::read(&program)?;
@@ -103,16 +120,17 @@ fn in_guest(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
         },
     )?;
     let outcome = boot(paths, &machine, HUNG)?;
-    let mut found = tap::parse(&String::from_utf8_lossy(&outcome.console));
-    if outcome.status != Some(0) && found.failed.is_empty() {
-        let words = outcome.log.join("; ");
-        found.failed.push((
-            "end".into(),
-            format!("the program ended with {:?}: {words}", outcome.status),
-        ));
-    }
-    report.absorb("tests/posix", found);
-    Ok(())
+    let words = || {
+        format!(
+            "the program ended with {:?}: {}",
+            outcome.status,
+            outcome.log.join("; ")
+        )
+    };
+    Ok(Transcript {
+        tap: String::from_utf8_lossy(&outcome.console).into_owned(),
+        end: (outcome.status != Some(0)).then(words),
+    })
 }
 
 /// What only host mode can do: Linux's fds beside ours, children, threads, signals.

@@ -3,11 +3,19 @@
 
 use super::Report;
 
-/// Counts the results in a TAP stream; a test that was planned and not reported has failed.
-pub fn parse(text: &str) -> Report {
-    let mut report = Report::default();
+/// How one test ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Passed,
+    Skipped(String),
+    /// With the diagnostics that followed.
+    Failed(String),
+}
+
+/// A stream's results in their order, by the tests' names, and how many were planned.
+pub fn results(text: &str) -> (Vec<(String, Verdict)>, Option<usize>) {
+    let mut results: Vec<(String, Verdict)> = Vec::new();
     let mut planned = None;
-    let mut seen = 0;
     // Diagnostics follow the result that they explain.
     let mut explaining = false;
     for line in text.lines() {
@@ -20,30 +28,43 @@ pub fn parse(text: &str) -> Report {
                 .and_then(|count| count.parse::<usize>().ok());
             explaining = false;
         } else if let Some(rest) = result(line, "not ok") {
-            seen += 1;
-            report
-                .failed
-                .push((description(rest).to_owned(), String::new()));
+            let name = description(rest).to_owned();
+            results.push((name, Verdict::Failed(String::new())));
             explaining = true;
         } else if let Some(rest) = result(line, "ok") {
-            seen += 1;
             explaining = false;
             let name = description(rest);
-            match name.split_once("# SKIP") {
-                Some((name, why)) => report
-                    .skipped
-                    .push((name.trim().to_owned(), why.trim().to_owned())),
-                None => report.passed += 1,
-            }
-        } else if let (true, Some(words), Some((_, why))) = (
+            results.push(match name.split_once("# SKIP") {
+                Some((name, why)) => (
+                    name.trim().to_owned(),
+                    Verdict::Skipped(why.trim().to_owned()),
+                ),
+                None => (name.to_owned(), Verdict::Passed),
+            });
+        } else if let (true, Some(words), Some((_, Verdict::Failed(why)))) = (
             explaining,
             line.trim_start().strip_prefix('#'),
-            report.failed.last_mut(),
+            results.last_mut(),
         ) {
             if !why.is_empty() {
                 why.push_str("; ");
             }
             why.push_str(words.trim());
+        }
+    }
+    (results, planned)
+}
+
+/// Counts the results in a TAP stream; a test that was planned and not reported has failed.
+pub fn parse(text: &str) -> Report {
+    let (results, planned) = results(text);
+    let mut report = Report::default();
+    let seen = results.len();
+    for (name, verdict) in results {
+        match verdict {
+            Verdict::Passed => report.passed += 1,
+            Verdict::Skipped(why) => report.skipped.push((name, why)),
+            Verdict::Failed(why) => report.failed.push((name, why)),
         }
     }
     match planned {
