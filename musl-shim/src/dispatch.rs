@@ -7,7 +7,7 @@ use crate::errno::Errno;
 
 use crate::calls::AREAS;
 use crate::shared::{Shared, locked};
-use crate::{console, names, platform, signal};
+use crate::{console, deliver, names, platform};
 
 /// Arguments of a call, as C code passed them.
 pub type Args = [usize; 6];
@@ -82,18 +82,24 @@ pub fn dispatch(number: usize, args: &Args) -> isize {
     if let Some(result) = platform::route(number, args) {
         return result;
     }
+    deliver::enter();
+    let result = answer(number, args);
+    deliver::leave();
+    result
+}
+
+#[inline(always)]
+fn answer(number: usize, args: &Args) -> isize {
     platform::stats().calls.fetch_add(1, Ordering::Relaxed);
     let Some(&Some(handler)) = TABLE.get(number) else {
         locked(|| complain(number));
         return -(Errno::ENOSYS.raw() as isize);
     };
     // One lock for all calls: see `shared`.
-    let result = match platform::uninterrupted(|| locked(|| handler(args))) {
+    match platform::uninterrupted(|| locked(|| handler(args))) {
         Ok(value) => value as isize,
         Err(errno) => -(errno.raw() as isize),
-    };
-    signal::deliver();
-    result
+    }
 }
 
 /// What musl calls instead of executing `syscall`.

@@ -3,20 +3,23 @@
 
 use crate::errno::Errno;
 use crate::platform::{self, children};
-use crate::{files, futex, poller, signal, threads};
+use crate::state::state;
+use crate::{alarms, files, futex, poller, signal, threads};
 
 /// fork(2).
 pub fn fork() -> Result<usize, Errno> {
     files::share()?;
-    let thread = platform::threads::current();
+    let copied = state().copied();
     let pid = children::fork()?;
     if pid == 0 {
+        state().restore(&copied);
         platform::threads::after_fork();
-        threads::after_fork(thread);
+        threads::after_fork();
         futex::after_fork();
         poller::core().after_fork();
         files::after_fork();
-        signal::after_fork(thread);
+        signal::after_fork();
+        alarms::after_fork();
     }
     Ok(pid)
 }

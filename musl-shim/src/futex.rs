@@ -5,12 +5,13 @@
 //! line is first woken. A thread in a line remembers which word it waits for; whoever wakes it forgets that for it, and kicks it.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use core::sync::atomic::Ordering::Relaxed;
 use libposix_poll::Deadline;
-use vfs_hooks::lock::MAX_THREADS;
 
 use crate::errno::Errno;
 use crate::platform::threads;
 use crate::shared::Shared;
+use crate::state::{state, state_of};
 use crate::{user, wait};
 
 /// Any bit of the set: FUTEX_BITSET_MATCH_ANY.
@@ -25,13 +26,10 @@ struct Waiter {
 struct Lines {
     /// By the word's address.
     lines: BTreeMap<usize, VecDeque<Waiter>>,
-    /// The word that each thread waits for; 0: none, or it has been woken.
-    waits_for: [usize; MAX_THREADS],
 }
 
 static LINES: Shared<Lines> = Shared::new(Lines {
     lines: BTreeMap::new(),
-    waits_for: [0; MAX_THREADS],
 });
 
 /// EINVAL unless the address is a word's.
@@ -45,13 +43,13 @@ fn check(address: usize) -> Result<(), Errno> {
 
 impl Lines {
     fn enter(&mut self, address: usize, waiter: Waiter) {
-        self.waits_for[waiter.thread] = address;
+        state_of(waiter.thread).waits_for.store(address, Relaxed);
         self.lines.entry(address).or_default().push_back(waiter);
     }
 
     /// Takes a thread out of the line that it is in.
     fn leave(&mut self, thread: usize) {
-        let address = core::mem::take(&mut self.waits_for[thread]);
+        let address = state_of(thread).waits_for.swap(0, Relaxed);
         if let Some(line) = self.lines.get_mut(&address) {
             line.retain(|waiter| waiter.thread != thread);
             self.close(address);
@@ -85,7 +83,7 @@ pub fn wait(address: usize, value: u32, set: u32, deadline: Deadline) -> Result<
     let thread = threads::current();
     LINES.lock().enter(address, Waiter { thread, set });
     let woken = wait::for_look(wait::for_nothing(), deadline, || {
-        Ok(LINES.lock().waits_for[thread] == 0)
+        Ok(state().waits_for.load(Relaxed) == 0)
     });
     match woken {
         Ok(true) => Ok(0),
@@ -111,7 +109,7 @@ pub fn wake(address: usize, most: usize, set: u32) -> Result<usize, Errno> {
     while woken < most
         && let Some(waiter) = lines.next(address, set)
     {
-        lines.waits_for[waiter.thread] = 0;
+        state_of(waiter.thread).waits_for.store(0, Relaxed);
         threads::kick(waiter.thread);
         woken += 1;
     }
@@ -151,7 +149,5 @@ pub fn requeue(
 
 /// In the child after fork(2): nobody waits.
 pub fn after_fork() {
-    let mut lines = LINES.lock();
-    lines.lines.clear();
-    lines.waits_for = [0; MAX_THREADS];
+    LINES.lock().lines.clear();
 }

@@ -69,6 +69,8 @@ pub struct Legacy {
     pub ignored: u64,
     /// Signals that wait.
     pub pending: u64,
+    /// ITIMER_REAL: CLOCK_MONOTONIC nanoseconds (0: disarmed), period.
+    pub alarm: [u64; 2],
     /// Resource limits.
     pub limits: [Rlimit; LIMITS],
 }
@@ -190,6 +192,7 @@ pub fn write(table: &FdTable<Rc<OpenFile>>, legacy: &Legacy) -> Result<(Vec<u8>,
     out.u64(legacy.mask);
     out.u64(legacy.ignored);
     out.u64(legacy.pending);
+    legacy.alarm.iter().for_each(|&word| out.u64(word));
     for limit in &legacy.limits {
         out.u64(limit.rlim_cur);
         out.u64(limit.rlim_max);
@@ -284,6 +287,7 @@ pub fn read(bytes: &[u8]) -> Option<Inheritance> {
     }
     let directory = reader.bytes()?;
     let [mask, ignored, pending] = [reader.u64()?, reader.u64()?, reader.u64()?];
+    let alarm = [reader.u64()?, reader.u64()?];
     let nothing = Rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -310,6 +314,7 @@ pub fn read(bytes: &[u8]) -> Option<Inheritance> {
         mask,
         ignored,
         pending,
+        alarm,
         limits,
     };
     reader.0.is_empty().then_some(Inheritance {
@@ -335,6 +340,7 @@ mod tests {
             mask: 5,
             ignored: 1 << 63,
             pending: 0,
+            alarm: [0, 9],
             limits: [limit; LIMITS],
         }
     }

@@ -16,7 +16,8 @@
 //! | `platform` | what lies beneath: seL4 and our servers, or (feature `host`) a Linux process |
 //! | `archive`, `path`, `space` | pure bookkeeping, tested on the host |
 //! | `spawn`, `inherit`, `fork` | other processes: what they start with |
-//! | `memory`, `heap`, `clock`, `signal`, `siginfo`, `process`, `random` | what else a process has |
+//! | `signal`, `siginfo`, `deliver`, `context`, `stack`, `alarms` | signals: sent, waiting, delivered; timers that send them |
+//! | `memory`, `heap`, `clock`, `state`, `process`, `random` | what else a process has |
 //! | `user`, `abi` | the program's pointers, C's layouts |
 //!
 //! Feature `library` (with `host`): for a Rust program that has an allocator and an entry of its own, and makes calls by `call`.
@@ -25,10 +26,13 @@
 extern crate alloc;
 
 mod abi;
+mod alarms;
 mod archive;
 mod calls;
 mod clock;
 mod console;
+mod context;
+mod deliver;
 mod dispatch;
 mod errno;
 mod fd_table;
@@ -53,8 +57,10 @@ mod siginfo;
 mod signal;
 mod space;
 mod spawn;
+mod stack;
 #[cfg(not(any(test, feature = "library")))]
 mod start;
+mod state;
 mod threads;
 mod timers;
 mod user;

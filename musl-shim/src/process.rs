@@ -4,7 +4,7 @@
 use crate::abi::Rlimit;
 pub use crate::platform::process::pid;
 use crate::shared::Shared;
-use crate::{clock, files, inherit, memory, platform, random, signal};
+use crate::{alarms, clock, files, inherit, memory, platform, random, signal};
 
 /// Real, effective and saved user and group id: not root, so that daemons do not try to become somebody else.
 pub const UID: usize = 1000;
@@ -61,6 +61,9 @@ fn inherit() {
     files::inherit(&inheritance);
     let legacy = &inheritance.legacy;
     signal::inherit(legacy.mask, legacy.ignored, legacy.pending);
+    if legacy.alarm[0] != 0 {
+        alarms::inherit(0, legacy.alarm);
+    }
     *RLIMITS.lock() = legacy.limits;
 }
 

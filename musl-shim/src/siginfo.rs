@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What is known about a signal (siginfo_t), and the signals that wait with it.
 //!
-//! A standard signal waits at most once for each target, a real-time signal as often as it was sent, in order (signal(7)).
+//! A standard signal waits at most once for each target, a real-time signal as often as it was sent, in order (signal(7)). A timer's waits
+//! whatever else does.
 
 use alloc::vec::Vec;
 
@@ -111,7 +112,8 @@ static QUEUE: Shared<Vec<(Target, Info)>> = Shared::new(Vec::new());
 pub fn add(target: Target, info: Info) -> bool {
     let mut queue = QUEUE.lock();
     let waits = |&(to, other): &(Target, Info)| to == target && other.signal == info.signal;
-    if queue.len() >= MOST || (info.signal < FIRST_REAL_TIME && queue.iter().any(waits)) {
+    let once = info.signal < FIRST_REAL_TIME && info.code != SI_TIMER;
+    if queue.len() >= MOST || (once && queue.iter().any(waits)) {
         return false;
     }
     queue.push((target, info));
@@ -125,6 +127,14 @@ pub fn take(target: Target, signal: usize) -> Option<(Info, bool)> {
     let at = queue.iter().position(is)?;
     let (_, info) = queue.remove(at);
     Some((info, queue.iter().any(is)))
+}
+
+/// Whether one of this number waits.
+pub fn waits(target: Target, signal: usize) -> bool {
+    let queue = QUEUE.lock();
+    queue
+        .iter()
+        .any(|(to, info)| *to == target && info.signal == signal)
 }
 
 /// Forgets those that `forget` picks.

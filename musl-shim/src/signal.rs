@@ -2,22 +2,22 @@
 //! POSIX signals: raise, kill, pthread_kill, SIGPIPE, SIGCHLD. Those of other processes come by the root server, which sets a word in
 //! the information page and kicks the process.
 //!
-//! A signal is marked pending, for a thread or for the process, and delivered when a call of a thread that does not block it returns: ignored,
-//! ends the program, or its handler runs there, on the program's stack, as a function call. Nothing is borrowed then, so a
-//! handler may make calls or leave by longjmp. A thread that is to take one is kicked out of its wait.
+//! A signal is marked pending, for a thread or for the process, and a thread that is to take it is told, wherever it is. How it is delivered:
+//! [`deliver`](crate::deliver).
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::errno::Errno;
 
-use vfs_hooks::lock::MAX_THREADS;
-
-use crate::abi::Sigaction;
+pub use crate::abi::Sigaction as Action;
+use crate::alarms;
+use crate::deliver;
 use crate::files::signalfd;
 use crate::platform::threads::current;
 use crate::platform::{self, children};
-use crate::shared::{Shared, locked, unlocked};
-use crate::siginfo::{self, Info, SI_USER, Target};
+use crate::shared::Shared;
+use crate::siginfo::{self, Info, SI_TIMER, SI_USER, Target};
+use crate::state::{state, state_of};
 use crate::threads;
 
 /// Highest signal.
@@ -34,24 +34,19 @@ const SIGTTOU: usize = 22;
 const SIGURG: usize = 23;
 const SIGWINCH: usize = 28;
 
-const SIG_DFL: u64 = 0;
+/// The default action.
+pub const SIG_DFL: u64 = 0;
 const SIG_IGN: u64 = 1;
-const SA_SIGINFO: u64 = 4;
-const SA_NODEFER: u64 = 0x4000_0000;
 const SA_RESETHAND: u64 = 0x8000_0000;
 
-const DEFAULT: Sigaction = Sigaction {
+const DEFAULT: Action = Action {
     handler: SIG_DFL,
     flags: 0,
     restorer: 0,
     mask: 0,
 };
 
-static ACTIONS: Shared<[Sigaction; LAST]> = Shared::new([DEFAULT; LAST]);
-/// Signals that each thread waits for in sigtimedwait(2).
-static AWAITED: [AtomicU64; MAX_THREADS] = [const { AtomicU64::new(0) }; MAX_THREADS];
-/// Signals sent to each thread.
-static DIRECTED: [AtomicU64; MAX_THREADS] = [const { AtomicU64::new(0) }; MAX_THREADS];
+static ACTIONS: Shared<[Action; LAST]> = Shared::new([DEFAULT; LAST]);
 /// Signals sent to the process: for any of its threads.
 static PENDING: AtomicU64 = AtomicU64::new(0);
 
@@ -77,16 +72,17 @@ pub fn set_mask(mask: u64) {
 
 /// Signals that wait, for the calling thread or for the process.
 pub fn pending() -> u64 {
-    DIRECTED[current()].load(Relaxed) | PENDING.load(Relaxed)
+    state().directed.load(Relaxed) | PENDING.load(Relaxed)
 }
 
 /// A new thread blocks what its creator does.
 #[cfg(not(any(test, feature = "host")))]
 pub fn begin(thread: usize) {
     siginfo::forget(|to, _| to == Target::Thread(thread));
-    platform::set_mask_of(thread, mask());
-    DIRECTED[thread].store(0, Relaxed);
-    AWAITED[thread].store(0, Relaxed);
+    let new = state_of(thread);
+    new.seen.mask.store(mask(), Relaxed);
+    new.directed.store(0, Relaxed);
+    new.awaited.store(0, Relaxed);
 }
 
 /// The signal of a set that is taken first: one that the processor raises, then the lowest.
@@ -98,9 +94,8 @@ fn first_of(set: u64) -> usize {
 
 /// Takes a pending signal of `set` without running its handler: the thread's own before the process's, as Linux.
 pub fn take(set: u64) -> Option<Info> {
-    let me = current();
     let places = [
-        (&DIRECTED[me], Target::Thread(me)),
+        (&state().directed, Target::Thread(current())),
         (&PENDING, Target::Process),
     ];
     for (waiting, target) in places {
@@ -116,21 +111,24 @@ pub fn take(set: u64) -> Option<Info> {
         if !more {
             waiting.fetch_and(!bit(signal), Relaxed);
         }
-        return Some(info);
+        return Some(match info.code {
+            SI_TIMER => alarms::taken(info),
+            _ => info,
+        });
     }
     None
 }
 
 /// Runs `wait` as sigtimedwait(2) for `set`: whoever sends one of them wakes this thread, blocked or not.
 pub fn awaiting<R>(set: u64, wait: impl FnOnce() -> R) -> R {
-    AWAITED[current()].store(set, Relaxed);
+    state().awaited.store(set, Relaxed);
     let result = wait();
-    AWAITED[current()].store(0, Relaxed);
+    state().awaited.store(0, Relaxed);
     result
 }
 
 /// What is done at `signal`; `new` replaces it.
-pub fn action(signal: usize, new: Option<Sigaction>) -> Result<Sigaction, Errno> {
+pub fn action(signal: usize, new: Option<Action>) -> Result<Action, Errno> {
     if !(1..=LAST).contains(&signal) || (new.is_some() && bit(signal) & UNBLOCKABLE != 0) {
         return Err(Errno::EINVAL);
     }
@@ -138,12 +136,14 @@ pub fn action(signal: usize, new: Option<Sigaction>) -> Result<Sigaction, Errno>
     let old = *slot;
     if let Some(new) = new {
         *slot = new;
+        note_handler(signal, new.handler);
         if signal == SIGCHLD && (new.handler == SIG_IGN) != (old.handler == SIG_IGN) {
             children::forget(new.handler == SIG_IGN);
         }
         if ignores(signal, new.handler) {
             siginfo::forget(|_, info| info.signal == signal);
-            for pending in DIRECTED.iter().chain([&PENDING]) {
+            let threads = threads::alive().map(|thread| &state_of(thread).directed);
+            for pending in threads.chain([&PENDING]) {
                 pending.fetch_and(!bit(signal), Relaxed);
             }
         }
@@ -152,7 +152,7 @@ pub fn action(signal: usize, new: Option<Sigaction>) -> Result<Sigaction, Errno>
 }
 
 /// Whether a signal with this handler is thrown away.
-fn ignores(signal: usize, handler: u64) -> bool {
+pub fn ignores(signal: usize, handler: u64) -> bool {
     let by_default = matches!(
         signal,
         SIGCHLD | SIGCONT | SIGSTOP..=SIGTTOU | SIGURG | SIGWINCH
@@ -163,7 +163,7 @@ fn ignores(signal: usize, handler: u64) -> bool {
 /// Whether a signal that is sent now is thrown away: not if a thread waits for it or blocks it, for it may yet ask.
 fn is_lost(signal: usize) -> bool {
     let kept = |thread: usize| {
-        (platform::mask_of(thread) | AWAITED[thread].load(Relaxed)) & bit(signal) != 0
+        (platform::mask_of(thread) | state_of(thread).awaited.load(Relaxed)) & bit(signal) != 0
     };
     ignores(signal, ACTIONS.lock()[signal - 1].handler) && !threads::alive().any(kept)
 }
@@ -176,35 +176,52 @@ pub fn raise(signal: usize) {
 }
 
 /// Sends a signal to this process. A thread that waits for it, or does not block it, will take it; the calling one if it can.
-pub fn post(info: Info) {
+/// Whether it waits now that did not.
+pub fn post(info: Info) -> bool {
     let signal = info.signal;
     if is_lost(signal) || !siginfo::add(Target::Process, info) {
-        return;
+        return false;
     }
     PENDING.fetch_or(bit(signal), Relaxed);
     signalfd::raised();
     let me = current();
-    let awaits = |&thread: &usize| AWAITED[thread].load(Relaxed) & bit(signal) != 0;
+    let awaits = |&thread: &usize| state_of(thread).awaited.load(Relaxed) & bit(signal) != 0;
     let takes = |&thread: &usize| platform::mask_of(thread) & bit(signal) == 0;
     let taker = threads::alive().find(awaits).or_else(|| match takes(&me) {
         true => Some(me),
         false => threads::alive().find(takes),
     });
     if let Some(taker) = taker.filter(|&thread| thread != me) {
-        platform::threads::kick(taker);
+        platform::threads::notify(taker);
     }
+    true
 }
 
-/// Sends a signal to a thread of this process.
-pub fn raise_in(thread: usize, info: Info) {
+/// Sends a signal to a thread of this process. Whether it waits now that did not.
+pub fn raise_in(thread: usize, info: Info) -> bool {
     let signal = info.signal;
     if is_lost(signal) || !siginfo::add(Target::Thread(thread), info) {
-        return;
+        return false;
     }
-    DIRECTED[thread].fetch_or(bit(signal), Relaxed);
+    state_of(thread).directed.fetch_or(bit(signal), Relaxed);
     signalfd::raised();
     if thread != current() {
-        platform::threads::kick(thread);
+        platform::threads::notify(thread);
+    }
+    true
+}
+
+/// Takes back those that wait and that `pick` picks.
+pub fn withdraw(pick: impl Fn(&Info) -> bool) {
+    siginfo::forget(|_, info| pick(info));
+    let threads = threads::alive().map(|t| (&state_of(t).directed, Target::Thread(t)));
+    for (waiting, target) in threads.chain([(&PENDING, Target::Process)]) {
+        let set = waiting.load(Relaxed);
+        for signal in (1..=LAST).filter(|&signal| set & bit(signal) != 0) {
+            if !siginfo::waits(target, signal) {
+                waiting.fetch_and(!bit(signal), Relaxed);
+            }
+        }
     }
 }
 
@@ -231,13 +248,10 @@ pub fn inherit(blocked: u64, ignored: u64, pending: u64) {
     }
 }
 
-/// In the child after fork(2), a copy of `thread`: no signal waits (signal(7)).
-pub fn after_fork(thread: usize) {
-    set_mask(platform::mask_of(thread));
+/// In the child after fork(2): no signal waits (signal(7)).
+pub fn after_fork() {
     siginfo::forget(|_, _| true);
-    for waiting in DIRECTED.iter().chain(&AWAITED).chain([&PENDING]) {
-        waiting.store(0, Relaxed);
-    }
+    PENDING.store(0, Relaxed);
     if ACTIONS.lock()[SIGCHLD - 1].handler == SIG_IGN {
         children::forget(true);
     }
@@ -258,6 +272,7 @@ fn fetch_all() {
             post(info);
         }
     }
+    alarms::run();
 }
 
 /// Whether a signal would be delivered now.
@@ -266,82 +281,24 @@ pub fn is_due() -> bool {
     platform::interrupted() || pending() & !mask() != 0
 }
 
-/// Delivers what is pending and not blocked: at the end of a call, when the core lock is free.
-#[inline]
-pub fn deliver() {
-    if is_due() || children::has_signals() {
-        locked(|| {
-            fetch();
-            deliver_all();
-        });
+/// What is to be done at a signal that is delivered now.
+pub fn consumed(signal: usize) -> Action {
+    let slot = &mut ACTIONS.lock()[signal - 1];
+    let action = *slot;
+    if action.flags & SA_RESETHAND != 0 && action.handler != SIG_IGN {
+        slot.handler = SIG_DFL;
+        note_handler(signal, SIG_DFL);
     }
+    action
 }
 
-/// Runs the handlers, each with the core lock released. Nothing may be borrowed.
-#[cold]
-fn deliver_all() {
-    while let Some(info) = take(!mask()) {
-        let signal = info.signal;
-        let action = {
-            let slot = &mut ACTIONS.lock()[signal - 1];
-            let action = *slot;
-            if action.flags & SA_RESETHAND != 0 && action.handler != SIG_IGN {
-                slot.handler = SIG_DFL;
-            }
-            action
-        };
-        if ignores(signal, action.handler) {
-            continue;
-        }
-        if action.handler == SIG_DFL {
-            children::exit_by(signal);
-        }
-        let before = mask();
-        let own = if action.flags & SA_NODEFER == 0 {
-            bit(signal)
-        } else {
-            0
-        };
-        set_mask(before | action.mask | own);
-        let after = unlocked(|| run(&info, &action, before));
-        set_mask(after);
-    }
-}
-
-/// siginfo_t.
-#[repr(C, align(16))]
-struct Siginfo([i32; 32]);
-
-/// ucontext_t: zero but for the mask that holds again afterwards, which a handler may change (musl's does, for cancellation).
-#[repr(C, align(16))]
-struct Ucontext {
-    before: [u8; 296],
-    mask: u64,
-    after: [u8; 664],
-}
-
-/// Runs the handler; the signals that are blocked afterwards.
-fn run(signal: &Info, action: &Sigaction, mask: u64) -> u64 {
-    let mut info = Siginfo(signal.siginfo());
-    let signal = signal.signal;
-    let mut context = Ucontext {
-        before: [0; 296],
-        mask,
-        after: [0; 664],
+/// Tells the root server, which looks there at a fault, whether a signal has a handler.
+fn note_handler(signal: usize, handler: u64) {
+    let handled = &state_of(0).seen.handled;
+    match handler {
+        SIG_DFL | SIG_IGN => handled.fetch_and(!bit(signal), Relaxed),
+        _ => handled.fetch_or(bit(signal), Relaxed),
     };
-    let (info, at) = (&raw mut info, &raw mut context);
-    if action.flags & SA_SIGINFO != 0 {
-        // SAFETY: the program gave this address as its handler, of this C type.
-        let handler: extern "C" fn(i32, *mut Siginfo, *mut Ucontext) =
-            unsafe { core::mem::transmute(action.handler as usize) };
-        handler(signal as i32, info, at);
-    } else {
-        // SAFETY: as above.
-        let handler: extern "C" fn(i32) = unsafe { core::mem::transmute(action.handler as usize) };
-        handler(signal as i32);
-    }
-    // SAFETY: our own variable; volatile since the handler, which the compiler cannot see, may have written to it.
-    unsafe { (&raw const (*at).mask).read_volatile() }
 }
 
 /// Runs a blocking call with another mask. If a signal that this mask lets through ends it (EINTR), the handlers run under it; what the call found first leaves
@@ -357,7 +314,7 @@ pub fn with_mask<R>(
     set_mask(temporary);
     let result = call();
     if matches!(result, Err(Errno::EINTR)) {
-        deliver_all();
+        deliver::now();
     }
     set_mask(before);
     result

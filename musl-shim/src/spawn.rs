@@ -16,7 +16,7 @@ use crate::files::{self, OpenFile};
 use crate::inherit::{self, Legacy};
 use crate::path::{self, PATH_MAX, PathError, absolute};
 use crate::platform::children;
-use crate::{process, signal, user};
+use crate::{alarms, process, signal, user};
 
 /// Scripts that are interpreted by scripts (execve(2)).
 const MAX_INTERPRETERS: usize = 4;
@@ -79,6 +79,7 @@ struct Heritage {
     mask: u64,
     ignored: u64,
     pending: u64,
+    alarm: [u64; 2],
 }
 
 impl Heritage {
@@ -89,6 +90,7 @@ impl Heritage {
             mask: signal::mask(),
             ignored: signal::ignored(),
             pending: 0,
+            alarm: [0; 2],
         }
     }
 
@@ -162,6 +164,7 @@ impl Heritage {
             mask: self.mask,
             ignored: self.ignored,
             pending: self.pending,
+            alarm: self.alarm,
             limits: core::array::from_fn(process::rlimit),
         };
         inherit::write(&self.files, &legacy)
@@ -269,8 +272,9 @@ fn start<R>(
 #[cfg(not(any(test, feature = "library")))]
 #[unsafe(no_mangle)]
 extern "C" fn __sys_spawn(request: usize) -> isize {
+    crate::deliver::enter();
     let result = crate::shared::locked(|| spawn(request));
-    signal::deliver();
+    crate::deliver::leave();
     match result {
         Ok(pid) => pid as isize,
         Err(errno) => -(errno.raw() as isize),
@@ -321,6 +325,7 @@ fn spawn(request: usize) -> Result<usize, Errno> {
 pub fn exec(path: usize, args: usize, env: usize) -> Errno {
     let mut heritage = Heritage::own();
     heritage.pending = signal::pending();
+    heritage.alarm = alarms::legacy();
     match start(&mut heritage, path, args, env, (0, 0), children::exec) {
         Ok(errno) | Err(errno) => errno,
     }

@@ -42,4 +42,5 @@ global_asm!(
 
 extern "C" fn start() {
     crate::shared::locked(crate::process::start);
+    crate::deliver::leave();
 }

@@ -4,46 +4,34 @@
 //! A thread's number is its place in tables and is used again; its id is made of the process's id and its number, so ids of different
 //! processes differ. The first thread's id is the process's.
 
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use vfs_hooks::lock::MAX_THREADS;
 
+#[cfg(not(any(test, feature = "host")))]
 use crate::platform::threads::current;
 use crate::process::pid;
-use crate::shared::Shared;
+use crate::state::{state, state_of};
 
 /// Bits of an id that are the process's.
 const PROCESS_BITS: u32 = 16;
 
-/// A thread. All zero, as these are at the start, is the first thread of a process that has just begun, and no thread at another place: pages of
-/// zeroes cost a new process nothing.
-#[derive(Clone, Copy)]
-struct Thread {
-    /// Of the first thread: it has ended. Of another: it has not.
-    changed: bool,
-    /// Where to write 0 at its end, for a futex wake; 0: nowhere (set_tid_address(2)).
-    clear: usize,
-    /// Its thread pointer.
-    tls: usize,
-    /// Head of its list of robust mutexes: only kept for whoever asks.
-    robust: usize,
-    name: [u8; 16],
+/// By thread: the first one has ended, another one has not. All zero at the start: pages of zeroes cost a new process nothing.
+static CHANGED: [AtomicU64; MAX_THREADS / 64] = [const { AtomicU64::new(0) }; MAX_THREADS / 64];
+
+/// The living among 64 threads.
+fn living(word: usize) -> u64 {
+    CHANGED[word].load(Relaxed) ^ u64::from(word == 0)
 }
-
-const NONE: Thread = Thread {
-    changed: false,
-    clear: 0,
-    tls: 0,
-    robust: 0,
-    name: [0; 16],
-};
-
-static THREADS: Shared<[Thread; MAX_THREADS]> = Shared::new([NONE; MAX_THREADS]);
 
 fn is_alive(thread: usize) -> bool {
-    THREADS.lock()[thread].changed != (thread == 0)
+    living(thread / 64) >> (thread % 64) & 1 != 0
 }
 
-fn of_current<R>(work: impl FnOnce(&mut Thread) -> R) -> R {
-    work(&mut THREADS.lock()[current()])
+/// A thread begins or ends.
+#[cfg(not(any(test, feature = "host")))]
+fn change(thread: usize) {
+    CHANGED[thread / 64].fetch_xor(1 << (thread % 64), Relaxed);
 }
 
 /// Id of the thread with this number.
@@ -53,7 +41,7 @@ pub fn id(thread: usize) -> usize {
 
 /// The calling thread's id: gettid(2).
 pub fn own_id() -> usize {
-    id(current())
+    id(crate::platform::threads::current())
 }
 
 /// Number of the thread with this id, if it is one of this process and has not ended.
@@ -64,20 +52,25 @@ pub fn find(wanted: usize) -> Option<usize> {
 
 /// Numbers of those that have not ended, from the first on.
 pub fn alive() -> impl Iterator<Item = usize> {
-    (0..MAX_THREADS).filter(|&thread| is_alive(thread))
+    (0..MAX_THREADS / 64).flat_map(|word| {
+        let mut left = living(word);
+        core::iter::from_fn(move || {
+            let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(word * 64 + bit)
+        })
+    })
 }
 
 /// A new thread, with its creator's name.
 #[cfg(not(any(test, feature = "host")))]
 pub fn begin(thread: usize, clear: usize, tls: usize) {
-    let name = name();
-    THREADS.lock()[thread] = Thread {
-        changed: true,
-        clear,
-        tls,
-        robust: 0,
-        name,
-    };
+    let new = state_of(thread);
+    new.clear.store(clear, Relaxed);
+    new.tls.store(tls, Relaxed);
+    new.robust.store(0, Relaxed);
+    new.set_name(name());
+    change(thread);
 }
 
 /// The calling thread is about to end. Where to write 0, if anywhere. `None`: it is the last, so the process ends.
@@ -86,59 +79,52 @@ pub fn end() -> Option<usize> {
     if alive().count() == 1 {
         return None;
     }
-    let me = current();
-    let ended = Thread {
-        changed: me == 0,
-        ..NONE
-    };
-    Some(core::mem::replace(&mut THREADS.lock()[me], ended).clear)
+    change(current());
+    Some(state().clear.load(Relaxed))
 }
 
-/// In the child after fork(2), whose only thread is a copy of `thread` and has number 0.
-pub fn after_fork(thread: usize) {
-    let mut threads = THREADS.lock();
-    let copied = threads[thread];
-    // Only what was used, so that pages that nobody has touched stay so.
-    let used = threads.iter_mut().filter(|thread| thread.changed);
-    used.for_each(|thread| *thread = NONE);
-    threads[0] = Thread {
-        changed: false,
-        ..copied
-    };
+/// In the child after fork(2), whose only thread has number 0.
+pub fn after_fork() {
+    for word in &CHANGED {
+        // Only what was used, so that pages that nobody has touched stay so.
+        if word.load(Relaxed) != 0 {
+            word.store(0, Relaxed);
+        }
+    }
 }
 
 /// set_tid_address(2).
 pub fn set_clear(address: usize) {
-    of_current(|thread| thread.clear = address);
+    state().clear.store(address, Relaxed);
 }
 
 /// Remembers the head of the calling thread's list of robust mutexes. musl walks it itself at the end of a thread; threads of a process that
 /// is killed end together.
 pub fn set_robust(head: usize) {
-    of_current(|thread| thread.robust = head);
+    state().robust.store(head, Relaxed);
 }
 
 /// The head of a thread's list.
 pub fn robust(thread: usize) -> usize {
-    THREADS.lock()[thread].robust
+    state_of(thread).robust.load(Relaxed)
 }
 
 /// Remembers the thread pointer.
 pub fn set_tls(base: usize) {
-    of_current(|thread| thread.tls = base);
+    state().tls.store(base, Relaxed);
 }
 
 /// The thread pointer.
 pub fn tls() -> usize {
-    of_current(|thread| thread.tls)
+    state().tls.load(Relaxed)
 }
 
 /// Sets the calling thread's name, as prctl(PR_SET_NAME) has it.
 pub fn set_name(name: [u8; 16]) {
-    of_current(|thread| thread.name = name);
+    state().set_name(name);
 }
 
 /// The calling thread's name.
 pub fn name() -> [u8; 16] {
-    of_current(|thread| thread.name)
+    state().name()
 }

@@ -49,6 +49,7 @@ pub mod spawn;
 pub mod stream;
 pub mod subscription;
 pub mod sync;
+pub mod thread;
 pub mod timerfd;
 pub mod timers;
 pub mod wire;

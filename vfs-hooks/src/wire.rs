@@ -79,6 +79,10 @@ pub mod root {
     pub const THREAD_START: u64 = 33;
     /// MR0: the calling thread's number. It ends; no reply.
     pub const THREAD_END: u64 = 34;
+    /// MR0: thread. If it is outside the shim it goes on at its process's [`entry`](crate::thread::ThreadState::entry), else it is kicked. ESRCH.
+    pub const INTERRUPT: u64 = 35;
+    /// MR0: CLOCK_MONOTONIC nanoseconds, or [`NEVER`](super::NEVER), at which a thread of the process is to look: [`ProcessInfo::signals`](crate::process::ProcessInfo::signals) is not 0 then, and one in the shim is kicked or, if there is none, one outside is interrupted. Replaces the former.
+    pub const SET_ALARM: u64 = 36;
     /// MR0 carrying channel, of which the caller holds the other side than MR1, MR2 channel × 4 + sides: hands these, which the caller holds and keeps, to whoever takes them by side MR1. They are held meanwhile, until nobody holds that side. EBADF, EINVAL, ETOOMANYREFS.
     pub const CHANNEL_SEND: u64 = 48;
     /// MR0 carrying channel, MR1 side, MR2 channel × 4 + sides: the caller, who holds that side, holds these from now on; also takes back what it sent itself. EBADF: they are not on their way. ENOMEM.

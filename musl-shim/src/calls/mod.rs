@@ -16,10 +16,11 @@ mod socket;
 mod sockopt;
 mod thread;
 mod time;
+mod timer;
 pub mod unix;
 
 /// The tables of all areas.
-pub const AREAS: [&[Call]; 13] = [
+pub const AREAS: [&[Call]; 14] = [
     io::CALLS,
     file::CALLS,
     epoll::CALLS,
@@ -28,6 +29,7 @@ pub const AREAS: [&[Call]; 13] = [
     sockopt::CALLS,
     memory::CALLS,
     time::CALLS,
+    timer::CALLS,
     process::CALLS,
     thread::CALLS,
     child::CALLS,

@@ -9,7 +9,7 @@ use crate::dispatch::{Args, Call};
 use crate::platform::children;
 use crate::process::pid;
 use crate::siginfo::{Info, SI_TKILL};
-use crate::{clock, files, signal, threads, user, wait};
+use crate::{clock, files, signal, stack, threads, user, wait};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -233,9 +233,13 @@ fn rt_sigtimedwait(args: &Args) -> Result<usize, Errno> {
     }
 }
 
-/// Handlers run as function calls on the stack in use: there is no other to speak of.
+/// <https://man7.org/linux/man-pages/man2/sigaltstack.2.html>
 fn sigaltstack(args: &Args) -> Result<usize, Errno> {
-    const SS_DISABLE: u64 = 2;
-    user::write_optional(args[1], [0u64, SS_DISABLE, 0])?;
+    let new: Option<stack::Words> = user::read_optional(args[0])?;
+    let before = stack::current();
+    if let Some(new) = new {
+        stack::set(new)?;
+    }
+    user::write_optional(args[1], before)?;
     Ok(0)
 }

@@ -2,16 +2,14 @@
 //! A process whose system calls are all the shim's: seL4, or the library.
 
 use alloc::rc::Rc;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
-use vfs_hooks::lock::MAX_THREADS;
-
-use super::threads::current;
 use crate::abi::O_CLOEXEC;
 use crate::dispatch::Args;
 use crate::errno::Errno;
 use crate::files::{File, OpenFile, table};
 use crate::process::file_limit;
+use crate::state::{state, state_of};
 
 /// fds that are open from the start, on the console.
 pub const STANDARD_FILES: core::ops::Range<usize> = 0..3;
@@ -59,31 +57,22 @@ pub fn install_pair(files: [Rc<OpenFile>; 2], flags: u32) -> Result<[usize; 2], 
     Ok([install(first, flags)?, install(second, flags)?])
 }
 
-/// Others read them with the core lock held.
-static MASKS: [AtomicU64; MAX_THREADS] = [const { AtomicU64::new(0) }; MAX_THREADS];
-
 /// Blocked signals.
 #[inline]
 pub fn mask() -> u64 {
-    mask_of(current())
+    state().seen.mask.load(Relaxed)
 }
 
 /// Signals that a thread blocks.
 #[inline]
 pub fn mask_of(thread: usize) -> u64 {
-    MASKS[thread].load(Relaxed)
-}
-
-/// Sets them.
-#[inline]
-pub fn set_mask_of(thread: usize, mask: u64) {
-    MASKS[thread].store(mask, Relaxed);
+    state_of(thread).seen.mask.load(Relaxed)
 }
 
 /// Sets the blocked signals.
 #[inline]
 pub fn set_mask(mask: u64) {
-    set_mask_of(current(), mask);
+    state().seen.mask.store(mask, Relaxed);
 }
 
 /// Sends the calling thread a signal, if that is the platform's to do.

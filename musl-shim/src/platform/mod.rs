@@ -13,6 +13,7 @@
 //! | `threads` | numbers of threads; parking and kicking them |
 //! | `transport` | backends for the event core, which also block the thread |
 //! | `stats` | the process's counters |
+//! | `alarm` | has the process look at a time |
 //!
 //! and, in [`alone`] or in host mode's `mixed`, what differs if some calls and fds are the host's.
 

@@ -26,6 +26,40 @@ pub fn missing_page(message: &Message) -> Option<u32> {
     }
 }
 
+/// A fault as the program's handler is told of it: signal, si_code, address (sigaction(2)). `None`: of a kind that no program has on Linux.
+pub fn of_program(tcb: CPtr, message: &Message) -> Option<[u64; 3]> {
+    const SEGV_MAPERR: u64 = 1;
+    const SEGV_ACCERR: u64 = 2;
+    const SI_KERNEL: u64 = 0x80;
+    const FPE_INTDIV: u64 = 1;
+    const FPE_FLTINV: u64 = 7;
+    const ILL_ILLOPN: u64 = 2;
+    const ONLY_CODE: u64 = 1;
+    let fault = Fault::of(message)?;
+    let signal = signal_of(&fault).into();
+    let rip = fault.rip();
+    let (code, address) = match fault {
+        Fault::Page { address, code, .. } => {
+            let registers = tcb_read_registers(tcb, false, 0, UserContext::COUNT).ok()?;
+            let code = if code & 1 == 0 {
+                SEGV_MAPERR
+            } else {
+                SEGV_ACCERR
+            };
+            (code, whole_address(address, &registers))
+        }
+        Fault::Exception { number, .. } => match number {
+            0 => (FPE_INTDIV, rip),
+            16 | 19 => (FPE_FLTINV, rip),
+            6 => (ILL_ILLOPN, rip),
+            1 | 3 | 17 => (ONLY_CODE, rip),
+            _ => (SI_KERNEL, 0),
+        },
+        _ => return None,
+    };
+    Some([signal, code, address])
+}
+
 /// Reports the fault of a thread that `message` tells of; returns the signal's number.
 pub fn report(process: &Process, tcb: CPtr, message: &Message) -> u64 {
     let (number, path) = (process.number, &process.path);

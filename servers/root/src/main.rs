@@ -19,6 +19,7 @@
 //! | `sockets` | names of AF_UNIX, and channels on their way from one process to another |
 //! | `threads` | threads of a process, their timers |
 //! | `signals` | signals on their way to a process |
+//! | `interrupt` | threads that compute, sent elsewhere |
 //! | `network`, `pci` | the network card, channels between the net server and its clients |
 //! | `clock`, `serial`, `console` | devices |
 //! | `meter`, `spawn_meter` | count what is not idling; what starting a process costs |
@@ -38,6 +39,7 @@ mod clock;
 mod console;
 mod faults;
 mod image;
+mod interrupt;
 mod life;
 mod memory;
 mod meter;

@@ -19,7 +19,7 @@ use crate::queues::Queues;
 use crate::signals::Signals;
 use crate::space::Space;
 use crate::spawn_meter;
-use crate::threads::{Notification, Thread, Threads};
+use crate::threads::{self, Notification, Thread, Threads};
 
 /// Priority of every process and of the root server: one, so that calls take the kernel's fast path.
 pub const PRIORITY: u8 = 100;
@@ -73,6 +73,8 @@ pub struct Process {
     pub threads: Threads,
     /// Signals that others sent.
     pub signals: Signals,
+    /// When one of its threads is to look, CLOCK_MONOTONIC nanoseconds.
+    pub alarm: Option<u64>,
 }
 
 /// Capabilities and pages of a process that is being made.
@@ -98,7 +100,9 @@ impl Parts {
             true => Notification::new(objects, arena)?,
             false => notification,
         };
-        let first = Thread::new(objects, arena, firsts)?;
+        let (buffer, state) = threads::message_page(memory, 0)?;
+        space.adopt(memory, buffer, process::IPC_BUFFER, 3)?;
+        let first = Thread::new(&mut memory.objects, &mut space.arena, firsts, state)?;
         let mut page = |memory: &mut Memory, address: usize, prot: u64| {
             let frame = memory.frame()?;
             space.adopt(memory, frame, address, prot)?;
@@ -106,7 +110,6 @@ impl Parts {
         };
         let info = page(memory, process::INFO, 1)?;
         let stats = page(memory, process::STATS, 3)?;
-        let buffer = page(memory, process::IPC_BUFFER, 3)?;
         let view = memory.lens(info)?;
         let parts = Parts {
             top,
@@ -157,6 +160,7 @@ impl Process {
             client: None,
             threads: Threads::new(parts.first),
             signals: Signals::default(),
+            alarm: None,
         };
         match process.furnish(memory, endpoint, parts.buffer) {
             Ok(()) => Ok(process),

@@ -180,6 +180,12 @@ impl System {
                 let started = process.start_thread(memory, *endpoint, [a, b, c]);
                 Answer::of(started.map(|number| [number]))
             }
+            root::INTERRUPT => Answer::error(process.notify(a)),
+            root::SET_ALARM => {
+                process.alarm = (a != wire::NEVER).then_some(a);
+                self.run_timers();
+                Answer::error(errno::OK)
+            }
             root::THREAD_END => {
                 process.end_thread(a);
                 None

@@ -69,7 +69,7 @@ impl Process {
                 .signals
                 .fetch_or(1 << (sent.signal - 1), Ordering::Release);
         }
-        self.kick();
+        self.attend(1 << (sent.signal - 1));
         true
     }
 

@@ -198,6 +198,14 @@ impl System {
             }
         }
         let process = self.processes.get(&number)?;
+        if let (Some(fault), Some(thread)) = (
+            faults::of_program(tcb, message),
+            process.threads.get(thread),
+        ) && process.handles(thread, fault[0])
+            && process.interrupt(thread, Some(fault))
+        {
+            return None;
+        }
         let signal = faults::report(process, tcb, message);
         self.program_ended(number, killed(signal));
         None

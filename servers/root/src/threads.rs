@@ -10,6 +10,8 @@ use root_server::errno;
 use sel4_bindings::*;
 use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::process::{self, LAST_STACK, PAGE, notice};
+use vfs_hooks::sync::Ordering;
+use vfs_hooks::thread::{THREAD_STATE, ThreadState, thread_state};
 
 use crate::arena::Arena;
 use crate::memory::Memory;
@@ -57,6 +59,8 @@ pub struct Thread {
     pub tcb: CPtr,
     /// Its own notification, bound to it.
     pub notification: Notification,
+    /// Its state, as the root server sees it.
+    state: usize,
     /// CLOCK_MONOTONIC nanoseconds at which to signal it.
     deadline: Option<u64>,
     /// It has not ended.
@@ -69,13 +73,35 @@ impl Thread {
         objects: &mut Objects,
         arena: &mut Arena,
         notification: Notification,
+        state: usize,
     ) -> Result<Thread> {
         Ok(Thread {
             tcb: objects.object_in(arena, ObjectType::Tcb)?,
             notification,
+            state,
             deadline: None,
             runs: true,
         })
+    }
+}
+
+/// A new frame for the page of a thread's IPC buffer, and where the root server sees its [`ThreadState`].
+pub fn message_page(memory: &mut Memory, number: usize) -> Result<(CPtr, usize)> {
+    let frame = memory.frame()?;
+    memory.with(frame, |bytes| {
+        bytes[USER_DATA * 8..][..8].copy_from_slice(&number.to_le_bytes());
+        // The state's first word.
+        let own = thread_state(number).to_le_bytes();
+        bytes[THREAD_STATE..][..own.len()].copy_from_slice(&own);
+    })?;
+    Ok((frame, memory.lens(frame)? + THREAD_STATE))
+}
+
+impl Thread {
+    /// What it and its process say of it: hints, of which each can be a lie.
+    pub fn state(&self) -> &ThreadState {
+        // SAFETY: the view is mapped while the process lives, which has this thread; any bytes are a ThreadState, which consists of atomics.
+        unsafe { &*(self.state as *const ThreadState) }
     }
 }
 
@@ -104,6 +130,13 @@ impl Threads {
             0 => Some(&self.first),
             _ => self.others.get(&number),
         }
+    }
+
+    /// Those that have not ended, with their numbers.
+    pub fn running(&self) -> impl Iterator<Item = (usize, &Thread)> {
+        let others = self.others.iter().map(|(number, thread)| (*number, thread));
+        let all = core::iter::once((0, &self.first)).chain(others);
+        all.filter(|(_, thread)| thread.runs)
     }
 
     fn get_mut(&mut self, number: usize) -> Option<&mut Thread> {
@@ -174,6 +207,16 @@ impl Process {
                 signal(shared.timer);
             }
         }
+        match self.alarm {
+            Some(alarm) if alarm <= now => {
+                self.alarm = None;
+                // Any bit: it makes the thread look.
+                self.info().signals.fetch_or(1 << 63, Ordering::Release);
+                self.attend(0);
+            }
+            Some(alarm) => next = Some(next.map_or(alarm, |next| next.min(alarm))),
+            None => {}
+        }
         next
     }
 
@@ -228,16 +271,14 @@ impl Process {
         }
         let (objects, arena) = (&mut memory.objects, &mut self.space.arena);
         let notification = Notification::new(objects, arena)?;
-        let thread = Thread::new(objects, arena, notification)?;
+        let (buffer, state) = message_page(memory, number)?;
+        let (objects, arena) = (&mut memory.objects, &mut self.space.arena);
+        let thread = Thread::new(objects, arena, notification, state)?;
         let last_stack = process::thread_memory(number);
         for page in (last_stack..last_stack + LAST_STACK).step_by(PAGE) {
             let frame = memory.frame()?;
             self.space.adopt(memory, frame, page, 3)?;
         }
-        let buffer = memory.frame()?;
-        memory.with(buffer, |bytes| {
-            bytes[USER_DATA * 8..][..8].copy_from_slice(&number.to_le_bytes());
-        })?;
         let address = process::ipc_buffer(number);
         self.space.adopt(memory, buffer, address, 3)?;
         self.furnish_thread(memory, endpoint, number, &thread, buffer)?;

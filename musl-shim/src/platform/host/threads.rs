@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::*};
 use vfs_hooks::lock::{MAX_THREADS, Threads};
 
 use super::raw::{self, nr};
+use crate::state::State;
 
 /// 1: unparked. Cleared by the thread's park.
 static TOKENS: [AtomicU32; MAX_THREADS] = [const { AtomicU32::new(0) }; MAX_THREADS];
@@ -16,6 +17,21 @@ static TOKENS: [AtomicU32; MAX_THREADS] = [const { AtomicU32::new(0) }; MAX_THRE
 static KICKED: [AtomicBool; MAX_THREADS] = [const { AtomicBool::new(false) }; MAX_THREADS];
 /// The thread's eventfd, from its first wait on; -1 before. It stays for the next thread of the number.
 static EVENTFDS: [AtomicI32; MAX_THREADS] = [const { AtomicI32::new(-1) }; MAX_THREADS];
+
+// SAFETY: integers, of which 0 is a value.
+static STATES: [State; MAX_THREADS] = [const { unsafe { core::mem::zeroed() } }; MAX_THREADS];
+
+/// What the shim keeps for a thread.
+#[inline]
+pub fn state_of(thread: usize) -> &'static State {
+    &STATES[thread]
+}
+
+/// What it keeps for the calling thread.
+#[inline]
+pub fn state() -> &'static State {
+    state_of(current())
+}
 
 #[cfg(not(any(test, feature = "library")))]
 pub use super::mixed::numbers::current;
@@ -107,6 +123,11 @@ pub fn kick(thread: usize) {
             )
         };
     }
+}
+
+/// Has a thread look at what was sent to it.
+pub fn notify(thread: usize) {
+    kick(thread);
 }
 
 /// After a fork, in the child: the eventfds are shared with the parent, so others take their place.

@@ -50,7 +50,6 @@ pub fn fork() -> Result<usize, Errno> {
     let [pid, ..] = ask_root(root::FORK, [super::threads::current() as u64, 0, 0])?;
     if pid == 0 {
         server::after_fork();
-        super::kernel::after_fork();
         // A new thread starts with the processor's defaults; rounding and the like are inherited.
         // SAFETY: loads what was stored above.
         unsafe {

@@ -15,14 +15,14 @@ use libposix_poll::{Deadline, Errno};
 use sel4_bindings::{
     CPtr, Error, nb_recv, notification_queue_attach, notification_queue_detach, recv,
 };
-use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::process::{LARGE_PAGE, QUEUE_CAPS, WATCHES, cptr, notice, queue_buffer};
 use vfs_hooks::wire::{NEVER, root};
 
 use super::info::{info, stats};
 use super::server::ask_root;
 use super::threads;
-use crate::shared::{Shared, unlocked};
+use crate::shared::unlocked;
+use crate::state::state;
 
 /// Badge of what comes from a queue rather than from the own notification.
 const QUEUE: u64 = 1 << 63;
@@ -52,36 +52,28 @@ fn buffer_word(queue: QueueId, size: BufferSize, index: u64) -> u64 {
     unsafe { read_volatile(address as *const u64) }
 }
 
-/// How long before [`NEVER`] the root server will signal each thread next; 0: never. So most are zero, and their pages cost nothing.
-static ARMED: Shared<[u64; MAX_THREADS]> = Shared::new([0; MAX_THREADS]);
-
-/// In the child after fork(2): no deadline is armed.
-pub fn after_fork() {
-    *ARMED.lock() = [0; MAX_THREADS];
-}
-
-/// The thread ends: what was armed for it is not for the next one of its number.
-pub fn thread_ended(thread: usize) {
-    ARMED.lock()[thread] = 0;
+/// The calling thread ends: what was armed for it is not for the next one of its number.
+pub fn thread_ended() {
+    state().armed.store(0, Relaxed);
 }
 
 /// Sees to it that the thread is woken at the deadline at the latest.
 fn arm(deadline: Deadline) {
-    let armed = &mut ARMED.lock()[threads::current()];
-    if deadline.ns() < NEVER - *armed {
+    let armed = &state().armed;
+    if deadline.ns() < NEVER - armed.load(Relaxed) {
         // Refused only if the message is malformed.
         let _ = ask_root(
             root::SET_TIMER,
             [deadline.ns(), threads::current() as u64, 0],
         );
-        *armed = NEVER - deadline.ns();
+        armed.store(NEVER - deadline.ns(), Relaxed);
     }
 }
 
 /// Remembers what a notification brought; returns the watch bits.
 fn noticed(badge: u64) -> u64 {
     if badge & notice::TIMER != 0 {
-        ARMED.lock()[threads::current()] = 0;
+        state().armed.store(0, Relaxed);
     }
     let watches = badge >> notice::FIRST_WATCH;
     if watches != 0 {

@@ -6,6 +6,8 @@ pub mod children;
 pub mod clock;
 pub mod console;
 mod info;
+#[cfg(not(test))]
+mod interrupt;
 mod kernel;
 pub mod memory;
 pub mod net;
@@ -17,3 +19,9 @@ pub mod threads;
 pub mod transport;
 
 pub use info::stats;
+
+/// A thread of the process is to look at this time, CLOCK_MONOTONIC nanoseconds.
+pub fn alarm(at: u64) {
+    // Nothing in it can be refused.
+    let _ = server::ask_root(vfs_hooks::wire::root::SET_ALARM, [at, 0, 0]);
+}

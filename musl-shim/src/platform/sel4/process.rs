@@ -25,6 +25,11 @@ pub fn start() {
         0 => sel4_bindings::Kernel::Stock,
         _ => sel4_bindings::Kernel::Queue,
     });
+    #[cfg(not(test))]
+    crate::state::state().seen.entry.store(
+        super::interrupt::entry(),
+        core::sync::atomic::Ordering::Relaxed,
+    );
 }
 
 /// Process id, and thread id of the first thread.

@@ -14,7 +14,7 @@ use super::server::{self, ask_root, tell_root};
 use super::threads::current;
 use crate::errno::Errno;
 use crate::shared::{self, locked};
-use crate::{dispatch, futex, memory, poller, signal, threads, user};
+use crate::{deliver, dispatch, futex, memory, poller, signal, threads, user};
 
 /// Number of vfork(2).
 const VFORK: usize = 58;
@@ -94,6 +94,7 @@ extern "C" fn __sys_clone(
             control,
         });
     }
+    deliver::enter();
     // The new thread takes the lock first of all, so it finds itself in all tables.
     let started = locked(|| {
         let entry = begin as *const () as u64;
@@ -106,6 +107,7 @@ extern "C" fn __sys_clone(
         unsafe { parent_id.write(id) };
         Ok::<_, Errno>(id)
     });
+    deliver::leave();
     match started {
         Ok(id) => id as i32,
         // pthread_create(3) knows of no other.
@@ -142,6 +144,7 @@ extern "C" fn run(beginning: &Beginning) -> ! {
     }
     // Until the creator is done with the tables.
     locked(|| ());
+    deliver::leave();
     let status = function(argument);
     dispatch::dispatch(EXIT, &[status as usize, 0, 0, 0, 0, 0]);
     unreachable!("exit does not return")
@@ -159,7 +162,7 @@ fn leave(status: u8, base: usize, len: usize) -> ! {
         server::exit(status)
     };
     poller::thread_ended(thread);
-    kernel::thread_ended(thread);
+    kernel::thread_ended();
     if thread == 0 {
         // Nobody unmaps the first stack.
         finish(clear, base, len)
@@ -201,6 +204,7 @@ extern "C" fn finish(clear: usize, base: usize, len: usize) -> ! {
 /// The end of a detached thread, which frees its own stack.
 #[unsafe(no_mangle)]
 extern "C" fn __sys_unmapself(base: usize, len: usize) -> ! {
+    deliver::enter();
     shared::take();
     leave(0, base, len)
 }

@@ -2,16 +2,39 @@
 //! The process's threads as the core lock and the event core know them: numbers, and how one wakes another.
 //!
 //! A thread's own notification tells it three things: its deadline has passed, somebody wants it to look, and the core lock may be free. What
-//! it brings while the thread waits for another of them is kept in [`NOTICES`], and ends the thread's next wait at once.
+//! it brings while the thread waits for another of them is kept in its [`State`], and ends the thread's next wait at once.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use sel4_bindings::{CPtr, nb_signal, recv, user_data};
 use vfs_hooks::lock::{MAX_THREADS, Threads};
 use vfs_hooks::process::{OWN, THREAD_CAPS, cptr, notice, slot};
+use vfs_hooks::thread::{THREAD_STATE, thread_state};
+use vfs_hooks::wire::root;
 
-/// What came to each thread's notification and was not looked at yet: badge bits.
-static NOTICES: [AtomicU64; MAX_THREADS] = [const { AtomicU64::new(0) }; MAX_THREADS];
+use super::server::ask_root;
+use crate::state::State;
+
+/// What the shim keeps for a thread that has begun.
+#[inline]
+pub fn state_of(thread: usize) -> &'static State {
+    // SAFETY: the root server maps this page with the thread, for the life of the process; any bytes are a State, which consists of atomics.
+    unsafe { &*(thread_state(thread) as *const State) }
+}
+
+/// What it keeps for the calling thread.
+#[inline]
+pub fn state() -> &'static State {
+    let own: usize;
+    // SAFETY: GS is the page of the thread's IPC buffer; the root server wrote the state's address there before the thread began, and it stays.
+    unsafe {
+        core::arch::asm!(
+            "mov {}, gs:[{at}]", out(reg) own, at = const THREAD_STATE,
+            options(nostack, pure, nomem, preserves_flags)
+        );
+        &*(own as *const State)
+    }
+}
 
 /// The calling thread's number: below [`MAX_THREADS`], reused after it has ended. The root server wrote it into the message buffer.
 #[inline]
@@ -51,25 +74,23 @@ pub fn set_leading(leads: bool) {
 /// Keeps what came to the calling thread's notification.
 pub fn keep_notice(bits: u64) {
     // A kick that was signalled without a badge is a notice too.
-    NOTICES[current()].fetch_or(bits | notice::KICK, Ordering::Relaxed);
+    let notices = &state().notices;
+    notices.fetch_or(bits | notice::KICK, Ordering::Relaxed);
 }
 
 /// Takes what was kept for the calling thread; 0 for nothing.
 #[inline]
 pub fn take_notices() -> u64 {
-    let notices = &NOTICES[current()];
+    let notices = &state().notices;
     match notices.load(Ordering::Relaxed) {
         0 => 0,
         _ => notices.swap(0, Ordering::Relaxed),
     }
 }
 
-/// In the child after fork(2): nothing came to its new notification yet, and nobody waits.
+/// In the child after fork(2): nobody waits.
 pub fn after_fork() {
     LEADER.store(0, Ordering::Relaxed);
-    for notices in &NOTICES {
-        notices.store(0, Ordering::Relaxed);
-    }
 }
 
 /// Ends the wait of a thread that is in one, or its next. The core lock is held, or the thread is one that waits for it.
@@ -77,6 +98,15 @@ pub fn kick(thread: usize) {
     nb_signal(notification(thread));
     if LEADER.load(Ordering::Relaxed) == thread + 1 {
         nb_signal(process_notification());
+    }
+}
+
+/// Has a thread look at what was sent to it: out of its wait, or in the middle of what it computes. The core lock is held.
+pub fn notify(thread: usize) {
+    match state_of(thread).seen.outside.load(Ordering::Relaxed) {
+        0 => kick(thread),
+        // Refused only for a thread that has ended. If it is in the shim by now, the root server kicks it.
+        _ => drop(ask_root(root::INTERRUPT, [thread as u64, 0, 0])),
     }
 }
 
