@@ -54,6 +54,50 @@ fn the_errors_are_those_of_the_code() {
     assert_eq!(documented, refusals());
 }
 
+/// Lines of code that the patch adds to files whose paths end with one of `names`.
+fn added(names: &[&str]) -> usize {
+    let mut wanted = false;
+    let mut lines = 0;
+    for line in HOOKS.lines() {
+        if let Some(path) = line.strip_prefix("+++ ") {
+            let ends = |name: &&str| path.strip_suffix(name).is_some_and(|p| p.ends_with('/'));
+            wanted = names.iter().any(ends);
+        } else if let Some(code) = line.strip_prefix('+').map(str::trim) {
+            let comment = ["--", "/*"].iter().any(|start| code.starts_with(start));
+            lines += usize::from(wanted && !code.is_empty() && !comment);
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_lines_of_each_existing_file_are_those_of_the_patch() {
+    let section = RFC.split("### Impact on verification").nth(1);
+    let section = section
+        .unwrap()
+        .split("**New deletion code")
+        .next()
+        .unwrap();
+    let mut all = 0;
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let files: Vec<&str> = cells[0].split('`').skip(1).step_by(2).collect();
+        if files.contains(&"nqring.h") {
+            continue;
+        }
+        let lines: usize = cells[1].parse().unwrap();
+        assert_eq!(lines, added(&files), "{}", cells[0]);
+        all += lines;
+    }
+    let patch = HOOKS.lines().filter_map(|line| line.strip_prefix("+++ "));
+    let names: Vec<&str> = patch.map(|p| p.rsplit('/').next().unwrap()).collect();
+    assert_eq!(
+        all,
+        added(&names),
+        "a file of the patch is not in the table"
+    );
+}
+
 #[test]
 fn every_method_of_the_interface_is_documented() {
     let methods: Vec<&str> = HOOKS

@@ -8,7 +8,8 @@
  * An inner queue is attached to the outer one, on which consumers wait. INNERS of
  * the sources are attached to the inner queue, and so is every signaller's thread;
  * the other sources to the outer queue (if INNERS is 0, all of them and the
- * threads). A consumer that is told of the inner queue collects it, too.
+ * threads). A consumer that is told of the inner queue collects it, too; one that
+ * waits is handed the cookie of what was signalled in the inner queue.
  *
  * A signaller can end anywhere, by a fault or by deletion; of its last events it
  * may have told nobody. Nobody but its thread's entry tells of that: no server
@@ -104,20 +105,22 @@ inline push(q, m) {
     position[m] = tail[q]
 }
 
-/* A member was signalled: its queue gets an entry, unless it has one of it. The
- * outer queue hands the cookie over if it can, which finish() does. */
+#define BOTH home[NESTED] == OUTER && len(waiters) > 0
+
+/* A member was signalled: its queue gets an entry, unless it has one of it. If
+ * somebody waits for the outer queue, the cookie is handed over instead, also that
+ * of a member of the inner queue; finish() does that. */
 inline notifyQueue(m) {
     if
-    :: home[m] == INNER && position[m] <= head[INNER] -> push(INNER, m); in = true
+    :: home[m] == INNER && position[m] <= head[INNER] ->
+        if
+        :: BOTH -> out = true; said = m
+        :: else -> push(INNER, m); in = true
+        fi
     :: home[m] == OUTER && position[m] <= head[OUTER] -> out = true; said = m
     :: else
     fi
 }
-
-/* An inner queue that gets an entry is signalled, as a notification is: once its
- * tail is written, the outer queue is told. */
-#define FIRST tailWord[INNER] = tail[INNER]
-#define LAST skip
 
 inline detach(m) {
     attachments[home[m]]--;
@@ -131,7 +134,8 @@ inline detach(m) {
 inline finish() {
     if
     :: in ->
-        FIRST;
+        tailWord[INNER] = tail[INNER];
+        /* An inner queue that gets an entry is signalled, as a notification is. */
         atomic { signalled[NESTED] = true; notifyQueue(NESTED) }
     :: else
     fi;
@@ -155,7 +159,6 @@ inline finish() {
         :: leaving != NOBODY -> detach(leaving); leaving = NOBODY
         :: else
         fi;
-        LAST;
         in = false;
         out = false;
         said = 0;

@@ -146,7 +146,9 @@ addEntry(bool_t followed)
 
 /* An attached notification was signalled. Its new position.
    SHIPPED: if (nqOutstanding(&queue->ring, notification_ptr_get_ntfnQueue_head(ntfnPtr))) { return; }
-   SHIPPED: if (state == NtfnState_Waiting) {
+   SHIPPED: if (state == NtfnState_Waiting) { handOver(&queue->ntfn, 1, cookie, 0); return; }
+   SHIPPED: if (state == NtfnState_Attached) { cap_t outer = queue->attachment.cap;
+   SHIPPED: handOver(&queueOf(outer)->ntfn, 2, cap_notification_queue_cap_get_capNQCookie(outer), cookie); return; }
    SHIPPED: notification_ptr_set_ntfnQueue_head(ntfnPtr, addEntry(queue, cookie)); */
 static word_t
 notifyQueue(word_t last, bool_t followed)
@@ -154,9 +156,9 @@ notifyQueue(word_t last, bool_t followed)
     if (nqOutstanding(&ring, last)) {
         return last;
     }
-    if (waiting != 0) {
-        /* The first waiter is handed the cookie. */
-        waiting--;
+    /* The first waiter is handed the cookie, or the first of the outer queue, which may have one. */
+    if (waiting != 0 || nondet_bool()) {
+        waiting -= waiting != 0;
         if (followed) {
             told = 0;
         }
@@ -239,7 +241,7 @@ detach(bool_t followed)
 }
 
 /* SHIPPED: word_t first = queue->ring.head; word_t badge = NQ_BADGE | nqCollect(&queue->ring);
-   SHIPPED: if (badge != NQ_BADGE && unlikely(bufferBits(queue->buffer.cap) == 0)) { badge |= NQ_OVERRUN; } */
+   SHIPPED: if (badge != NQ_BADGE && unlikely(cap_get_capType(queue->buffer.cap) != cap_frame_cap)) { badge |= NQ_OVERRUN; } */
 static void
 collect(void)
 {

@@ -228,6 +228,11 @@ fn waiters(world: &mut World, table: &Table) {
     let child = Child::new(world, 0, CHILD_PRIORITY, CPtr::NULL);
     child.run(turn, queue.cap);
     wake_row(table, "signal.attached.wake_waiter", notification);
+    let inner = Queue::new(world);
+    queue.attach(inner.cap, 7).expect("nest");
+    let below = world.make(ObjectType::Notification);
+    inner.attach(below, 7).expect("attach");
+    wake_row(table, "signal.nested.wake_waiter", below);
     let own = world.make(ObjectType::Notification);
     child.bind(own).expect("bind");
     wake_row(table, "signal.bound.wake_waiter", own);

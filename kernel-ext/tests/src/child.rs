@@ -11,6 +11,7 @@ use sel4_bindings::{
     tcb_write_registers, wait,
 };
 
+use crate::queue::Words;
 use crate::world::{World, delete};
 
 /// How many there can be at once.
@@ -39,15 +40,15 @@ pub struct Received {
     pub by: usize,
     /// The badge.
     pub badge: Word,
-    /// The first word, if the message has one.
-    pub word: Option<Word>,
+    /// Its words.
+    pub words: Words,
 }
 
 struct Record {
     by: AtomicUsize,
     badge: AtomicU64,
     length: AtomicUsize,
-    word: AtomicU64,
+    words: [AtomicU64; 2],
 }
 
 static RECORDS: [Record; LOG] = [const {
@@ -55,7 +56,7 @@ static RECORDS: [Record; LOG] = [const {
         by: AtomicUsize::new(0),
         badge: AtomicU64::new(0),
         length: AtomicUsize::new(0),
-        word: AtomicU64::new(0),
+        words: [const { AtomicU64::new(0) }; 2],
     }
 }; LOG];
 static LOGGED: AtomicUsize = AtomicUsize::new(0);
@@ -79,7 +80,9 @@ pub fn log(index: usize) -> Option<Received> {
     Some(Received {
         by: record.by.load(ORDER),
         badge: record.badge.load(ORDER),
-        word: (record.length.load(ORDER) > 0).then(|| record.word.load(ORDER)),
+        words: core::array::from_fn(|i| {
+            (record.length.load(ORDER) > i).then(|| record.words[i].load(ORDER))
+        }),
     })
 }
 
@@ -90,7 +93,9 @@ pub fn note(by: usize, message: &Message) {
         record.by.store(by, ORDER);
         record.badge.store(message.badge, ORDER);
         record.length.store(message.info.length(), ORDER);
-        record.word.store(message.mrs[0], ORDER);
+        for (word, mr) in record.words.iter().zip(message.mrs) {
+            word.store(mr, ORDER);
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use sel4_bindings::{
 
 use crate::world::World;
 
+/// The first two words of a message, as far as it has them.
+pub type Words = [Option<Word>; 2];
+
 /// Badge bit of everything that comes from a queue.
 pub const FROM_QUEUE: Word = 1 << 63;
 /// Badge bit: entries were counted but not written.

@@ -12,7 +12,7 @@ use crate::system;
 /// Build a kernel and print where it is.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Prints the kernel's two files, the one with symbols and the one that QEMU boots, and the folder of its headers for C programs.\n\nExamples:\n  cargo xtask kernel\n  cargo xtask kernel --stock --debug"
+    after_help = "Prints the kernel's two files, the one with symbols and the one that QEMU boots, and the folder of its headers for C programs.\n\nExamples:\n  cargo xtask kernel\n  cargo xtask kernel --stock --debug\n  cargo xtask kernel --size"
 )]
 pub struct Args {
     /// seL4 as published instead of the one with the notification queue
@@ -24,10 +24,19 @@ pub struct Args {
     /// For two processor cores (`-smp 2`)
     #[arg(long)]
     smp: bool,
+    /// Only say how many lines the notification queue adds; an error if they are too many
+    #[arg(long)]
+    size: bool,
 }
 
 /// Builds what is missing.
 pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
+    if args.size {
+        let size = kernel_ext::size()?;
+        println!("{size}");
+        size.check()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let kernel = if args.stock {
         Kernel::Stock
     } else {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A hierarchy in the kernel: a queue for each 252 sources (as many as a buffer of 4 KiB serves), attached to the
-//! consumer's queue. The consumer collects the outer one, and then each inner one that it names, by a call of its own.
+//! consumer's queue. The consumer collects the outer one, and then each inner one that it names, by a call of its own. If
+//! it waits, an event hands it both cookies.
 
 use core::sync::atomic::Ordering;
 
@@ -65,7 +66,7 @@ impl Mechanism for Nested {
         let inners = watcher.sources.div_ceil(SMALL_CAPACITY);
         // SAFETY: `set_up` mapped it.
         let outer = unsafe { Buffer::new(QUEUE_BUFFER, inners) };
-        queue::serve::<S>(watcher, outer, |cookie| {
+        let take = |cookie: Word| {
             let inner = (cookie as usize).min(inners - 1);
             // SAFETY: `set_up` mapped those of all inner queues.
             let buffer = unsafe { Buffer::new(buffer_at(inner), SMALL_CAPACITY) };
@@ -79,6 +80,8 @@ impl Mechanism for Nested {
                 watcher.look_at_all();
             }
             head.store(message.mrs[0] + (message.badge & COUNT), Ordering::Relaxed);
-        })
+        };
+        let take_both = |_, cookie| watcher.deliver(cookie as usize);
+        queue::serve::<S>(watcher, outer, take, take_both)
     }
 }

@@ -18,6 +18,8 @@ use crate::watcher::{self, Watcher};
 
 /// Badge of a cookie that was handed over.
 pub(super) const HANDED_OVER: Word = 1 << 63 | 1;
+/// Badge of two: an inner queue's, and that of what is attached to it.
+const HANDED_OVER_BOTH: Word = 1 << 63 | 2;
 /// Badge bit: entries were counted but not written.
 const OVERRUN: Word = 1 << 62;
 /// Number of entries in a badge.
@@ -95,13 +97,20 @@ impl Mechanism for Queue {
     fn consume<S: Sys>(watcher: &Watcher) -> ! {
         // SAFETY: `set_up` mapped it.
         let buffer = unsafe { Buffer::new(QUEUE_BUFFER, watcher.sources) };
-        serve::<S>(watcher, buffer, |cookie| watcher.deliver(cookie as usize))
+        let deliver = |cookie| watcher.deliver(cookie as usize);
+        serve::<S>(watcher, buffer, deliver, |_, _| {})
     }
 }
 
-/// The consumer's loop: what the queue in slot 0 has, one after the other.
+/// The consumer's loop: what the queue in slot 0 has, one after the other; and what its inner queues have, of those
+/// events that find it waiting (the inner queue's cookie, and the cookie there).
 #[inline(always)]
-pub(super) fn serve<S: Sys>(watcher: &Watcher, buffer: Buffer, take: impl Fn(Word)) -> ! {
+pub(super) fn serve<S: Sys>(
+    watcher: &Watcher,
+    buffer: Buffer,
+    take: impl Fn(Word),
+    take_both: impl Fn(Word, Word),
+) -> ! {
     let queue = watcher::slot(0);
     let mut head = 0;
     loop {
@@ -109,6 +118,8 @@ pub(super) fn serve<S: Sys>(watcher: &Watcher, buffer: Buffer, take: impl Fn(Wor
             let message = sys::wait::<S>(queue);
             if message.badge == HANDED_OVER {
                 take(message.mrs[0]);
+            } else if message.badge == HANDED_OVER_BOTH {
+                take_both(message.mrs[0], message.mrs[1]);
             }
             continue;
         }

@@ -82,7 +82,8 @@ impl Mechanism for QueuedRings {
     fn consume<S: Sys>(watcher: &Watcher) -> ! {
         // SAFETY: `set_up` mapped it.
         let buffer = unsafe { Buffer::new(QUEUE_BUFFER, watcher.producers) };
-        queue::serve::<S>(watcher, buffer, |cookie| drain(watcher, cookie as usize))
+        let drain = |cookie: Word| drain(watcher, cookie as usize);
+        queue::serve::<S>(watcher, buffer, drain, |_, _| {})
     }
 }
 

@@ -41,24 +41,16 @@ static inline notification_queue_t *CONST queueOf(cap_t cap)
 /* Size of the buffer that a cap gives, 0 if it cannot be one */
 static inline word_t CONST bufferBits(cap_t cap)
 {
-    if (cap_get_capType(cap) != cap_frame_cap) {
-        return 0;
-    }
-    switch (cap_frame_cap_get_capFSize(cap)) {
-    case X86_SmallPage:
-        return NQ_SMALL_BITS;
-    case X86_LargePage:
-        return NQ_LARGE_BITS;
-    default:
-        return 0;
-    }
+    word_t bits = cap_get_capType(cap) == cap_frame_cap ? pageBitsForSize(cap_frame_cap_get_capFSize(cap)) : 0;
+
+    return bits <= NQ_LARGE_BITS ? bits : 0;
 }
 
-static void setMessage(tcb_t *thread, word_t badge, word_t word)
+static void setMessage(tcb_t *thread, word_t badge, word_t length, word_t word)
 {
     setRegister(thread, badgeRegister, badge);
     setRegister(thread, msgRegisters[0], word);
-    setRegister(thread, msgInfoRegister, wordFromMessageInfo(seL4_MessageInfo_new(0, 0, 0, 1)));
+    setRegister(thread, msgInfoRegister, wordFromMessageInfo(seL4_MessageInfo_new(0, 0, 0, length)));
 }
 
 /* ---- Signal ---- */
@@ -81,8 +73,20 @@ static inline word_t addEntry(notification_queue_t *queue, word_t cookie)
     return position;
 }
 
+/* Hands the first waiter of a queue a cookie or, as count says, two. sendSignal
+ * wakes it; it sets the badge, not the message. */
+static void handOver(notification_t *ntfnPtr, word_t count, word_t cookie, word_t inner)
+{
+    tcb_t *waiter = TCB_PTR(notification_ptr_get_ntfnQueue_head(ntfnPtr));
+
+    setMessage(waiter, 0, count, cookie);
+    setRegister(waiter, msgRegisters[1], inner);
+    sendSignal(ntfnPtr, NQ_BADGE | count);
+}
+
 /* Tells the queue that an attached notification is active, unless it knows. A
- * waiter is handed the cookie; then there is no entry. */
+ * waiter is handed the cookie; then there is no entry. A waiter of the outer
+ * queue is handed the inner queue's cookie, too; then there is none in either. */
 static void notifyQueue(notification_t *ntfnPtr)
 {
     cte_t *attachment = NTFN_ATTACHMENT(ntfnPtr);
@@ -95,10 +99,16 @@ static void notifyQueue(notification_t *ntfnPtr)
     state = notification_ptr_get_state(&queue->ntfn);
     cookie = cap_notification_queue_cap_get_capNQCookie(attachment->cap);
     if (state == NtfnState_Waiting) {
-        /* sendSignal wakes the first waiter; it sets the badge, not the message. */
-        setMessage(TCB_PTR(notification_ptr_get_ntfnQueue_head(&queue->ntfn)), 0, cookie);
-        sendSignal(&queue->ntfn, NQ_BADGE | 1);
+        handOver(&queue->ntfn, 1, cookie, 0);
         return;
+    }
+    if (state == NtfnState_Attached) {
+        cap_t outer = queue->attachment.cap;
+
+        if (notification_ptr_get_state(&queueOf(outer)->ntfn) == NtfnState_Waiting) {
+            handOver(&queueOf(outer)->ntfn, 2, cap_notification_queue_cap_get_capNQCookie(outer), cookie);
+            return;
+        }
     }
     notification_ptr_set_ntfnQueue_head(ntfnPtr, addEntry(queue, cookie));
     if (state == NtfnState_Idle && !notification_ptr_get_ntfnBoundTCB(&queue->ntfn)) {
@@ -154,7 +164,7 @@ static inline void collect(tcb_t *thread, notification_queue_t *queue, bool_t re
     word_t first = queue->ring.head;
     word_t badge = NQ_BADGE | nqCollect(&queue->ring);
 
-    if (badge != NQ_BADGE && unlikely(bufferBits(queue->buffer.cap) == 0)) {
+    if (badge != NQ_BADGE && unlikely(cap_get_capType(queue->buffer.cap) != cap_frame_cap)) {
         badge |= NQ_OVERRUN;
     }
     if (notification_ptr_get_state(&queue->ntfn) == NtfnState_Active) {
@@ -162,7 +172,7 @@ static inline void collect(tcb_t *thread, notification_queue_t *queue, bool_t re
     }
     notification_ptr_set_attachedActive(&queue->ntfn, false);
     if (reply) {
-        setMessage(thread, badge, first);
+        setMessage(thread, badge, 1, first);
     }
 }
 
@@ -281,8 +291,7 @@ static exception_t invokeAttach(notification_queue_t *queue, cte_t *slot, notifi
     return EXCEPTION_NONE;
 }
 
-static exception_t decodeAttach(word_t length, cte_t *slot, notification_queue_t *queue, cap_t cap,
-                                word_t *buffer)
+static exception_t decodeAttach(word_t length, cte_t *slot, notification_queue_t *queue, cap_t cap, word_t *buffer)
 {
     notification_t *ntfnPtr = attachableOf(cap);
     notification_queue_t *inner = cap_get_capType(cap) == cap_notification_queue_cap ? queueOf(cap) : NULL;
@@ -336,8 +345,7 @@ static exception_t decodeSetBuffer(notification_queue_t *queue, cte_t *frameSlot
 
     if (bits == 0 || cap_frame_cap_get_capFIsDevice(frameSlot->cap) ||
             cap_frame_cap_get_capFVMRights(frameSlot->cap) != VMReadWrite) {
-        return refuse(seL4_InvalidCapability, 1,
-                      "SetBuffer: Not a read-write 4K or 2M frame of ordinary memory.");
+        return refuse(seL4_InvalidCapability, 1, "SetBuffer: Not a read-write 4K or 2M frame of ordinary memory.");
     }
     /* Not nqFits: what is stale now will have been collected. */
     if (queue->ring.attached > nqSlots(bits) / 2) {
@@ -369,8 +377,7 @@ exception_t decodeNotificationQueueInvocation(word_t invLabel, word_t length, ct
         return decodeSetBuffer(queueOf(cap), argument, call);
     }
     if (attachableOf(argument->cap) == NULL) {
-        return refuse(seL4_InvalidCapability, 1,
-                      "Not a thread, and no notification or queue with the read (receive) right.");
+        return refuse(seL4_InvalidCapability, 1, "Neither a thread, nor a notification or queue with the read right.");
     }
     if (invLabel == NotificationQueueAttach) {
         return decodeAttach(length, slot, queueOf(cap), argument->cap, buffer);

@@ -4,7 +4,7 @@
 use sel4_bindings::{Error, Word};
 
 use super::ops::{CapSlot, SLOTS};
-use crate::queue::{HEADER_WORDS, LARGE_SLOTS, SMALL_SLOTS};
+use crate::queue::{HEADER_WORDS, LARGE_SLOTS, SMALL_SLOTS, Words};
 
 /// How many there are of each kind.
 pub const NOTIFICATIONS: usize = 8;
@@ -74,8 +74,8 @@ pub struct Received {
     pub by: usize,
     /// The badge.
     pub badge: Word,
-    /// The first word, if the message has one.
-    pub word: Option<Word>,
+    /// The first two words, as far as the message has them.
+    pub words: Words,
 }
 
 /// The object, without its capabilities, on which threads wait.
@@ -216,7 +216,7 @@ pub(super) enum State {
     /// It has made it.
     Blocked(Command, Option<Target>),
     /// It has been given this and has not run since.
-    Woken(Word, Option<Word>),
+    Woken(Word, Words),
     /// Stopped before or in its call, which it makes again when it is resumed.
     Suspended(Command),
 }

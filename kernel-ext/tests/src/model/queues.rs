@@ -34,7 +34,7 @@ impl Model {
     fn signalled(&mut self, n: usize, badge: Word) {
         let target = Target::Notification(n);
         if self.notifications[n].attachment.is_none() {
-            return self.send(target, badge, None);
+            return self.send(target, badge, [None; 2]);
         }
         self.accumulate(target, badge);
         self.notify(Member::Notification(n));
@@ -62,7 +62,14 @@ impl Model {
         }
         if self.queues[q].base.is_waited_for() {
             self.seen.note(Case::HandOff);
-            return self.send(Target::Queue(q), FROM_QUEUE | 1, Some(cookie));
+            return self.send(Target::Queue(q), FROM_QUEUE | 1, [Some(cookie), None]);
+        }
+        if let Some(outer) = self.queues[q].attachment
+            && self.queues[outer.queue].base.is_waited_for()
+        {
+            self.seen.note(Case::HandOffOfBoth);
+            let words = [Some(outer.cookie), Some(cookie)];
+            return self.send(Target::Queue(outer.queue), FROM_QUEUE | 2, words);
         }
         self.seen.note(Case::Entry);
         let queue = &mut self.queues[q];
@@ -83,7 +90,7 @@ impl Model {
             self.accumulate(Target::Queue(q), FROM_QUEUE);
             self.notify(Member::Queue(q));
         } else {
-            self.send(Target::Queue(q), FROM_QUEUE, None);
+            self.send(Target::Queue(q), FROM_QUEUE, [None; 2]);
         }
     }
 

@@ -51,7 +51,7 @@ fn a_waiter_is_handed_the_cookie() {
     let received = Received {
         by: 1,
         badge: FROM_QUEUE | 1,
-        word: Some(77),
+        words: [Some(77), None],
     };
     assert_eq!(model.take_log().0[0], Some(received));
     assert_eq!(model.memory.words(0)[0], 0);

@@ -7,7 +7,7 @@ use sel4_bindings::Word;
 use super::objects::{Base, Member, State, Target};
 use super::ops::CapSlot;
 use super::{Answer, Call, Case, Command, Model, Received, Source, THREADS, UNHANDLED};
-use crate::queue::FROM_QUEUE;
+use crate::queue::{FROM_QUEUE, Words};
 
 const GONE: Answer = Answer::Refused(Error::InvalidCapability, 0);
 const ILLEGAL: Answer = Answer::Refused(Error::IllegalOperation, 0);
@@ -25,9 +25,9 @@ impl Model {
         }
     }
 
-    fn note(&mut self, by: usize, badge: Word, word: Option<Word>) {
+    fn note(&mut self, by: usize, badge: Word, words: Words) {
         self.threads[by].state = State::Parked;
-        self.log[self.logged] = Some(Received { by, badge, word });
+        self.log[self.logged] = Some(Received { by, badge, words });
         self.logged += 1;
     }
 
@@ -50,12 +50,12 @@ impl Model {
     }
 
     /// Gives a blocked thread what it waits for.
-    fn wake(&mut self, t: usize, badge: Word, word: Option<Word>) {
+    fn wake(&mut self, t: usize, badge: Word, words: Words) {
         self.unblock(t);
         if runs_at_once(t) {
-            self.note(t, badge, word);
+            self.note(t, badge, words);
         } else {
-            self.threads[t].state = State::Woken(badge, word);
+            self.threads[t].state = State::Woken(badge, words);
         }
     }
 
@@ -66,10 +66,10 @@ impl Model {
     }
 
     /// A signal to a notification, or to the one that a queue is.
-    pub(super) fn send(&mut self, target: Target, badge: Word, word: Option<Word>) {
+    pub(super) fn send(&mut self, target: Target, badge: Word, words: Words) {
         let bound = self.base(target).bound;
         if let Some(t) = self.base(target).pop() {
-            return self.wake(t, badge, word);
+            return self.wake(t, badge, words);
         }
         if !self.base(target).active
             && let Some(t) = bound
@@ -78,11 +78,11 @@ impl Model {
             match command.source {
                 Source::Endpoint => {
                     self.seen.note(Case::Told);
-                    return self.wake(t, badge, None);
+                    return self.wake(t, badge, [None; 2]);
                 }
                 Source::Queue(..) => {
                     self.seen.note(Case::OwnWakesQueueWaiter);
-                    return self.wake(t, badge, None);
+                    return self.wake(t, badge, [None; 2]);
                 }
                 Source::Notification(..) => {}
             }
@@ -117,7 +117,7 @@ impl Model {
         let waits = command.call == Call::Wait;
         match command.source {
             Source::Endpoint => match self.take_own(t) {
-                Some(badge) if waits => self.note(t, badge, None),
+                Some(badge) if waits => self.note(t, badge, [None; 2]),
                 _ => self.block(t, command, None),
             },
             Source::Notification(n, slot) => {
@@ -134,11 +134,11 @@ impl Model {
                 if notification.base.active {
                     notification.base.active = false;
                     let badge = notification.base.badge;
-                    self.note(t, badge, None);
+                    self.note(t, badge, [None; 2]);
                 } else if waits {
                     self.block(t, command, Some(Target::Notification(n)));
                 } else {
-                    self.note(t, 0, None);
+                    self.note(t, 0, [None; 2]);
                 }
             }
             Source::Queue(q, slot) => {
@@ -154,11 +154,11 @@ impl Model {
                 }
                 if !waits {
                     let (badge, first) = self.collect(q);
-                    self.note(t, badge, Some(first));
+                    self.note(t, badge, [Some(first), None]);
                 } else if let Some(badge) = self.take_own(t) {
-                    self.note(t, badge, None);
+                    self.note(t, badge, [None; 2]);
                 } else if self.queues[q].tail != self.queues[q].head {
-                    self.note(t, FROM_QUEUE, None);
+                    self.note(t, FROM_QUEUE, [None; 2]);
                 } else {
                     self.block(t, command, Some(Target::Queue(q)));
                 }
@@ -220,7 +220,7 @@ impl Model {
         for t in 0..THREADS {
             match self.threads[t].state {
                 State::Ready(command) => self.execute(t, command),
-                State::Woken(badge, word) => self.note(t, badge, word),
+                State::Woken(badge, words) => self.note(t, badge, words),
                 _ => {}
             }
         }

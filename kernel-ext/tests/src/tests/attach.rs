@@ -132,7 +132,7 @@ pub(super) fn active(world: &mut World, tap: &mut Tap) {
     clear_log();
     child.wait_for(queue.cap);
     queue.attach(notification, 77).expect("attach");
-    let received = log(0).map(|r| (r.badge, r.word));
+    let received = log(0).map(|r| (r.badge, r.words[0]));
     let expected = Some((FROM_QUEUE | 1, Some(77)));
     tap.equal(received, expected, "a waiter is handed the cookie at once");
     tap.equal(queue.buffer.tail(), 1, "and no entry is written");

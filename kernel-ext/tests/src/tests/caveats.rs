@@ -85,7 +85,7 @@ pub(super) fn lost_hand_off(world: &mut World, tap: &mut Tap) {
     let_run();
     signal(notification);
     let_run();
-    let word = log(0).and_then(|r| r.word);
+    let word = log(0).and_then(|r| r.words[0]);
     tap.equal(
         word,
         Some(77),

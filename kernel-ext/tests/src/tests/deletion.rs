@@ -80,14 +80,14 @@ pub(super) fn queue(world: &mut World, tap: &mut Tap) {
     delete(queue.cap);
     signal(n(0));
     tap.equal(
-        log(0).and_then(|r| r.word),
+        log(0).and_then(|r| r.words[0]),
         Some(0),
         "without the original it works by the copy",
     );
     delete(copy);
     signal(n(1));
     tap.equal(
-        log(1).and_then(|r| r.word),
+        log(1).and_then(|r| r.words[0]),
         Some(1),
         "without any, a blocked waiter is still served",
     );

@@ -36,7 +36,7 @@ pub(super) fn delivered(world: &mut World, tap: &mut Tap) {
         core::hint::spin_loop();
     }
     pit::stop();
-    let received = log(0).map(|r| (r.badge, r.word));
+    let received = log(0).map(|r| (r.badge, r.words[0]));
     let expected = Some((FROM_QUEUE | 1, Some(0xabc)));
     tap.equal(
         received,

@@ -77,17 +77,52 @@ pub(super) fn waiters(world: &mut World, tap: &mut Tap) {
     clear_log();
     child.wait_for(outer.cap);
     signal(a);
-    let expected = Received {
-        by: 0,
-        badge: FROM_QUEUE | 1,
-        word: Some(INNER),
+    let both = |cookie| {
+        Some(Received {
+            by: 0,
+            badge: FROM_QUEUE | 2,
+            words: [Some(INNER), Some(cookie)],
+        })
     };
     tap.equal(
         log(0),
-        Some(expected),
-        "the inner's cookie is handed to the outer's waiter",
+        both(1000),
+        "the outer's waiter is handed both cookies",
     );
-    tap.equal(inner.collect().count, 1, "the inner entry is there");
+    tap.equal(inner.collect().count, 0, "the inner queue has no entry");
+    signal(a);
+    tap.equal(log(1), both(1000), "and again");
+    outer.detach(inner.cap).expect("detach");
+    signal(b);
+    tap.equal(log(2), None, "not once it is detached");
+    inner.detach(a).expect("detach");
+    inner.detach(b).expect("detach");
+    outer.attach(inner.cap, INNER).expect("nest");
+    let one = Received {
+        by: 0,
+        badge: FROM_QUEUE | 1,
+        words: [Some(INNER), None],
+    };
+    tap.equal(
+        log(2),
+        Some(one),
+        "attached with an entry, only the inner queue's cookie",
+    );
+    inner.attach(a, 1000).expect("attach");
+    tap.equal(
+        log(3),
+        both(1000),
+        "of an active one that is attached, both",
+    );
+    signal(a);
+    tap.equal(log(4), both(1000), "they overtake the entry that is there");
+    let old = inner.collect();
+    tap.check(
+        old.count == 1 && inner.buffer.has(old.first, [1001]),
+        "which stays",
+    );
+    inner.attach(b, 1001).expect("attach");
+    tap.equal(log(5), both(1001), "one that is attached again");
     child.suspend();
 
     let endpoint = world.make(ObjectType::Endpoint);

@@ -82,9 +82,12 @@ pub(super) fn bound(world: &mut World, tap: &mut Tap) {
     let expected = Received {
         by: 0,
         badge: 0x55,
-        word: None,
+        words: [None; 2],
     };
-    let received = log(0).map(|r| Received { word: None, ..r });
+    let received = log(0).map(|r| Received {
+        words: [None; 2],
+        ..r
+    });
     tap.equal(
         received,
         Some(expected),

@@ -108,7 +108,7 @@ impl Pair<'_> {
             let found = child::log(at).map(|r| Received {
                 by: r.by,
                 badge: r.badge,
-                word: r.word,
+                words: r.words,
             });
             if found != *expected {
                 return Err(Wrong::Log(at, found, *expected));

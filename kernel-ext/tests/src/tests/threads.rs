@@ -92,7 +92,7 @@ pub(super) fn waiter(world: &mut World, tap: &mut Tap) {
         Some(Received {
             by: 2,
             badge: FROM_QUEUE | 1,
-            word: Some(word),
+            words: [Some(word), None],
         })
     };
     tap.equal(

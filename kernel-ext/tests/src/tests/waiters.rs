@@ -33,7 +33,7 @@ fn handed(by: usize, index: usize) -> Option<Received> {
     Some(Received {
         by,
         badge: FROM_QUEUE | 1,
-        word: Some(1000 + index as u64),
+        words: [Some(1000 + index as u64), None],
     })
 }
 
