@@ -154,28 +154,24 @@ const fn padded(len: usize) -> usize {
 }
 
 impl Record {
-    fn bytes(&self) -> [u8; RECORD] {
-        let mut bytes = [0; RECORD];
-        let words = [self.len as u32, self.control as u32, self.sender, 0];
-        for (part, word) in bytes.chunks_mut(4).zip(words) {
-            part.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
+    /// Its head; nothing of it is taken yet.
+    fn words(&self) -> [u64; 2] {
+        [
+            self.len as u64 | (self.control as u64) << 32,
+            self.sender.into(),
+        ]
     }
 
     /// The record `at` bytes into a ring. `None`: there is none, or it makes no sense.
     fn read(ring: &Ring, at: usize) -> Option<Record> {
-        let mut bytes = [0; RECORD];
-        let n = ring.peek(at as u32, &mut bytes).ok()?;
-        let word = |i: usize| u32::from_le_bytes([0, 1, 2, 3].map(|k| bytes[i * 4 + k]));
+        let [sizes, rest] = ring.peek_words(at as u32)?;
         let record = Record {
-            len: word(0) as usize,
-            control: word(1) as usize,
-            sender: word(2),
-            taken: word(3) as usize,
+            len: sizes as u32 as usize,
+            control: (sizes >> 32) as usize,
+            sender: rest as u32,
+            taken: (rest >> 32) as usize,
         };
-        let sane = n == RECORD
-            && record.len <= RING as usize
+        let sane = record.len <= RING as usize
             && record.control <= MOST_CONTROL
             && record.taken <= record.len
             && at + record.size() <= ring.len().ok()? as usize;
@@ -244,10 +240,10 @@ impl<'a> ChannelSocket<'a> {
             taken: 0,
         };
         let ring = &self.rings[side];
-        let _ = ring
-            .stage(0, &record.bytes())
-            .and_then(|()| ring.stage(RECORD as u32, bytes))
-            .and_then(|()| ring.publish(record.size()));
+        let _ = ring.stage_words(record.words()).and_then(|()| {
+            ring.stage(RECORD as u32, bytes).ok()?;
+            ring.publish(record.size()).ok()
+        });
     }
 
     /// A pair moves here of which one end is gone, with something unread, and the other does not know.
@@ -366,6 +362,7 @@ impl<'a> ChannelSocket<'a> {
         }
         let lock = self.header.try_lock(own).ok_or(Refused::Busy)?;
         let ring = &self.rings[1 - side];
+        ring.repair();
         let mut record = Record {
             len: bytes.len(),
             control: attached.control.len().min(MOST_CONTROL),
@@ -384,15 +381,16 @@ impl<'a> ChannelSocket<'a> {
         }
         // The other side may do to the positions what it likes, at any time: then less is there than was said, or nothing.
         let start = record.start() as u32;
-        let staged = ring
-            .stage(0, &record.bytes())
-            .and_then(|()| ring.stage(RECORD as u32, &attached.control[..record.control]))
-            .and_then(|()| ring.stage(start, &bytes[..record.len]))
-            .and_then(|()| ring.publish(record.size()));
+        let control = &attached.control[..record.control];
+        let staged = ring.stage_words(record.words()).and_then(|()| {
+            if !control.is_empty() {
+                ring.stage(RECORD as u32, control).ok()?;
+            }
+            ring.stage(start, &bytes[..record.len]).ok()?;
+            ring.publish(record.size()).ok()
+        });
         drop(lock);
-        if staged.is_err() {
-            return Err(Refused::Again);
-        }
+        staged.ok_or(Refused::Again)?;
         self.header.publish(1 - side, ARRIVED, signal);
         Ok(record.len)
     }
@@ -456,6 +454,9 @@ impl<'a> ChannelSocket<'a> {
             // Nothing that can be read: it was made up.
             let _ = ring.consume(RING as usize);
             left = false;
+        }
+        if !peek {
+            ring.rewind();
         }
         let news = (ended || !had_room) && self.has_room(1 - side);
         drop(lock);

@@ -8,6 +8,9 @@
 use crate::sync::{AtomicU32, Ordering};
 use core::ptr::NonNull;
 
+/// Less than this from a ring's first byte is near it: a page.
+const NEAR: u32 = 4096;
+
 /// Positions of a ring. Zeroed memory is an empty ring.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -113,6 +116,27 @@ impl<'a> Ring<'a> {
         Ok(())
     }
 
+    /// Whoever is producer and consumer at once: lets an empty ring begin at its first byte again, if it is not near there, so that little traffic touches little memory.
+    /// The consumer's position goes first: meanwhile the ring looks corrupt, that is empty, to who only looks. [`Ring::repair`] ends what was begun.
+    pub fn rewind(&self) {
+        let tail = self.indices.tail.load(Ordering::Relaxed);
+        if self.len() == Ok(0) && tail & (self.size - 1) >= NEAR {
+            let start = (tail | (self.size - 1)).wrapping_add(1);
+            self.indices.head.store(start, Ordering::Release);
+            self.indices.tail.store(start, Ordering::Release);
+        }
+    }
+
+    /// The same one: ends a [`Ring::rewind`] in which a process has died.
+    pub fn repair(&self) {
+        let head = self.indices.head.load(Ordering::Relaxed);
+        let tail = self.indices.tail.load(Ordering::Relaxed);
+        let ahead = head.wrapping_sub(tail);
+        if (1..self.size).contains(&ahead) && head & (self.size - 1) == 0 {
+            self.indices.tail.store(head, Ordering::Release);
+        }
+    }
+
     /// Consumer: writes `bytes` over what lies `skip` bytes into the ring, as far as that is there.
     pub fn amend(&self, skip: u32, bytes: &[u8]) -> Result<(), Corrupt> {
         let len = self.len()?;
@@ -132,11 +156,46 @@ impl<'a> Ring<'a> {
         unsafe {
             let data = self.data.as_ptr();
             bytes.as_ptr().copy_to_nonoverlapping(data.add(at), first);
-            bytes
-                .as_ptr()
-                .add(first)
-                .copy_to_nonoverlapping(data, n - first);
+            if first < n {
+                let rest = bytes.as_ptr().add(first);
+                rest.copy_to_nonoverlapping(data, n - first);
+            }
         }
+    }
+
+    /// Where the word at a position lies; `None`: across the ring's end, which no word of a producer does that pads to words.
+    fn word_at(&self, position: u32) -> Option<*mut u64> {
+        let at = (position & (self.size - 1)) as usize;
+        // SAFETY: at + 8 <= size, inside the bytes that `new` was promised.
+        (at + 8 <= self.size as usize).then(|| unsafe { self.data.as_ptr().add(at).cast() })
+    }
+
+    /// Consumer: the two words that lie `skip` bytes into the ring; `None`: they are not there, or not in words.
+    #[inline]
+    pub fn peek_words(&self, skip: u32) -> Option<[u64; 2]> {
+        if self.len().ok()? < skip.checked_add(16)? {
+            return None;
+        }
+        let head = self.indices.head.load(Ordering::Relaxed).wrapping_add(skip);
+        let (first, second) = (self.word_at(head)?, self.word_at(head.wrapping_add(8))?);
+        // SAFETY: both lie in the ring; whoever writes there meanwhile gets some other number read.
+        Some(unsafe { [first.read_unaligned(), second.read_unaligned()] })
+    }
+
+    /// Producer: as [`Ring::stage`] with two words, at the ring's end. `None`: there is no room for them in words.
+    #[inline]
+    pub fn stage_words(&self, words: [u64; 2]) -> Option<()> {
+        if self.space() < 16 {
+            return None;
+        }
+        let tail = self.indices.tail.load(Ordering::Relaxed);
+        let (first, second) = (self.word_at(tail)?, self.word_at(tail.wrapping_add(8))?);
+        // SAFETY: both lie in the ring.
+        unsafe {
+            first.write_unaligned(words[0]);
+            second.write_unaligned(words[1]);
+        }
+        Some(())
     }
 
     /// Consumer: copies up to `bytes.len()` bytes that start `skip` bytes into the ring, without taking them; returns how many.
@@ -151,7 +210,9 @@ impl<'a> Ring<'a> {
             let data = self.data.as_ptr();
             data.add(at)
                 .copy_to_nonoverlapping(bytes.as_mut_ptr(), first);
-            data.copy_to_nonoverlapping(bytes.as_mut_ptr().add(first), n - first);
+            if first < n {
+                data.copy_to_nonoverlapping(bytes.as_mut_ptr().add(first), n - first);
+            }
         }
         Ok(n)
     }
@@ -206,6 +267,32 @@ mod tests {
         assert_eq!(ring.stage(0, b"x"), Err(Corrupt));
         assert_eq!(ring.amend(0, b"x"), Err(Corrupt));
         assert_eq!(ring.publish(1), Err(Corrupt));
+    }
+
+    #[test]
+    fn an_empty_ring_begins_again_and_half_of_that_is_repaired() {
+        let indices = RingIndices::default();
+        let mut data = vec![0u8; 8192];
+        let data = NonNull::new(data.as_mut_ptr()).unwrap();
+        let ring = tests_ring(&indices, data, 8192);
+        let position = || indices.tail.load(Ordering::Relaxed);
+        ring.write(&[1; 4095]).unwrap();
+        ring.rewind();
+        ring.consume(4095).unwrap();
+        ring.rewind();
+        assert_eq!(position(), 4095, "near enough, or not empty");
+        ring.write(&[1]).unwrap();
+        ring.consume(1).unwrap();
+        ring.rewind();
+        assert_eq!((position(), ring.len()), (8192, Ok(0)));
+        indices.head.store(16384, Ordering::Relaxed);
+        indices.tail.store(8192 + 5000, Ordering::Relaxed);
+        assert!(ring.is_empty() && ring.write(&[1]).is_err());
+        ring.repair();
+        assert_eq!((position(), ring.len()), (16384, Ok(0)));
+        ring.write(&[1; 100]).unwrap();
+        ring.repair();
+        assert_eq!(ring.len(), Ok(100));
     }
 
     #[test]

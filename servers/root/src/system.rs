@@ -63,6 +63,8 @@ pub struct System {
     pub net_endpoint: CPtr,
     /// Print the counters at the end.
     pub stats: bool,
+    /// Requests and faults of programs so far.
+    served: u64,
     interrupts: Interrupts,
 }
 
@@ -118,6 +120,7 @@ impl System {
             endpoint,
             net_endpoint: CPtr::NULL,
             stats,
+            served: 0,
             interrupts,
         })
     }
@@ -134,11 +137,15 @@ impl System {
                     None
                 }
                 badge if badge & badge::FAULT as u64 != 0 => {
+                    self.served += 1;
                     let badge = badge as usize;
                     let thread = badge >> badge::THREAD_SHIFT;
                     self.fault(badge & badge::NUMBER, thread, &message)
                 }
-                badge => self.request(badge as usize, &message),
+                badge => {
+                    self.served += 1;
+                    self.request(badge as usize, &message)
+                }
             };
             message = match answer {
                 Some(answer) => {
@@ -249,12 +256,14 @@ impl System {
         log!(
             "@stats calls={calls} server_calls={server_calls} waits={waits} collects={collects} entries={entries} \
              handoffs={handoffs} badge_wakes={badge_wakes} doorbells={doorbells} doorbells_saved={saved} kernel={kernel} \
-             queues={} kernel_entries={} watches={} free={} busy={} slots={slots} processes={processes}",
+             queues={} kernel_entries={} watches={} free={} busy={} slots={slots} processes={processes} \
+             served={}",
             init.queues.count(),
             init.queues.entries(),
             init.watches,
             self.memory.available(),
             meter::busy().unwrap_or(0),
+            self.served,
         );
     }
 }

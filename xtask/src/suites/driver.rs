@@ -39,6 +39,36 @@ int main(int argc, char **argv)
 }
 "#;
 const FAULT: &str = "int main(void) { *(volatile int *)8 = 1; return 0; }\n";
+/// argv[1] messages to another process and back, by a pair of sockets of type argv[2], each waited for by epoll.
+const ECHOES: &str = r#"
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+static int turn(int fd, int ep, int sends)
+{
+	char text[64] = "x";
+	struct epoll_event event;
+	if (sends && write(fd, text, sizeof text) != sizeof text) return 0;
+	if (epoll_wait(ep, &event, 1, -1) != 1) return 0;
+	if (read(fd, text, sizeof text) != sizeof text) return 0;
+	return sends || write(fd, text, sizeof text) == sizeof text;
+}
+int main(int argc, char **argv)
+{
+	int pair[2], ep, child, fd;
+	long n = atol(argv[1]);
+	if (socketpair(AF_UNIX, atoi(argv[2]), 0, pair)) return 1;
+	if ((child = fork()) < 0) return 2;
+	fd = pair[child == 0];
+	close(pair[child != 0]);
+	ep = epoll_create1(0);
+	struct epoll_event in = { .events = EPOLLIN };
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &in)) return 3;
+	for (long i = 0; i < n; i++) if (!turn(fd, ep, child != 0)) return 4;
+	return 0;
+}
+"#;
 const FOREVER: &str =
     "#include <unistd.h>\nint main(void) { write(1, \"up\\n\", 3); for (;;) pause(); }\n";
 const THREE: &str = "int main(void) { return 3; }\n";
@@ -169,6 +199,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         ("huge.c", HUGE),
         ("three.c", THREE),
         ("family.c", FAMILY),
+        ("echoes.c", ECHOES),
         ("garbage.c", GARBAGE),
     ] {
         fs::write(dir.join(name), text)?;
@@ -253,6 +284,10 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     report.add(
         "a process that sends nonsense to the root server hurts only itself",
         bench.garbage(),
+    );
+    report.add(
+        "no server runs while two processes talk by a pair of sockets",
+        bench.no_server_runs(),
     );
     report.add("the timeout", bench.timeout());
     report.add("QEMU ends with a driver that is killed", bench.killed());
@@ -391,9 +426,9 @@ impl Bench {
         Ok(())
     }
 
-    /// Free memory and used capability slots at the end, after so many children.
-    fn after_children(&self, children: usize) -> Result<(String, String)> {
-        let args = format!("run --no-net --stats --timeout 400 family.c {children}");
+    /// What the counters of these names say at the end of a program.
+    fn counters(&self, program: &str, names: [&str; 2]) -> Result<[String; 2]> {
+        let args = format!("run --no-net --stats --timeout 400 {program}");
         let out = self.driver(&args, b"")?;
         let words = String::from_utf8_lossy(&out.stderr);
         ensure!(out.status.code() == Some(0), "{}: {words}", out.status);
@@ -403,7 +438,34 @@ impl Bench {
                 .map(str::to_owned)
                 .with_context(|| format!("no {name} in {words}"))
         };
-        Ok((value("free")?, value("slots")?))
+        let [first, second] = names;
+        Ok([value(first)?, value(second)?])
+    }
+
+    /// Free memory and used capability slots at the end, after so many children.
+    fn after_children(&self, children: usize) -> Result<[String; 2]> {
+        self.counters(&format!("family.c {children}"), ["free", "slots"])
+    }
+
+    /// What the root server answers, requests and faults, does not grow with the messages, on both kernels. Who of the two is first at their start and end decides over
+    /// a handful of requests.
+    fn no_server_runs(&self) -> Result<()> {
+        const START_AND_END: u32 = 50;
+        const STREAM: u32 = 1;
+        const SEQPACKET: u32 = 5;
+        for (kernel, kind) in [("queue", STREAM), ("stock", SEQPACKET)] {
+            let served = |n: u32| {
+                let program = format!("--kernel {kernel} echoes.c {n} {kind}");
+                let [served, _] = self.counters(&program, ["served", "processes"])?;
+                served.parse::<u32>().context("served is no number")
+            };
+            let (few, many) = (served(100)?, served(3000)?);
+            ensure!(
+                many < few + START_AND_END,
+                "{few} requests and faults became {many}"
+            );
+        }
+        Ok(())
     }
 
     fn nothing_is_lost(&self) -> Result<()> {
