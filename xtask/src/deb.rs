@@ -73,6 +73,9 @@ pub const PERL: &[Package] = &[tool("perl", "prove")];
 /// To search a protocol's states.
 pub const SPIN: &[Package] = &[tool("spin", "spin"), tool("gcc", "gcc")];
 
+/// To compile what is measured on Linux, with the C library that our programs have.
+pub const MUSL: &[Package] = &[tool("musl-tools", "musl-gcc"), tool("gcc", "gcc")];
+
 /// To boot.
 pub const QEMU: &[Package] = &[tool("qemu-system-x86", "qemu-system-x86_64")];
 

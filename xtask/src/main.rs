@@ -6,13 +6,14 @@
 //! sources (`deb`, `source`), the C library (`sysroot`), the guest's crates (`guest`),
 //! the compiler for C programs (`toolchain`), what PROGRAM means (`program`, `elf`), the
 //! boot image (`archive`, `image`), the machine (`forward`, `qemu`), all of it (`system`);
-//! tables and plots of what was compared (`comparison`, `plot`).
+//! tables and plots of what was compared and measured (`comparison`, `bench`, `plot`).
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 mod archive;
+mod bench;
 mod cmd;
 mod comparison;
 mod deb;
@@ -52,6 +53,7 @@ enum Cmd {
     Compare(cmd::compare::Args),
     Coverage(cmd::coverage::Args),
     Conformance(cmd::conformance::Args),
+    Bench(cmd::bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Cmd::Compare(args) => cmd::compare::run(&paths, args),
         Cmd::Coverage(args) => cmd::coverage::run(&paths, args),
         Cmd::Conformance(args) => cmd::conformance::run(&paths, args),
+        Cmd::Bench(args) => cmd::bench::run(&paths, args),
     });
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -35,6 +35,8 @@ pub struct Machine {
     pub cores: u32,
     /// Count guest instructions instead of running as fast as it goes.
     pub icount: bool,
+    /// A plugin of QEMU's translator to load, with its arguments.
+    pub plugin: Option<String>,
     /// Give it a network card.
     pub network: bool,
     /// Ports of the host that lead to the guest.
@@ -150,6 +152,9 @@ impl Guest {
                 "-device",
                 "virtio-net-pci,netdev=net,romfile=",
             ]);
+        }
+        if let Some(plugin) = &machine.plugin {
+            qemu.args(["-plugin", plugin]);
         }
         if machine.icount && machine.forwards.is_empty() {
             // The same run every time: nothing of the host's time or entropy gets in.

@@ -62,7 +62,7 @@ impl Source {
             self.package, self.version
         ));
         fs::create_dir_all(&keep).with_context(|| format!("cannot make {}", keep.display()))?;
-        let apt = PrivateApt::new(paths)?;
+        let apt = PrivateApt::new(paths, "deb-src")?;
         let log = paths.log().join(format!("source-{}.log", self.package));
         let wanted = format!("{}={}", self.package, self.version);
         let mut get = apt.command();
@@ -103,13 +103,17 @@ impl Source {
 }
 
 /// apt with its lists, cache and source entries in a folder of our own.
-struct PrivateApt {
+pub(crate) struct PrivateApt {
     dir: PathBuf,
 }
 
 impl PrivateApt {
-    fn new(paths: &Paths) -> Result<Self> {
-        let dir = paths.cache().join("apt");
+    /// `kind` is `deb` or `deb-src`: what the lists are of.
+    pub(crate) fn new(paths: &Paths, kind: &str) -> Result<Self> {
+        let dir = match kind {
+            "deb-src" => paths.cache().join("apt"),
+            kind => paths.cache().join(format!("apt-{kind}")),
+        };
         let parts = dir.join("sources.list.d");
         // Made anew each time: the machine's own list may have changed.
         let _ = fs::remove_dir_all(&parts);
@@ -122,7 +126,7 @@ impl PrivateApt {
                 .with_context(|| format!("cannot make {}", folder.display()))?;
         }
         let main = fs::read_to_string("/etc/apt/sources.list").unwrap_or_default();
-        fs::write(dir.join("sources.list"), one_line_sources(&main))?;
+        fs::write(dir.join("sources.list"), one_line_sources(&main, kind))?;
         for entry in fs::read_dir("/etc/apt/sources.list.d")
             .into_iter()
             .flatten()
@@ -131,8 +135,8 @@ impl PrivateApt {
             let path = entry.path();
             let text = fs::read_to_string(&path).unwrap_or_default();
             let text = match path.extension().and_then(|extension| extension.to_str()) {
-                Some("sources") => deb822_sources(&text),
-                Some("list") => one_line_sources(&text),
+                Some("sources") => deb822_sources(&text, kind),
+                Some("list") => one_line_sources(&text, kind),
                 _ => continue,
             };
             fs::write(parts.join(entry.file_name()), text)?;
@@ -140,7 +144,7 @@ impl PrivateApt {
         Ok(Self { dir })
     }
 
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("apt-get");
         let dir = self.dir.display();
         for option in [
@@ -159,20 +163,20 @@ impl PrivateApt {
     }
 }
 
-/// `deb URI ...` lines turned into `deb-src URI ...` lines.
-fn one_line_sources(text: &str) -> String {
+/// `deb URI ...` lines turned into `KIND URI ...` lines.
+fn one_line_sources(text: &str, kind: &str) -> String {
     text.lines()
         .filter_map(|line| line.trim_start().strip_prefix("deb "))
-        .map(|rest| format!("deb-src {rest}\n"))
+        .map(|rest| format!("{kind} {rest}\n"))
         .collect()
 }
 
-/// A deb822 file with every stanza's type turned into source packages.
-fn deb822_sources(text: &str) -> String {
+/// A deb822 file with every stanza's type turned into `kind`.
+fn deb822_sources(text: &str, kind: &str) -> String {
     text.lines()
         .map(|line| match line.split_once(':') {
             Some((field, _)) if field.eq_ignore_ascii_case("types") => {
-                "Types: deb-src\n".to_owned()
+                format!("Types: {kind}\n")
             }
             _ => format!("{line}\n"),
         })
@@ -186,11 +190,17 @@ mod tests {
     #[test]
     fn both_kinds_of_list_become_source_lists() {
         assert_eq!(
-            one_line_sources("# deb none\ndeb [a=b] mirror x main\ndeb-src mirror x main\n"),
+            one_line_sources(
+                "# deb none\ndeb [a=b] mirror x main\ndeb-src mirror x main\n",
+                "deb-src"
+            ),
             "deb-src [a=b] mirror x main\n"
         );
         assert_eq!(
-            deb822_sources("Types: deb\nURIs: mirror\n\ntypes: deb deb-src\n"),
+            deb822_sources(
+                "Types: deb\nURIs: mirror\n\ntypes: deb deb-src\n",
+                "deb-src"
+            ),
             "Types: deb-src\nURIs: mirror\n\nTypes: deb-src\n"
         );
     }

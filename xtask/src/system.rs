@@ -112,6 +112,7 @@ pub fn prepare(paths: &Paths, setup: &Setup, program: &Ready) -> Result<Machine>
         cores: 1,
         icount: setup.icount,
         network: setup.network,
+        plugin: None,
         forwards: setup.forwards.clone(),
     })
 }

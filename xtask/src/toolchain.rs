@@ -122,20 +122,25 @@ fn write_script(path: &Path, text: &str) -> Result<()> {
 
 /// Compiles one C file to a program; returns where it is.
 pub fn compile(paths: &Paths, source: &Path) -> Result<PathBuf> {
-    let cc = ensure(paths)?.cc;
     let stem = source.file_stem().context("a C file has a name")?;
-    let program = paths.scratch().join("c").join(stem);
+    compile_all(paths, &stem.to_string_lossy(), &[source.to_path_buf()])
+}
+
+/// Compiles C files to a program of that name; returns where it is.
+pub fn compile_all(paths: &Paths, name: &str, sources: &[PathBuf]) -> Result<PathBuf> {
+    let cc = ensure(paths)?.cc;
+    let program = paths.scratch().join("c").join(name);
     if let Some(dir) = program.parent() {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
     let status = Command::new(&cc)
         .args(["-O2", "-g", "-Wall", "-o"])
         .arg(&program)
-        .arg(source)
+        .args(sources)
         .status()
         .with_context(|| format!("cannot start {}", cc.display()))?;
     if !status.success() {
-        bail!("{} does not compile", source.display());
+        bail!("{name} does not compile");
     }
     Ok(program)
 }

@@ -91,6 +91,7 @@ pub fn machine(paths: &Paths, kernel: Kernel, program: &str, icount: bool) -> Re
         cores: 1,
         icount,
         network: false,
+        plugin: None,
         forwards: Vec::new(),
     })
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! One module per subcommand.
 
+pub mod bench;
 pub mod cc;
 pub mod compare;
 pub mod conformance;

@@ -153,6 +153,7 @@ fn table(paths: &Paths, kernel: Kernel, cores: u32, task: &str) -> Result<Vec<(S
         cores,
         icount: true,
         network: false,
+        plugin: None,
         forwards: Vec::new(),
     };
     let outcome = boot(paths, &machine, HUNG)?;

@@ -210,6 +210,7 @@ fn boot_root_task(
         cores,
         icount,
         network: false,
+        plugin: None,
         forwards: Vec::new(),
     };
     let outcome = boot(paths, &machine, limit)?;
