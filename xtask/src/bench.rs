@@ -114,7 +114,7 @@ impl System {
     }
 
     /// A row; one that is not there may be part of a test that was given up as a whole.
-    fn find(&self, name: &str, n: u64) -> Option<&Cell> {
+    pub fn find(&self, name: &str, n: u64) -> Option<&Cell> {
         let mut part = name;
         loop {
             match self.cells.get(&(part.to_owned(), n)) {
@@ -125,7 +125,8 @@ impl System {
         }
     }
 
-    fn cost(&self, name: &str, n: u64) -> Option<Cost> {
+    /// What a row costs, if it was measured.
+    pub fn cost(&self, name: &str, n: u64) -> Option<Cost> {
         match self.find(name, n)? {
             Cell::Cost(cost) => Some(*cost),
             Cell::Reason(_) => None,
@@ -206,7 +207,8 @@ impl Results {
                         Some(Cell::Reason(why)) => why.as_str(),
                         _ => "not measured",
                     };
-                    let reason = format!("`{name}`, N = {n}, {label}: {why}");
+                    let test: Vec<&str> = name.split('.').take(2).collect();
+                    let reason = format!("`{}`, {label}: {why}", test.join("."));
                     if !reasons.contains(&reason) {
                         reasons.push(reason);
                     }

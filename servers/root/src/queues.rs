@@ -16,6 +16,10 @@ use crate::memory::{Memory, View};
 use crate::objects::Result;
 use crate::process::Process;
 
+/// Bits of a CNode with a group of watches, and of the one that holds these: together they take what the first level leaves.
+const GROUP_BITS: u32 = WATCH_GROUP.ilog2();
+const DIRECTORY_BITS: u32 = CSPACE_LOW_BITS - GROUP_BITS;
+
 /// A notification queue of a process.
 struct Queue {
     untyped: CPtr,
@@ -236,15 +240,22 @@ impl Process {
 
     /// Queue kernel: a notification for each slot, which the process can attach.
     fn add_notifications(&mut self, memory: &mut Memory) -> Result<()> {
-        let cnode = match self.watch_cnode {
+        let directory = match self.watch_cnode {
             Some(cnode) => cnode,
             None => {
                 let arena = &mut self.space.arena;
-                let cnode = memory.objects.cnode_in(arena, CSPACE_LOW_BITS)?;
-                self.mount(memory, WATCHES, cnode, CSPACE_LOW_BITS)?;
+                let cnode = memory.objects.cnode_in(arena, DIRECTORY_BITS)?;
+                self.mount_unguarded(memory, WATCHES, cnode)?;
                 *self.watch_cnode.insert(cnode)
             }
         };
+        // A CNode of its own for each group: the kernel empties every slot one by one when the process ends, used or not.
+        let (arena, group) = (&mut self.space.arena, self.watches / WATCH_GROUP);
+        let cnode = memory.objects.cnode_in(arena, GROUP_BITS)?;
+        let (all, none) = (CapRights::ALL, CapData::NONE);
+        memory
+            .objects
+            .mint_into(directory, group, DIRECTORY_BITS, cnode, all, none)?;
         let bits = ObjectType::Notification.size_bits();
         let arena = &mut self.space.arena;
         let untyped = memory.objects.chunk(arena, bits, WATCH_GROUP)?;
@@ -255,7 +266,7 @@ impl Process {
             cnode,
             0,
             0,
-            self.watches as u64,
+            0,
             WATCH_GROUP as u64,
         )
     }

@@ -78,7 +78,8 @@ impl Program {
             ..Setup::new(kernel)
         };
         let mut machine = system::prepare(paths, &setup, &ready)?;
-        let plugin = Plugin::new(paths, &format!("{}-{kernel}", self.name))?;
+        let kind = if more.is_empty() { "" } else { "-profile" };
+        let plugin = Plugin::new(paths, &format!("{}-{kernel}{kind}", self.name))?;
         machine.plugin = Some(plugin.argument(more));
         let outcome = boot(paths, &machine, LIMIT)?;
         let console = String::from_utf8_lossy(&outcome.console).into_owned();

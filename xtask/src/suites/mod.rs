@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::paths::Paths;
 
+mod bench;
 mod cc;
 mod compare;
 pub mod costs;
@@ -109,6 +110,11 @@ pub const ALL: &[Suite] = &[
         name: "kernel-latency",
         about: "both kernels: interrupts wait no longer for more attachments",
         run: queue::latency,
+    },
+    Suite {
+        name: "bench",
+        about: "evbench and xprocbench on both kernels: every row, and limits on some",
+        run: bench::run,
     },
     Suite {
         name: "driver",
