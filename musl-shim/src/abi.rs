@@ -206,6 +206,7 @@ pub const TCP_KEEPIDLE: u32 = 4;
 pub const TCP_KEEPINTVL: u32 = 5;
 pub const TCP_KEEPCNT: u32 = 6;
 pub const TCP_DEFER_ACCEPT: u32 = 9;
+pub const TCP_INFO: u32 = 11;
 pub const TCP_QUICKACK: u32 = 12;
 pub const TCP_USER_TIMEOUT: u32 = 18;
 pub const TCP_FASTOPEN: u32 = 23;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // TCP on 127.0.0.1: how connections end: half closes, closes and resets.
 #define _GNU_SOURCE
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -157,4 +159,39 @@ CHECK(tcp, shared_by_dup, "a connection stays open until its last descriptor is 
     OK(close(copy));
     await(l.server, POLLIN);
     EXPECT_EQ(read(l.server, &c, 1), 0);
+}
+
+static int tcp_state(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    OK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len));
+    EXPECT(len >= 104);
+    return info.tcpi_state;
+}
+
+CHECK(tcp, info, "TCP_INFO tells the state of a socket: a half close from a close")
+{
+    const int idle = OK(socket(AF_INET, SOCK_STREAM, 0));
+    EXPECT_EQ(tcp_state(idle), TCP_CLOSE);
+    EXPECT_EQ(tcp_state(new_listener(1)), TCP_LISTEN);
+    const struct link l = new_link();
+    EXPECT_EQ(tcp_state(l.client), TCP_ESTABLISHED);
+    EXPECT_EQ(tcp_state(l.server), TCP_ESTABLISHED);
+    OK(shutdown(l.client, SHUT_WR));
+    await(l.server, POLLRDHUP);
+    // The acknowledgement of a FIN alone may be late.
+    const int shut = tcp_state(l.client);
+    EXPECT(shut == TCP_FIN_WAIT1 || shut == TCP_FIN_WAIT2);
+    EXPECT_EQ(tcp_state(l.server), TCP_CLOSE_WAIT);
+    OK(shutdown(l.server, SHUT_WR));
+    await(l.client, POLLHUP);
+    EXPECT_EQ(tcp_state(l.client), TCP_CLOSE);
+    await(l.server, POLLHUP);
+    EXPECT_EQ(tcp_state(l.server), TCP_CLOSE);
+    uint8_t first = 0;
+    socklen_t len = 1;
+    OK(getsockopt(new_link().client, IPPROTO_TCP, TCP_INFO, &first, &len));
+    EXPECT_EQ(first, TCP_ESTABLISHED);
+    EXPECT_EQ(len, 1);
 }

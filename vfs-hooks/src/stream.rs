@@ -389,6 +389,12 @@ impl Stream {
         self.kind == Kind::Unix || !self.end(side).is_over()
     }
 
+    /// TCP: whether this end has said, and whether it was told, that no more comes. `None`: the connection was reset.
+    pub fn ends(&self, side: Side) -> Option<(bool, bool)> {
+        let end = self.end(side);
+        (!end.reset).then_some((end.shut_write, end.fin))
+    }
+
     /// shutdown(2). What the peer sent before can still be read.
     pub fn shutdown(
         &mut self,

@@ -11,6 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::paths::Paths;
 use crate::process::{run_logged, say};
+use crate::sysroot::QUEUE_HEADER;
 
 /// What a package is needed for is visible by this.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,10 @@ pub const CC: &[Package] = &[
         name: "linux-libc-dev",
         mark: Mark::File("/usr/include/linux/version.h"),
     },
+    Package {
+        name: "libc6-dev",
+        mark: Mark::File(QUEUE_HEADER),
+    },
 ];
 
 /// To build a kernel.
@@ -66,6 +71,12 @@ pub const PYTHON: &[Package] = &[
         mark: Mark::Module("ensurepip"),
     },
 ];
+
+/// To load a web server.
+pub const WRK: &[Package] = &[tool("wrk", "wrk")];
+
+/// To load redis.
+pub const REDIS_TOOLS: &[Package] = &[tool("redis-tools", "redis-benchmark")];
 
 /// To run test programs in Perl.
 pub const PERL: &[Package] = &[tool("perl", "prove")];

@@ -4,8 +4,9 @@
 //! One file per subcommand in `cmd`. What they share, from the bottom up: where things
 //! are (`paths`), running tools (`process`), hashes (`digest`), Debian's packages and
 //! sources (`deb`, `source`), the C library (`sysroot`), the guest's crates (`guest`),
-//! the compiler for C programs (`toolchain`), what PROGRAM means (`program`, `elf`), the
-//! boot image (`archive`, `image`), the machine (`forward`, `qemu`), all of it (`system`);
+//! the compiler for C programs (`toolchain`), sources of others compiled with it (`tree`),
+//! ports (`port`), what PROGRAM means (`program`, `elf`), the
+//! boot image (`archive`, `image`), the machine (`forward`, `backlog`, `qemu`), all of it (`system`);
 //! tables and plots of what was compared and measured (`comparison`, `bench`, `plot`).
 
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod archive;
+mod backlog;
 mod bench;
 mod cmd;
 mod comparison;
@@ -25,6 +27,7 @@ mod image;
 mod init;
 mod paths;
 mod plot;
+mod port;
 mod process;
 mod program;
 mod python;
@@ -34,6 +37,7 @@ mod suites;
 mod sysroot;
 mod system;
 mod toolchain;
+mod tree;
 
 /// Build, run and test C programs that wait with epoll, poll and select on seL4.
 #[derive(Parser)]

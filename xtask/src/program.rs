@@ -3,15 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 
 use crate::digest::files_below;
 use crate::elf::Program;
-use crate::forward::Forward;
 use crate::paths::Paths;
+use crate::port::Port;
 use crate::toolchain;
 
 /// The port that runs when no program is named.
@@ -25,33 +23,7 @@ pub enum Chosen {
     /// A C file.
     Source(PathBuf),
     /// A folder of ports/.
-    Port(Port),
-}
-
-/// A port: a folder of ports/ with a manifest.
-#[derive(Debug)]
-pub struct Port {
-    dir: PathBuf,
-    name: String,
-    manifest: Manifest,
-}
-
-/// What `run` needs of a `port.toml`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Manifest {
-    run: Run,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Run {
-    /// Arguments, unless the user gives some.
-    args: Vec<String>,
-    /// Forwards, unless the user gives some.
-    forward: Vec<String>,
-    /// Files or folders of the port to guest paths.
-    files: std::collections::BTreeMap<String, String>,
+    Port(Box<Port>),
 }
 
 /// A program that is ready to be packed.
@@ -79,36 +51,13 @@ pub fn choose(paths: &Paths, name: &str) -> Result<Chosen> {
     if name.contains('/') || name.contains('.') {
         bail!("there is no file {name}");
     }
-    let dir = paths.root.join("ports").join(name);
-    let manifest = dir.join("port.toml");
-    if !manifest.is_file() {
-        bail!(
+    match Port::find(paths, name)? {
+        Some(port) => Ok(Chosen::Port(Box::new(port))),
+        None => bail!(
             "there is neither a file nor a port called {name} (ports: {})",
-            ports(paths).join(", ")
-        );
+            Port::names(paths).join(", ")
+        ),
     }
-    let text = fs::read_to_string(&manifest)
-        .with_context(|| format!("cannot read {}", manifest.display()))?;
-    let manifest = toml::from_str(&text).with_context(|| format!("in {}", manifest.display()))?;
-    Ok(Chosen::Port(Port {
-        dir,
-        name: name.to_owned(),
-        manifest,
-    }))
-}
-
-/// The names of all ports.
-fn ports(paths: &Paths) -> Vec<String> {
-    let entries = fs::read_dir(paths.root.join("ports"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut names: Vec<String> = entries
-        .filter(|entry| entry.path().join("port.toml").is_file())
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
 }
 
 impl Chosen {
@@ -135,59 +84,6 @@ impl Chosen {
             memory: program.memory(),
             bytes,
         })
-    }
-}
-
-impl Port {
-    /// Arguments when the user gives none.
-    pub fn args(&self) -> Vec<String> {
-        self.manifest.run.args.clone()
-    }
-
-    /// Forwards when the user gives none.
-    pub fn forwards(&self) -> Result<Vec<Forward>> {
-        let texts = self.manifest.run.forward.iter();
-        texts
-            .map(|text| {
-                text.parse()
-                    .with_context(|| format!("port.toml of {}: forward {text:?}", self.name))
-            })
-            .collect()
-    }
-
-    /// The port's own files for the guest: host path, guest path.
-    pub fn files(&self) -> Vec<(PathBuf, String)> {
-        let files = self.manifest.run.files.iter();
-        files
-            .map(|(from, to)| (self.dir.join(from), to.clone()))
-            .collect()
-    }
-
-    /// Compiles all C files of the port's folder.
-    fn compile(&self, paths: &Paths) -> Result<PathBuf> {
-        let cc = toolchain::ensure(paths)?.cc;
-        let program = paths.target.join("ports").join(&self.name);
-        fs::create_dir_all(paths.target.join("ports"))?;
-        let sources: Vec<PathBuf> = files_below(&self.dir)?
-            .into_iter()
-            .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
-            .collect();
-        if sources.is_empty() {
-            bail!("the port {} has no C files", self.name);
-        }
-        let mut command = Command::new(&cc);
-        command
-            .args(["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-o"])
-            .arg(&program)
-            .args(&sources);
-        if !command
-            .status()
-            .with_context(|| format!("cannot start {}", cc.display()))?
-            .success()
-        {
-            bail!("the port {} does not compile", self.name);
-        }
-        Ok(program)
     }
 }
 

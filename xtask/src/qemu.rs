@@ -20,8 +20,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::backlog;
 use crate::forward::Forward;
 use crate::paths::Paths;
+use crate::process::say;
 
 /// What to boot, on what.
 pub struct Machine {
@@ -70,6 +72,8 @@ pub struct Guest {
     events: Receiver<Event>,
     console_out: Option<JoinHandle<()>>,
     errors: Option<JoinHandle<String>>,
+    /// QEMU's forwards still have the backlog that QEMU gave them.
+    raise_backlog: bool,
 }
 
 impl Guest {
@@ -190,6 +194,7 @@ impl Guest {
             events,
             console_out: None,
             errors,
+            raise_backlog: machine.network && !machine.forwards.is_empty(),
         };
         let (input, output) = (guest.console.try_clone()?, console_out);
         let closed = send.clone();
@@ -218,7 +223,17 @@ impl Guest {
                 self.finish_console();
                 Ok(Event::Stopped(status.code()))
             }
-            Ok(event) => Ok(event),
+            Ok(event) => {
+                // The guest speaks: QEMU listens by now, and nothing in the guest does.
+                if std::mem::take(&mut self.raise_backlog)
+                    && let Err(error) = backlog::raise(self.qemu.id())
+                {
+                    say(&format!(
+                        "QEMU's forwards keep their backlog of 1, so bursts of clients wait ({error})"
+                    ));
+                }
+                Ok(event)
+            }
             Err(RecvTimeoutError::Timeout) => Ok(Event::Late),
         }
     }

@@ -20,7 +20,7 @@ use crate::process::{Lock, output, run_logged, say};
 use crate::source::Source;
 
 /// Grows when this file builds something else from the same inputs.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 /// The kernel's headers that C programs include, by folder: where Debian has them, where we put them.
 const KERNEL_HEADERS: &[(&str, &str)] = &[
@@ -29,6 +29,9 @@ const KERNEL_HEADERS: &[(&str, &str)] = &[
     ("/usr/include/x86_64-linux-gnu/asm", "asm"),
     ("/usr/include/mtd", "mtd"),
 ];
+
+/// BSD's lists, which programs expect and musl leaves to others: macros that stand for themselves.
+pub const QUEUE_HEADER: &str = "/usr/include/x86_64-linux-gnu/sys/queue.h";
 
 /// `musl-shim/musl.toml`.
 #[derive(Deserialize)]
@@ -100,7 +103,7 @@ pub fn ensure(paths: &Paths) -> Result<PathBuf> {
     ));
     let fresh = work.join("sysroot");
     compile(paths, &source, &manifest.build.cflags, &fresh)?;
-    copy_kernel_headers(&fresh.join("include"))?;
+    copy_headers(&fresh.join("include"))?;
     refuse_syscalls(&fresh.join("lib/libc.a"))?;
     run_logged(
         "assembling entry.S",
@@ -166,7 +169,7 @@ fn compile(paths: &Paths, source: &Path, cflags: &str, prefix: &Path) -> Result<
     run_logged("building musl", &mut make, &log)
 }
 
-fn copy_kernel_headers(include: &Path) -> Result<()> {
+fn copy_headers(include: &Path) -> Result<()> {
     for (from, to) in KERNEL_HEADERS {
         let from = Path::new(from);
         if !from.is_dir() {
@@ -183,6 +186,8 @@ fn copy_kernel_headers(include: &Path) -> Result<()> {
             fs::copy(&file, &to).with_context(|| format!("cannot copy {}", file.display()))?;
         }
     }
+    fs::copy(QUEUE_HEADER, include.join("sys/queue.h"))
+        .with_context(|| format!("cannot copy {QUEUE_HEADER}"))?;
     Ok(())
 }
 

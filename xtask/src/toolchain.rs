@@ -19,6 +19,8 @@ use crate::{guest, sysroot};
 pub struct Toolchain {
     /// `posix-poll-cc`.
     pub cc: PathBuf,
+    /// The shim that it links.
+    pub shim: PathBuf,
 }
 
 /// Features of the shim for host mode.
@@ -70,9 +72,9 @@ pub fn ensure_for(paths: &Paths, place: Where) -> Result<Toolchain> {
     let built = guest::build(paths, &["musl-shim"], place.features())?;
     let shim = built.join("libmusl_shim.a");
     let bytes = fs::read(&shim).with_context(|| format!("cannot read {}", shim.display()))?;
-    let library = format!("lib/lib{}.a", place.shim());
-    write_if_changed(&sysroot.join(library), &bytes)?;
-    Ok(Toolchain { cc })
+    let shim = sysroot.join(format!("lib/lib{}.a", place.shim()));
+    write_if_changed(&shim, &bytes)?;
+    Ok(Toolchain { cc, shim })
 }
 
 fn write_wrappers(paths: &Paths, sysroot: &Path, place: Where) -> Result<PathBuf> {

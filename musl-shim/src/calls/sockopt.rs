@@ -10,6 +10,7 @@ use crate::clock::SECOND;
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
 use crate::files::get;
+use crate::net::info;
 use crate::net::options::{Options, timeout_from};
 use crate::net::socket::State;
 use crate::user;
@@ -120,6 +121,10 @@ fn getsockopt(args: &Args) -> Result<usize, Errno> {
         return write_value(&bytes, value, len);
     }
     let number = match (level, name) {
+        (IPPROTO_TCP, TCP_INFO) => {
+            drop(options);
+            return write_value(&info::of(socket), value, len);
+        }
         (SOL_SOCKET, SO_ERROR) => socket.take_error().map_or(0, Errno::raw),
         (SOL_SOCKET, SO_DOMAIN) => AF_INET as i32,
         (SOL_SOCKET, SO_PROTOCOL) => IPPROTO_TCP as i32,

@@ -9,11 +9,12 @@
 //! | `listener` | connections that nobody has accepted yet |
 //! | `remote` | connections at the net server |
 //! | `unix` | AF_UNIX |
-//! | `options`, `address` | their values |
+//! | `options`, `address`, `info` | their values |
 
 pub mod address;
 pub mod bind;
 pub mod connect;
+pub mod info;
 pub mod listener;
 pub mod options;
 pub mod ports;

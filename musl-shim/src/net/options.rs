@@ -11,7 +11,7 @@ const LEAST_BUFFER: i32 = 4608;
 /// The largest (net.core.wmem_max's default).
 const MOST_BUFFER: i32 = 212_992;
 /// MSS of Ethernet without options.
-const SEGMENT: i32 = 1460;
+pub const SEGMENT: i32 = 1460;
 
 /// The kept options of one socket.
 #[derive(Clone, Copy, Debug)]

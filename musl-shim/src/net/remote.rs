@@ -164,6 +164,11 @@ impl Remote {
         self.mark();
     }
 
+    /// Whether FIN has gone or is to go.
+    pub fn is_shut(&self) -> bool {
+        self.header().shut_write.load(Ordering::Relaxed) != 0
+    }
+
     /// Reads nothing more than what is there.
     pub fn shut_read(&self) {
         self.shut_read.set(true);

@@ -3,24 +3,20 @@
 //! on the queue kernel its events came through the kernel's queue, on stock none did.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use kernel_ext::Kernel;
 
-use super::{HUNG, Report, frames, http};
+use super::service::{Service, forward_to};
+use super::{Report, frames, http};
 use crate::forward::Forward;
 use crate::paths::Paths;
 use crate::program::{self, Chosen, DEMO};
-use crate::qemu::{Event, Guest};
-use crate::system::{self, Setup};
+use crate::system::Setup;
 
 /// Where the guest listens.
 const GUEST_PORT: u16 = 8080;
-/// How long the root server may take to answer a command.
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// Woken by the notification queue.
 pub fn on_queue(paths: &Paths, report: &mut Report) -> Result<()> {
@@ -43,13 +39,9 @@ pub fn frames_on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
 }
 
 fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
-    let host = SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port()?);
-    let forwards = vec![Forward {
-        host,
-        guest: GUEST_PORT,
-    }];
-    let demo = Demo::boot(paths, kernel, forwards, None)?;
-    for (name, result) in http::check(SocketAddr::V4(host), &demo.files) {
+    let (forward, host) = forward_to(GUEST_PORT)?;
+    let demo = Demo::boot(paths, kernel, vec![forward], None)?;
+    for (name, result) in http::check(host, &demo.files) {
         report.add(&name, result.map_err(anyhow::Error::msg));
     }
     demo.end(kernel, report)
@@ -67,8 +59,7 @@ fn run_wired(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
 
 /// The demo, listening.
 struct Demo {
-    guest: Guest,
-    log: Vec<String>,
+    service: Service,
     /// What it has to answer: URL path, bytes.
     files: Vec<(String, Vec<u8>)>,
 }
@@ -90,97 +81,25 @@ impl Demo {
             forwards,
             ..Setup::new(kernel)
         };
-        let machine = system::prepare(paths, &setup, &chosen.make(paths)?)?;
-        let mut demo = Self {
-            guest: Guest::boot_wired(paths, &machine, wire, std::io::sink())?,
-            log: Vec::new(),
-            files: served(port)?,
-        };
-        let listening = |event| match event {
-            Event::Listening(GUEST_PORT) => Some(()),
-            _ => None,
-        };
-        demo.wait(HUNG, "the server does not listen", listening)?;
-        Ok(demo)
+        let files = served(port)?;
+        let service = Service::boot(paths, &setup, &chosen.make(paths)?, wire, GUEST_PORT)?;
+        Ok(Self { service, files })
     }
 
     /// Whether all of it is well, and stops it.
     fn end(mut self, kernel: Kernel, report: &mut Report) -> Result<()> {
-        // Whatever the system said meanwhile explains a failure.
-        loop {
-            match self.guest.next(Some(Instant::now()))? {
-                Event::Late => break,
-                Event::Log(line) => self.log.push(line),
-                Event::Exit(status) => {
-                    bail!("the server ended, status {status}: {}", self.log.join("; "))
-                }
-                Event::Stopped(code) => bail!(
-                    "the machine stopped ({code:?}): {} {}",
-                    self.guest.complaints(),
-                    self.log.join("; ")
-                ),
-                _ => {}
-            }
-        }
-        self.guest.command("stats")?;
-        let stats = self.wait(
-            ANSWER,
-            "the root server does not answer",
-            |event| match event {
-                Event::Stats(stats) => Some(stats),
-                _ => None,
-            },
-        )?;
+        let stats = self.service.stats()?;
         report.add(
             "the events came the way that this kernel has",
             counters(kernel, &stats),
         );
-        self.guest.command("exit 0")?;
-        let status = self.wait(
-            ANSWER,
-            "the root server does not exit",
-            |event| match event {
-                Event::Exit(status) => Some(status),
-                _ => None,
-            },
-        );
-        report.add("the system stops when told", status.map(|_| ()));
+        report.add("the system stops when told", self.service.end());
         Ok(())
-    }
-
-    /// Waits for one kind of event; everything else that happens goes to the log.
-    fn wait<T>(
-        &mut self,
-        limit: Duration,
-        what: &str,
-        mut wanted: impl FnMut(Event) -> Option<T>,
-    ) -> Result<T> {
-        let deadline = Instant::now() + limit;
-        loop {
-            match self.guest.next(Some(deadline))? {
-                Event::Log(line) => self.log.push(line),
-                Event::Late => bail!(
-                    "{what} within {} s: {}",
-                    limit.as_secs(),
-                    self.log.join("; ")
-                ),
-                Event::Stopped(code) => bail!(
-                    "{what}: the machine stopped ({code:?}): {} {}",
-                    self.guest.complaints(),
-                    self.log.join("; ")
-                ),
-                event => {
-                    if let Some(found) = wanted(event) {
-                        return Ok(found);
-                    }
-                }
-            }
-        }
     }
 }
 
-/// What the server has to answer: URL path, bytes.
-fn served(port: &program::Port) -> Result<Vec<(String, Vec<u8>)>> {
+/// What a server of the page has to answer: URL path, bytes.
+pub fn served(port: &crate::port::Port) -> Result<Vec<(String, Vec<u8>)>> {
     let mut served = Vec::new();
     for (host, guest) in port.files() {
         for (file, path) in program::expand(&host, &guest)? {
@@ -196,7 +115,7 @@ fn served(port: &program::Port) -> Result<Vec<(String, Vec<u8>)>> {
 }
 
 /// Entries that the kernel wrote, on the kernel that has queues, and only there.
-fn counters(kernel: Kernel, stats: &BTreeMap<String, String>) -> Result<()> {
+pub fn counters(kernel: Kernel, stats: &BTreeMap<String, String>) -> Result<()> {
     let count = |name: &str| -> Result<u64> {
         let text = stats
             .get(name)
@@ -223,10 +142,4 @@ fn counters(kernel: Kernel, stats: &BTreeMap<String, String>) -> Result<()> {
         ),
     }
     Ok(())
-}
-
-/// A port that nobody uses now.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?.port())
 }

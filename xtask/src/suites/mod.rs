@@ -19,10 +19,12 @@ mod host;
 mod http;
 mod lint;
 mod oracle;
+mod ports;
 pub mod posix;
 mod proof;
 mod queue;
 mod real;
+mod service;
 pub mod tap;
 mod tidy;
 
@@ -150,6 +152,26 @@ pub const ALL: &[Suite] = &[
         name: "frames-stock",
         about: "the same on the unmodified kernel",
         run: demo::frames_on_stock,
+    },
+    Suite {
+        name: "lighttpd-queue",
+        about: "lighttpd by epoll and by poll, 200 connections of wrk, queue kernel",
+        run: ports::lighttpd_on_queue,
+    },
+    Suite {
+        name: "lighttpd-stock",
+        about: "the same on the unmodified kernel",
+        run: ports::lighttpd_on_stock,
+    },
+    Suite {
+        name: "redis-queue",
+        about: "redis under redis-benchmark, plain and pipelined, queue kernel",
+        run: ports::redis_on_queue,
+    },
+    Suite {
+        name: "redis-stock",
+        about: "the same on the unmodified kernel",
+        run: ports::redis_on_stock,
     },
 ];
 

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! One HTTP client: sends bytes, and reads answers strictly.
 
-use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Verdict;
 use super::answer::Answer;
-
-/// How far apart connections are opened: the listener of QEMU's forward has a backlog of one,
-/// and what comes too soon is sent again by the host a second later.
-const APART: Duration = Duration::from_millis(3);
 
 /// How long an answer may take. Only a hang meets it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,18 +18,13 @@ const HEAD_MAX: usize = 16 << 10;
 pub struct Target<'a> {
     address: SocketAddr,
     files: &'a [(String, Vec<u8>)],
-    last: Cell<Option<Instant>>,
 }
 
 impl<'a> Target<'a> {
     /// A server at `address`; `files` must not be empty.
     pub fn new(address: SocketAddr, files: &'a [(String, Vec<u8>)]) -> Self {
         assert!(!files.is_empty(), "there are no files to ask for");
-        Self {
-            address,
-            files,
-            last: Cell::new(None),
-        }
+        Self { address, files }
     }
 
     /// All files: URL path, contents.
@@ -60,12 +49,8 @@ impl<'a> Target<'a> {
 
     /// Opens a connection.
     pub fn connect(&self) -> Result<Client<TcpStream>, String> {
-        if let Some(last) = self.last.get() {
-            sleep(APART.saturating_sub(last.elapsed()));
-        }
         let stream = TcpStream::connect_timeout(&self.address, PATIENCE)
             .map_err(|error| format!("cannot connect to {}: {error}", self.address))?;
-        self.last.set(Some(Instant::now()));
         let set = || -> std::io::Result<()> {
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(PATIENCE))?;

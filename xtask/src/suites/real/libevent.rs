@@ -20,7 +20,7 @@ const METHODS: [(&str, &[&str]); 3] = [
 /// Compiles libevent and its tests; the folder that it is installed to.
 pub fn build(paths: &Paths) -> Result<(Program, PathBuf)> {
     let program = Program::prepare(paths, "libevent")?;
-    let prefix = program.dir.join("installed");
+    let prefix = program.tree.dir.join("installed");
     program.configure(&[
         format!("--prefix={}", prefix.display()),
         "--disable-shared".into(),
@@ -37,7 +37,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     program.make(&["test/regress"], &[])?;
     for (method, environment) in METHODS {
         let regress = |test: Option<&str>| {
-            let mut command = Command::new(program.dir.join("test/regress"));
+            let mut command = Command::new(program.tree.dir.join("test/regress"));
             command.args(test);
             for name in environment {
                 command.env(name, "1");

@@ -80,7 +80,7 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
 }
 
 fn compile(program: &Program) -> Result<PathBuf> {
-    let dir = &program.dir;
+    let dir = &program.tree.dir;
     let flags: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
     let in_folder = |folder: &Path, wanted: &dyn Fn(&str) -> bool| -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
@@ -103,22 +103,22 @@ fn compile(program: &Program) -> Result<PathBuf> {
             || ["run-benchmarks", "runner-win", "dns-server"].contains(&name))
     })?;
     let objects = dir.join("objects");
-    let library = compile_all(&program.cc, &flags, dir, &library, &objects)?;
-    let tests = compile_all(&program.cc, &flags, dir, &tests, &objects)?;
+    let library = compile_all(&program.tree.cc, &flags, dir, &library, &objects)?;
+    let tests = compile_all(&program.tree.cc, &flags, dir, &tests, &objects)?;
     // An archive: some tests bring their own copies of the library's internal functions.
     let archive = objects.join("libuv_a.a");
     let _ = fs::remove_file(&archive);
     let mut ar = Command::new("ar");
     ar.arg("rcs").arg(&archive).args(&library);
-    run_logged("ar", &mut ar, &program.log)?;
+    run_logged("ar", &mut ar, &program.tree.log)?;
     let binary = objects.join("uv_run_tests_a");
-    let mut link = Command::new(&program.cc);
+    let mut link = Command::new(&program.tree.cc);
     link.arg("-o")
         .arg(&binary)
         .args(&tests)
         .arg(&archive)
         .args(["-lpthread", "-lm"]);
-    run_logged("linking libuv's tests", &mut link, &program.log)?;
+    run_logged("linking libuv's tests", &mut link, &program.tree.log)?;
     Ok(binary)
 }
 
@@ -133,8 +133,8 @@ fn copy(program: &Program, binary: &Path, place: &Path) -> Result<()> {
         Ok(())
     };
     put(binary, place.join("uv_run_tests_a"))?;
-    for file in files_below(&program.dir.join("test/fixtures"))? {
-        let name = file.strip_prefix(&program.dir).unwrap_or(&file);
+    for file in files_below(&program.tree.dir.join("test/fixtures"))? {
+        let name = file.strip_prefix(&program.tree.dir).unwrap_or(&file);
         put(&file, place.join(name))?;
     }
     // SAFETY: geteuid takes nothing and cannot fail.

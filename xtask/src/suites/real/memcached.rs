@@ -30,10 +30,11 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     ];
     program.make(&targets, &["LIBS=-levent -lpthread"])?;
 
-    let sizes = Command::new(program.dir.join("sizes"));
+    let sizes = Command::new(program.tree.dir.join("sizes"));
     report.add("sizes", program.test(sizes, 1, false).and_then(ended));
 
-    let (text, ended_well) = program.test(Command::new(program.dir.join("testapp")), 5, false)?;
+    let (text, ended_well) =
+        program.test(Command::new(program.tree.dir.join("testapp")), 5, false)?;
     let mut found = tap::parse(&text);
     if !ended_well && found.failed.is_empty() {
         found.failed.push(("end".into(), tail(&text)));
