@@ -26,6 +26,7 @@ impl<K: Kernel> Core<K> {
         }
         for at in self.instances.numbers() {
             self.instances[at].member = Member::None;
+            self.instances[at].exclusive = None;
         }
         self.transport.forget();
         for at in lost {

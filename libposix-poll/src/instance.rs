@@ -8,6 +8,7 @@ use crate::event_core::Core;
 use crate::remote::Member;
 use crate::slab::{NONE, Slot};
 use crate::watch::{Interest, List, Mode, Purpose, Ready, Watch};
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use vfs_hooks::Events;
@@ -38,6 +39,14 @@ pub(crate) struct Instance {
     pub forwards: Vec<u32>,
     /// Calls of poll so far: which watches the present one uses.
     pub call: u64,
+    /// Its exclusive watches that have a place at a shared source, if there are any.
+    pub exclusive: Option<Box<Exclusives>>,
+}
+
+/// See [`Instance::exclusive`].
+#[derive(Default)]
+pub(crate) struct Exclusives {
+    pub watches: Vec<u32>,
 }
 
 const _: () = assert!(size_of::<Instance>() == 128);
@@ -56,6 +65,7 @@ impl Slot for Instance {
             member: Member::None,
             forwards: Vec::new(),
             call: 0,
+            exclusive: None,
         }
     }
     #[inline]
@@ -240,6 +250,9 @@ impl<K: Kernel> Core<K> {
             return None;
         }
         owner.waiters.push_back(thread);
+        if owner.exclusive.is_some() {
+            self.fall_asleep(instance);
+        }
         Some(block)
     }
 
@@ -249,6 +262,9 @@ impl<K: Kernel> Core<K> {
         if let Some(instance) = instance {
             let waiters = &mut self.instances[instance].waiters;
             waiters.retain(|&waiter| waiter != thread);
+            if self.instances[instance].exclusive.is_some() {
+                self.wake_up(instance);
+            }
         }
         self.take_news(instance, thread, block, woke);
     }

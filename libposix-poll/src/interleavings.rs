@@ -5,6 +5,8 @@
 //!
 //! `RUSTFLAGS="--cfg shuttle" cargo test --release -p libposix-poll --lib interleavings`
 
+mod exclusive;
+
 use crate::backend::{Block, Woke};
 use crate::event_core::Core;
 use crate::frontend::epoll::{EDGE, EXCLUSIVE, ONE_SHOT, Operation};

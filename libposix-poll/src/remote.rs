@@ -17,7 +17,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use vfs_hooks::Events;
 use vfs_hooks::source::{Readiness, Remote, SourceId};
-use vfs_hooks::subscription::SUBSCRIPTIONS;
+use vfs_hooks::subscription::{SUBSCRIPTIONS, Subscriptions};
 
 /// A source's part in shared memory, and which of its cells are ours. That is kept here, in private memory, so that what the other side
 /// writes into the cells cannot make this process give back a slot that is not its own.
@@ -31,14 +31,18 @@ impl Shared {
         self.object.readiness()
     }
 
-    fn enter(&mut self, slot: u32, interest: Events) -> Option<u8> {
+    fn enter(&mut self, slot: u32, interest: Events, exclusive: bool) -> Option<u8> {
         let cells = self.object.subscriptions()?;
         let (cell, word) = match self.object.claim(slot) {
             Some(claimed) => claimed?,
             None => (self.used.iter().position(|used| !used)?, slot),
         };
         *self.used.get_mut(cell)? = true;
-        cells.put(cell, word, interest);
+        if exclusive {
+            cells.put_exclusive(cell, word, interest);
+        } else {
+            cells.put(cell, word, interest);
+        }
         Some(cell as u8)
     }
 
@@ -205,6 +209,9 @@ impl<K: Kernel> Core<K> {
             shared.leave(watch.cell);
         }
         let owner = &mut self.instances[watch.instance];
+        if let Some(exclusive) = &mut owner.exclusive {
+            exclusive.watches.retain(|&other| other != at);
+        }
         self.transport.detach(owner, slot, key);
     }
 
@@ -220,9 +227,13 @@ impl<K: Kernel> Core<K> {
         let owner = &mut self.instances[instance];
         let slot = self.transport.attach(instance, owner, key);
         let slot = slot.ok_or(Errno::NOSPC)?;
-        match shared.enter(slot, watch.interest) {
+        let exclusive = watch.mode.contains(Mode::EXCLUSIVE);
+        match shared.enter(slot, watch.interest, exclusive) {
             Some(cell) => {
                 (watch.slot, watch.cell) = (slot, cell);
+                if exclusive {
+                    owner.exclusive.get_or_insert_default().watches.push(at);
+                }
                 self.see(at);
                 Ok(())
             }
@@ -241,7 +252,48 @@ impl<K: Kernel> Core<K> {
             && let Some(cells) = shared.object.subscriptions()
         {
             cells.set_interest(watch.cell.into(), watch.interest);
+            if watch.mode.contains(Mode::EXCLUSIVE)
+                && !self.instances[watch.instance].waiters.is_empty()
+            {
+                cells.sleeps(watch.cell.into());
+            }
         }
+    }
+
+    /// The subscription cells of the instance's exclusive watches, and whose each is.
+    fn exclusive_cells(&self, instance: u32) -> impl Iterator<Item = (u32, &Subscriptions, usize)> {
+        let exclusive = self.instances[instance].exclusive.iter();
+        exclusive
+            .flat_map(|exclusive| &exclusive.watches)
+            .filter_map(|&at| {
+                let watch = &self.watches[at];
+                let cells = self.sources[watch.source]
+                    .shared()?
+                    .object
+                    .subscriptions()?;
+                Some((at, cells, watch.cell.into()))
+            })
+    }
+
+    /// A thread is about to sleep in an instance with exclusive watches: of the processes that have such, one that sleeps is told.
+    #[cold]
+    pub(crate) fn fall_asleep(&mut self, instance: u32) {
+        self.exclusive_cells(instance)
+            .for_each(|(_, cells, cell)| cells.sleeps(cell));
+    }
+
+    /// A thread woke up there, whatever woke it. If it was the last, it is for this thread what was told to this process and thus to no other.
+    #[cold]
+    pub(crate) fn wake_up(&mut self, instance: u32) {
+        if !self.instances[instance].waiters.is_empty() {
+            return;
+        }
+        let cells = self.exclusive_cells(instance);
+        let told: Vec<u32> = cells
+            .filter(|(_, cells, cell)| cells.woke(*cell))
+            .map(|(at, ..)| at)
+            .collect();
+        told.into_iter().for_each(|at| self.hint(at, instance));
     }
 
     /// [`Core::look`] at a source that has more than a published level.

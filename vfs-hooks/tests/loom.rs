@@ -224,3 +224,140 @@ fn mutant_arm_without_fence_is_caught() {
         channel.look()
     });
 }
+
+// Exclusive watchers: two processes, A and B.
+
+const A: usize = 0;
+const B: usize = 1;
+
+/// A source, and a notification for each of two exclusive watchers.
+#[derive(Default)]
+struct Exclusive {
+    happened: AtomicU32,
+    subscriptions: Subscriptions,
+    signals: [AtomicU32; 2],
+}
+
+impl Exclusive {
+    /// Both are armed; those of `asleep` sleep.
+    fn new(asleep: &[usize]) -> Arc<Exclusive> {
+        let all = Arc::new(Exclusive::default());
+        for watcher in [A, B] {
+            let slot = watcher as u32;
+            all.subscriptions.put_exclusive(watcher, slot, Events::IN);
+        }
+        asleep.iter().for_each(|&w| all.subscriptions.sleeps(w));
+        all
+    }
+
+    fn signal(&self) -> impl FnMut(u32) + '_ {
+        |slot| {
+            self.signals[slot as usize].fetch_add(1, Ordering::Release);
+        }
+    }
+
+    fn told(&self, watcher: usize) -> bool {
+        self.signals[watcher].load(Ordering::Acquire) != 0
+    }
+}
+
+type Notify = fn(&Exclusive);
+
+fn notify(all: &Exclusive) {
+    all.subscriptions.notify(Events::IN, all.signal());
+}
+
+fn event(all: &Arc<Exclusive>, notify: Notify) -> thread::JoinHandle<()> {
+    let all = all.clone();
+    thread::spawn(move || {
+        all.happened.fetch_add(1, Ordering::Release);
+        notify(&all);
+    })
+}
+
+#[test]
+fn of_two_exclusive_sleepers_one_event_wakes_one_and_two_events_wake_both() {
+    loom::model(|| {
+        let all = Exclusive::new(&[A, B]);
+        event(&all, notify).join().unwrap();
+        assert!(all.told(A) != all.told(B));
+        event(&all, notify).join().unwrap();
+        assert!(all.told(A) && all.told(B));
+    });
+}
+
+#[test]
+fn two_events_at_once_wake_both_exclusive_sleepers() {
+    loom::model(|| {
+        let all = Exclusive::new(&[A, B]);
+        let other = event(&all, notify);
+        event(&all, notify).join().unwrap();
+        other.join().unwrap();
+        assert!(all.told(A) && all.told(B));
+    });
+}
+
+#[test]
+fn an_exclusive_watcher_that_does_not_sleep_is_passed_over() {
+    loom::model(|| {
+        let all = Exclusive::new(&[B]);
+        event(&all, notify).join().unwrap();
+        assert!(!all.told(A) && all.told(B));
+    });
+}
+
+/// B goes to sleep while something happens, and A is about its own business: B sees it, or is woken.
+fn falling_asleep(notify: Notify) {
+    loom::model(move || {
+        let all = Exclusive::new(&[]);
+        let source = event(&all, notify);
+        all.subscriptions.arm(B);
+        let seen = all.happened.load(Ordering::Acquire) != 0;
+        all.subscriptions.sleeps(B);
+        source.join().unwrap();
+        assert!(seen || all.told(B), "lost an event");
+    });
+}
+
+#[test]
+fn an_event_while_an_exclusive_watcher_falls_asleep_is_not_lost() {
+    falling_asleep(notify);
+}
+
+#[test]
+#[should_panic(expected = "lost an event")]
+fn mutant_telling_the_first_exclusive_watcher_asleep_or_not_is_caught() {
+    falling_asleep(|all| mutants::notify_the_first(&all.subscriptions, Events::IN, all.signal()));
+}
+
+/// Both sleep, and A wakes up for another reason while something happens. It will not look again for long: then it has seen it, or B is told.
+fn waking_up(woke: fn(&Subscriptions, usize) -> bool, notify: Notify) {
+    loom::model(move || {
+        let all = Exclusive::new(&[A, B]);
+        let source = event(&all, notify);
+        let look = woke(&all.subscriptions, A);
+        let seen = look && all.happened.load(Ordering::Acquire) != 0;
+        assert!(seen || !look, "told of what cannot be seen");
+        source.join().unwrap();
+        assert!(seen || all.told(B), "lost an event");
+    });
+}
+
+#[test]
+fn an_event_while_an_exclusive_watcher_wakes_up_is_not_left_with_it() {
+    waking_up(Subscriptions::woke, notify);
+}
+
+#[test]
+#[should_panic(expected = "lost an event")]
+fn mutant_waking_up_without_asking_is_caught() {
+    waking_up(mutants::woke_blindly, notify);
+}
+
+#[test]
+#[should_panic(expected = "lost an event")]
+fn mutant_finding_and_telling_a_sleeper_in_two_steps_is_caught() {
+    waking_up(Subscriptions::woke, |all| {
+        mutants::notify_in_two_steps(&all.subscriptions, Events::IN, all.signal());
+    });
+}

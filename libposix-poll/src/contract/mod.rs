@@ -158,6 +158,18 @@ impl World {
         }
     }
 
+    /// Something happened, in another process that has yet to signal one slot: which.
+    pub fn raise_late(&mut self, probe: &Probe, events: Events) -> u32 {
+        probe
+            .shared
+            .level
+            .fetch_or(events.bits(), Ordering::Release);
+        let mut slots = Vec::new();
+        probe.publish(events, |slot| slots.push(slot));
+        assert_eq!(slots.len(), 1);
+        slots[0]
+    }
+
     /// The user drained it.
     pub fn lower(&mut self, probe: &Probe, events: Events) {
         let level = &probe.shared.level;
@@ -246,14 +258,16 @@ pub struct Probe {
 
 impl Probe {
     fn raise_remotely(&self, events: Events, model: &Model) {
+        self.publish(events, |slot| model.signal(slot));
+    }
+
+    fn publish(&self, events: Events, signal: impl FnMut(u32)) {
         let (input, output) = events.directions();
         let shared = &self.shared;
         shared.input.fetch_add(u32::from(input), Ordering::Release);
         shared
             .output
             .fetch_add(u32::from(output), Ordering::Release);
-        shared
-            .subscriptions
-            .notify(events, |slot| model.signal(slot));
+        shared.subscriptions.notify(events, signal);
     }
 }

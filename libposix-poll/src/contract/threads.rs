@@ -4,7 +4,7 @@
 
 use super::{Epoll, Setting, World, everywhere};
 use crate::backend::{Block, Woke};
-use crate::frontend::epoll::{EDGE, EXCLUSIVE, ONE_SHOT};
+use crate::frontend::epoll::{EDGE, EXCLUSIVE, ONE_SHOT, Operation};
 use std::vec::Vec;
 use vfs_hooks::Events;
 
@@ -140,45 +140,120 @@ fn modification_and_addition_wake_a_waiter() {
     });
 }
 
+/// Of a source of this process, and of one that several processes watch.
 #[test]
 fn trap_15_of_exclusive_watches_one_waiter_is_woken() {
-    let world = &mut World::new(Setting::Local);
-    let probe = world.probe();
-    let epolls: Vec<_> = (0..4).map(|_| world.epoll()).collect();
-    for epoll in &epolls {
-        world.add(*epoll, &probe, 3, IN | EXCLUSIVE).unwrap();
+    for setting in [Setting::Local, Setting::Queue] {
+        let world = &mut World::new(setting);
+        let probe = world.probe();
+        let epolls: Vec<_> = (0..4).map(|_| world.epoll()).collect();
+        for epoll in &epolls {
+            world.add(*epoll, &probe, 3, IN | EXCLUSIVE).unwrap();
+        }
+        // Nobody waits in the first: it is passed over in favour of the second.
+        let blocked: Vec<_> = (1..4)
+            .map(|t| (t, epolls[t], block(world, epolls[t], t)))
+            .collect();
+        world.raise(&probe, Events::IN);
+        assert_eq!(woken(world, &blocked), [1]);
+        assert_eq!(world.take(epolls[1], 8), [(3, Events::IN)]);
+        // Those behind the one that was woken know nothing.
+        assert_eq!(world.take(epolls[2], 8), []);
+        assert_eq!(world.take(epolls[3], 8), []);
+        world.lower(&probe, Events::IN);
+        // A watch that is not exclusive is told in any case.
+        let plain = world.epoll();
+        world.add(plain, &probe, 3, IN).unwrap();
+        world.raise(&probe, Events::IN);
+        assert_eq!(woken(world, &blocked[1..]), [2]);
+        assert_eq!(world.take(plain, 8), [(3, Events::IN)]);
     }
-    // Nobody waits in the first: it is passed over in favour of the second.
-    let blocked: Vec<_> = (1..4)
-        .map(|t| (t, epolls[t], block(world, epolls[t], t)))
-        .collect();
-    world.raise(&probe, Events::IN);
-    assert_eq!(woken(world, &blocked), [1]);
-    assert_eq!(world.take(epolls[1], 8), [(3, Events::IN)]);
-    // Those behind the one that was woken know nothing.
-    assert_eq!(world.take(epolls[2], 8), []);
-    assert_eq!(world.take(epolls[3], 8), []);
-    world.lower(&probe, Events::IN);
-    // A watch that is not exclusive is told in any case.
-    let plain = world.epoll();
-    world.add(plain, &probe, 3, IN).unwrap();
-    world.raise(&probe, Events::IN);
-    assert_eq!(woken(world, &blocked[1..]), [2]);
-    assert_eq!(world.take(plain, 8), [(3, Events::IN)]);
 }
 
 #[test]
 fn exclusive_watches_without_any_waiter_are_all_told() {
-    let world = &mut World::new(Setting::Local);
+    everywhere(|world| {
+        let probe = world.probe();
+        let epolls: Vec<_> = (0..3).map(|_| world.epoll()).collect();
+        for epoll in &epolls {
+            world.add(*epoll, &probe, 3, IN | EXCLUSIVE | EDGE).unwrap();
+        }
+        world.raise(&probe, Events::IN);
+        for epoll in epolls {
+            assert_eq!(world.take(epoll, 8), [(3, Events::IN)]);
+        }
+    });
+}
+
+/// On badges one thread hears for all, and it is woken for the one that is to be.
+#[test]
+fn of_exclusive_watches_one_is_told_on_badges_too() {
+    let world = &mut World::new(Setting::Badge);
     let probe = world.probe();
     let epolls: Vec<_> = (0..3).map(|_| world.epoll()).collect();
     for epoll in &epolls {
-        world.add(*epoll, &probe, 3, IN | EXCLUSIVE | EDGE).unwrap();
+        world.add(*epoll, &probe, 3, IN | EXCLUSIVE).unwrap();
     }
+    let blocked: Vec<_> = [2, 1]
+        .map(|t| (t, epolls[t], block(world, epolls[t], t)))
+        .into();
     world.raise(&probe, Events::IN);
+    // Thread 2 leads, hears that it is for the instance of thread 1, and finds nothing itself.
+    assert_eq!(woken(world, &blocked), [2]);
+    assert_eq!(world.take(epolls[2], 8), []);
+    assert_eq!(woken(world, &blocked[1..]), [1]);
+    assert_eq!(world.take(epolls[1], 8), [(3, Events::IN)]);
+    assert_eq!(world.take(epolls[0], 8), []);
+}
+
+/// Who is woken for another reason takes what it was told of for all, even if the signal is still on its way.
+#[test]
+fn an_exclusive_event_is_not_left_with_who_wakes_up_for_another_reason() {
+    let world = &mut World::new(Setting::Queue);
+    let (probe, other) = (world.probe(), world.probe());
+    let epolls = [world.epoll(), world.epoll()];
     for epoll in epolls {
-        assert_eq!(world.take(epoll, 8), [(3, Events::IN)]);
+        world.add(epoll, &probe, 3, IN | EXCLUSIVE).unwrap();
     }
+    world.add(epolls[0], &other, 4, IN).unwrap();
+    let blocked: Vec<_> = (0..2)
+        .map(|t| (t, epolls[t], block(world, epolls[t], t)))
+        .collect();
+    // The producer has chosen the first, and is about to signal it.
+    let late = world.raise_late(&probe, Events::IN);
+    world.raise(&other, Events::IN);
+    assert_eq!(woken(world, &blocked), [0]);
+    let mut got = world.take(epolls[0], 8);
+    got.sort_unstable_by_key(|r| r.0);
+    assert_eq!(got, [(3, Events::IN), (4, Events::IN)]);
+    world.model.signal(late);
+    assert_eq!(woken(world, &blocked[1..]), []);
+    // The next one is for the second, which still sleeps.
+    world.lower(&probe, Events::IN);
+    world.raise(&probe, Events::IN);
+    assert_eq!(woken(world, &blocked[1..]), [1]);
+    assert_eq!(world.take(epolls[1], 8), [(3, Events::IN)]);
+}
+
+#[test]
+fn an_exclusive_watch_that_goes_is_told_no_more() {
+    let world = &mut World::new(Setting::Queue);
+    let probe = world.probe();
+    let epolls = [world.epoll(), world.epoll()];
+    for epoll in epolls {
+        world.add(epoll, &probe, 3, IN | EXCLUSIVE).unwrap();
+    }
+    let blocked: Vec<_> = (0..2)
+        .map(|t| (t, epolls[t], block(world, epolls[t], t)))
+        .collect();
+    let delete = Operation::Delete;
+    world.control(epolls[0], delete, 3, probe.source).unwrap();
+    world.raise(&probe, Events::IN);
+    assert_eq!(woken(world, &blocked), [1]);
+    // It may come back, and as another kind.
+    world.add(epolls[0], &probe, 3, IN).unwrap();
+    assert_eq!(woken(world, &blocked[..1]), [0]);
+    assert_eq!(world.take(epolls[0], 8), [(3, Events::IN)]);
 }
 
 /// On an unmodified kernel one of the waiting threads listens for all.
