@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Builds a kernel and prints its folder: `build-kernel queue|stock
+//! Builds a kernel and prints its folder: `build-kernel queue|stock|fast
 //! release|debug CACHE_FOLDER`.
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Writes the source of a kernel into a new folder: `export-source queue|stock
-//! FOLDER`.
+//! Writes the source of a kernel into a new folder: `export-source
+//! queue|stock|fast FOLDER`.
 
 use std::path::Path;
 

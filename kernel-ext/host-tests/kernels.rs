@@ -17,7 +17,7 @@ fn cache() -> PathBuf {
 
 /// A kernel, built once for all tests here.
 fn built(kernel: Kernel, how: Build) -> &'static Built {
-    static BUILT: [OnceLock<Built>; 4] = [const { OnceLock::new() }; 4];
+    static BUILT: [OnceLock<Built>; 6] = [const { OnceLock::new() }; 6];
     let index = kernel as usize * 2 + how as usize;
     BUILT[index].get_or_init(|| build(kernel, how, &cache(), &mut |_| ()).unwrap())
 }
@@ -129,10 +129,28 @@ fn fast_path_is_untouched() {
     }
 }
 
+/// The kernel with the optional fast path has the same one for calls: gcc may lay it out in another way, not
+/// in a longer one. `kernel-costs` counts what is executed.
+#[test]
+fn optional_fast_path_makes_that_of_calls_no_longer() {
+    for function in ["fastpath_call", "fastpath_reply_recv"] {
+        let [fast, stock] =
+            [Kernel::Fast, Kernel::Stock].map(|k| instructions(built(k, Build::Release), function));
+        assert!(fast.len() > 50 && fast.len() <= stock.len(), "{function}");
+    }
+    let there = |kernel| {
+        symbols(built(kernel, Build::Release))
+            .values()
+            .any(|name| name == "fastpath_signal")
+    };
+    assert!(there(Kernel::Fast) && !there(Kernel::Queue));
+}
+
 #[test]
 fn bindings_have_the_kernels_numbers() {
     for (kernel, bound) in [
         (Kernel::Queue, sel4_bindings::Kernel::Queue),
+        (Kernel::Fast, sel4_bindings::Kernel::Queue),
         (Kernel::Stock, sel4_bindings::Kernel::Stock),
     ] {
         let numbers = numbers(built(kernel, Build::Release)).unwrap();
@@ -173,9 +191,9 @@ fn numbers_of_the_queue_kernel() {
 }
 
 #[test]
-fn queue_brings_no_warnings() {
+fn changes_bring_no_warnings() {
     for how in Build::ALL {
-        let [queue, stock] = Kernel::ALL.map(|kernel| {
+        let [queue, stock, fast] = [Kernel::Queue, Kernel::Stock, Kernel::Fast].map(|kernel| {
             let text = fs::read_to_string(built(kernel, how).dir.join("warnings.txt")).unwrap();
             // Lines of existing files are moved by the hooks.
             let warnings = text.lines().filter_map(|l| l.split_once(": warning: "));
@@ -184,6 +202,7 @@ fn queue_brings_no_warnings() {
                 .collect::<Vec<_>>()
         });
         assert_eq!(queue, stock, "{how}");
+        assert_eq!(fast, stock, "{how}, fast");
     }
 }
 

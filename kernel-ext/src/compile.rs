@@ -130,16 +130,16 @@ pub fn build(
     build_tree(&Tree::new(kernel)?, kernel, variant.into(), cache_dir, log)
 }
 
-/// The queue kernel, broken in one place; the same otherwise.
+/// The queue kernel, or the fast one if that has the place, broken in one place; the same otherwise.
 pub fn build_mutant(
     mutant: &Mutant,
     build: Build,
     cache_dir: &Path,
     log: &mut dyn FnMut(&str),
 ) -> Result<Built> {
-    let mut tree = Tree::new(Kernel::Queue)?;
+    let mut tree = Tree::new(mutant.kernel())?;
     tree.mutate(mutant)?;
-    build_tree(&tree, Kernel::Queue, build.into(), cache_dir, log)
+    build_tree(&tree, mutant.kernel(), build.into(), cache_dir, log)
 }
 
 fn build_tree(

@@ -6,18 +6,26 @@ use std::str::FromStr;
 
 use anyhow::{Error, bail};
 
-/// One of the two kernels.
+/// One of the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kernel {
     /// seL4 5.0.0 with the notification queue.
     Queue,
     /// seL4 5.0.0 as published.
     Stock,
+    /// The one with the queue, and with the optional fast path of signal, poll and wait. To its users it is the
+    /// same kernel.
+    Fast,
 }
 
 impl Kernel {
-    /// Both kernels.
+    /// The two whose difference is the queue.
     pub const ALL: [Kernel; 2] = [Kernel::Queue, Kernel::Stock];
+
+    /// Whether it has notification queues.
+    pub fn has_queues(self) -> bool {
+        self != Kernel::Stock
+    }
 }
 
 impl fmt::Display for Kernel {
@@ -25,6 +33,7 @@ impl fmt::Display for Kernel {
         f.write_str(match self {
             Kernel::Queue => "queue",
             Kernel::Stock => "stock",
+            Kernel::Fast => "fast",
         })
     }
 }
@@ -36,7 +45,8 @@ impl FromStr for Kernel {
         match s {
             "queue" => Ok(Kernel::Queue),
             "stock" => Ok(Kernel::Stock),
-            _ => bail!("no kernel is called '{s}': say 'queue' or 'stock'"),
+            "fast" => Ok(Kernel::Fast),
+            _ => bail!("no kernel is called '{s}': say 'queue', 'stock' or 'fast'"),
         }
     }
 }
@@ -116,7 +126,7 @@ mod tests {
 
     #[test]
     fn names_parse_back() {
-        for kernel in Kernel::ALL {
+        for kernel in [Kernel::Queue, Kernel::Stock, Kernel::Fast] {
             assert_eq!(kernel.to_string().parse::<Kernel>().unwrap(), kernel);
         }
         for build in Build::ALL {

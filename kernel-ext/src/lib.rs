@@ -4,8 +4,11 @@
 //! * The *stock* kernel is the locked source as published, not one byte
 //!   changed. The *queue* kernel is the same source with the files under
 //!   `queue/` added and `queue/hooks.patch` applied to a copy.
-//! * Both are configured alike and built by the same commands, so that whatever
-//!   differs between them is the queue.
+//! * The *fast* kernel is the queue kernel with the files under `fast/` and
+//!   `fast/hooks.patch` on top: signal, poll and wait in less than half the
+//!   instructions.
+//! * All are configured alike and built by the same commands, so that whatever
+//!   differs between them is the change.
 //! * Nothing is written outside the cache folder that the caller names. A build
 //!   is found again by the hash of all that went into it.
 //! * No tool beyond Debian's gcc, binutils and python3 is needed.
@@ -44,7 +47,7 @@ pub use interface::{Interface, interface};
 pub use kernel::{Build, Kernel, Variant};
 pub use mutants::{MUTANTS, Mutant};
 pub use numbers::numbers;
-pub use size::{LIMIT, LIMIT_EXISTING, Size, size};
+pub use size::{LIMIT, LIMIT_EXISTING, Size, fast_size, size};
 pub use source::source;
 pub use tree::export;
 

@@ -4,6 +4,8 @@
 //!
 //! Arithmetic alone is not here: host-tests/ring.rs and proof/ have mutants of nqring.h.
 
+use crate::kernel::Kernel;
+
 /// One place of the patched source, changed.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutant {
@@ -15,6 +17,16 @@ pub struct Mutant {
     pub from: &'static str,
     /// What stands there instead.
     pub to: &'static str,
+}
+
+impl Mutant {
+    /// The kernel that it is a mutant of.
+    pub fn kernel(&self) -> Kernel {
+        match self.path {
+            FAST => Kernel::Fast,
+            _ => Kernel::Queue,
+        }
+    }
 }
 
 const fn mutant(
@@ -31,6 +43,7 @@ const fn mutant(
     }
 }
 
+const FAST: &str = "src/fastpath/signal.c";
 const QUEUE: &str = "src/object/notificationqueue.c";
 const HEADER: &str = "include/object/notificationqueue.h";
 const RING: &str = "include/object/nqring.h";
@@ -131,17 +144,36 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("rights cannot be taken away", TYPES, "return maskQueueCapRights(cap_rights, cap);", "return cap;"),
     mutant("badges are ignored", TYPES, "return newData ? cap_null_cap_new() : cap;", "return cap;"),
     mutant("what is attached is bound", "src/object/tcb.c", "\n            || isAttached(ntfnPtr)", ""),
+    // The optional fast path
+    mutant("fast: anybody may receive", FAST, "cap.words[0] >> 58 == (type << 1 | 1)", "cap.words[0] >> 59 == type"),
+    mutant("fast: anybody may send", FAST, "\n                 || !cap_notification_cap_get_capNtfnCanSend(cap)", ""),
+    mutant("fast: what another is bound to may be received from", FAST, "return boundTCB && boundTCB != thread;", "return 0;"),
+    mutant("fast: any waiter runs at once", FAST, "&& dest->tcbPriority > NODE_STATE(ksCurThread)->tcbPriority", ""),
+    mutant("fast: who wakes another is forgotten", FAST, "    SCHED_ENQUEUE_CURRENT_TCB;\n", ""),
+    mutant("fast: the last badges are lost in a hand-over", FAST, "badge |= notification_ptr_get_ntfnMsgIdentifier(ntfnPtr);", ""),
+    mutant("fast: a hand-over does not make active", FAST, "notification_ptr_set_attachedActive(ntfnPtr, true);", ""),
+    mutant("fast: nobody reports an overrun", FAST, "\n                   && cap_get_capType(NQ_PTR(ntfnPtr)->buffer.cap) == cap_frame_cap", ""),
+    mutant("fast: polling takes nothing", FAST, "notification_ptr_set_attachedActive(ntfnPtr, false);\n            return", "return"),
+    mutant("fast: collecting leaves the queue active", FAST, "if (notification_ptr_get_state(&queue->ntfn) == NtfnState_Active) {", "if (0) {"),
+    mutant("fast: an inner queue tells once only", FAST, "    notification_ptr_set_attachedActive(&queue->ntfn, false);\n", ""),
+    mutant("fast: who was interrupted goes on as if it had called", FAST, "\n           && getRegister(thread, Error) == (word_t)-1", ""),
+    mutant("fast: who is to restart goes on", FAST, "thread_state_get_tsType(next->tcbState) == ThreadState_Running\n           && ", ""),
+    mutant("fast: waiters are served last come, first", FAST, "        tail->tcbEPNext = thread;\n", ""),
+    mutant("fast: who waits stays ready", FAST, "    tcbSchedDequeue(next);\n", ""),
+    mutant("fast: a bound notification's signals are not taken", FAST, "\n                     || (bound && notification_ptr_get_state(bound) == NtfnState_Active)", ""),
+    mutant("fast: an inner queue may be waited for", FAST, "isBoundToOther_fp(ntfnPtr, thread) || isAttached(ntfnPtr)", "isBoundToOther_fp(ntfnPtr, thread)"),
+    mutant("fast: an attached notification may be waited for", FAST, "if (likely(!isAttached(ntfnPtr))) {", "if (1) {"),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Kernel;
     use crate::tree::Tree;
 
     #[test]
     fn each_mutant_has_its_place() {
-        let tree = Tree::new(Kernel::Queue).unwrap();
+        // It has all that the queue kernel has.
+        let tree = Tree::new(Kernel::Fast).unwrap();
         for mutant in MUTANTS {
             let text = tree.read(mutant.path).unwrap();
             let places = text.matches(mutant.from).count();

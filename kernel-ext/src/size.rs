@@ -2,15 +2,15 @@
 //! How large the kernel change is, and how large it may be.
 //!
 //! Counted are lines of code: neither blank nor only comment. The interface XML
-//! and the bit-field blocks are counted apart; libsel4's copies of two kernel
-//! headers count as headers.
+//! and the bit-field blocks are counted apart, and so is the optional fast path;
+//! libsel4's copies of two kernel headers count as headers.
 
 use std::fmt;
 
 use anyhow::{Result, ensure};
 
 use crate::patch;
-use crate::tree::{HOOKS, NEW_FILES};
+use crate::tree::{FAST_FILES, FAST_HOOKS, HOOKS, NEW_FILES};
 
 /// Most lines in all C files and headers together.
 pub const LIMIT: usize = 500;
@@ -32,16 +32,22 @@ pub struct Size {
 
 /// Counts the change as it is in this crate.
 pub fn size() -> Result<Size> {
+    count(&NEW_FILES, HOOKS)
+}
+
+/// Counts the optional fast path, which comes on top.
+pub fn fast_size() -> Result<Size> {
+    count(&FAST_FILES, FAST_HOOKS)
+}
+
+fn count(files: &[(&str, &str)], hooks: &str) -> Result<Size> {
     let mut size = Size {
-        new: NEW_FILES
-            .iter()
-            .map(|(_, text)| code_lines(text.lines()))
-            .sum(),
+        new: files.iter().map(|(_, text)| code_lines(text.lines())).sum(),
         existing: 0,
         xml: 0,
         bitfields: 0,
     };
-    for file in patch::parse(HOOKS)? {
+    for file in patch::parse(hooks)? {
         let lines = code_lines(file.added());
         match file.path.rsplit_once('.') {
             Some((_, "xml")) => size.xml += lines,
@@ -109,6 +115,9 @@ mod tests {
     fn within_limits() {
         let size = size().unwrap();
         println!("{size}");
+        let fast = fast_size().unwrap();
+        println!("the optional fast path: {fast}");
+        assert!(fast.new > 100 && fast.existing > 5);
         size.check().unwrap();
         assert!(size.new > 300 && size.existing > 50 && size.xml > 10 && size.bitfields > 10);
     }

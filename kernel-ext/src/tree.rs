@@ -33,6 +33,19 @@ pub(crate) const NEW_FILES: [(&str, &str); 3] = [
 /// The changes to existing files.
 pub(crate) const HOOKS: &str = include_str!("../queue/hooks.patch");
 
+/// The same of the optional fast path.
+pub(crate) const FAST_FILES: [(&str, &str); 2] = [
+    (
+        "include/fastpath/signal.h",
+        include_str!("../fast/include/fastpath/signal.h"),
+    ),
+    (
+        "src/fastpath/signal.c",
+        include_str!("../fast/src/fastpath/signal.c"),
+    ),
+];
+pub(crate) const FAST_HOOKS: &str = include_str!("../fast/hooks.patch");
+
 /// The source of one kernel.
 pub(crate) struct Tree {
     root: PathBuf,
@@ -43,21 +56,35 @@ pub(crate) struct Tree {
 impl Tree {
     /// The source of `kernel`, from the locked package.
     pub fn new(kernel: Kernel) -> Result<Tree> {
-        let root = source()?;
-        let mut changed = BTreeMap::new();
-        if kernel == Kernel::Queue {
-            for (path, text) in NEW_FILES {
-                ensure!(!root.join(path).exists(), "{path} exists in the kernel");
-                changed.insert(path.to_string(), text.to_string());
-            }
-            for file in patch::parse(HOOKS).context("queue/hooks.patch")? {
-                let old = read(&root, file.path)?;
-                let new = file.apply(&old).context("queue/hooks.patch")?;
-                let before = changed.insert(file.path.to_string(), new);
-                ensure!(before.is_none(), "{} is patched twice", file.path);
-            }
+        let mut tree = Tree {
+            root: source()?,
+            changed: BTreeMap::new(),
+        };
+        if kernel.has_queues() {
+            tree.add(&NEW_FILES, HOOKS).context("queue/hooks.patch")?;
         }
-        Ok(Tree { root, changed })
+        if kernel == Kernel::Fast {
+            tree.add(&FAST_FILES, FAST_HOOKS)
+                .context("fast/hooks.patch")?;
+        }
+        Ok(tree)
+    }
+
+    /// Adds files and changes others, none of which has been changed before.
+    fn add(&mut self, files: &[(&str, &str)], hooks: &str) -> Result<()> {
+        for (path, text) in files {
+            ensure!(
+                !self.root.join(path).exists(),
+                "{path} exists in the kernel"
+            );
+            self.changed.insert(path.to_string(), text.to_string());
+        }
+        for file in patch::parse(hooks)? {
+            let new = file.apply(&read(&self.root, file.path)?)?;
+            let before = self.changed.insert(file.path.to_string(), new);
+            ensure!(before.is_none(), "{} is patched twice", file.path);
+        }
+        Ok(())
     }
 
     /// Changes one place.

@@ -126,7 +126,12 @@ pub fn kernel(paths: &Paths, kernel: Kernel, variant: impl Into<Variant>) -> Res
 fn boot_config(setup: &Setup, program: &Ready) -> Result<Vec<u8>> {
     let mut config = BootConfig::default();
     let path = format!("/bin/{}", program.name);
-    config.set("kernel", setup.kernel.to_string().as_bytes())?;
+    // The fast kernel is used as the queue kernel is.
+    let kernel = match setup.kernel {
+        Kernel::Queue | Kernel::Fast => Kernel::Queue,
+        Kernel::Stock => Kernel::Stock,
+    };
+    config.set("kernel", kernel.to_string().as_bytes())?;
     config.set("program", path.as_bytes())?;
     config.set("arg", path.as_bytes())?;
     for arg in &setup.args {

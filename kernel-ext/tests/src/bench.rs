@@ -145,6 +145,7 @@ fn notification(world: &mut World, table: &Table) {
 
 fn messages(world: &mut World, table: &Table) {
     let endpoint = world.make(ObjectType::Endpoint);
+    table.row("poll.endpoint", || count(|| _ = poll(endpoint)));
     let child = Child::new(world, 0, CHILD_PRIORITY, CPtr::NULL);
     child.run(serve, endpoint);
     let call_words =

@@ -44,6 +44,7 @@ type Rows = Vec<(String, BTreeMap<&'static str, f64>)>;
 /// Measures and prints.
 pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
     let kernels = [(Kernel::Queue, "queue"), (Kernel::Stock, "stock")];
+    let operations = ["queue", "stock", "fast"];
     let mut objects = Rows::new();
     let mut waits = Rows::new();
     let mut cores = Rows::new();
@@ -72,6 +73,12 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
             }
         }
     }
+    say("measuring the kernel with the optional fast path");
+    for (rows, count) in [(&mut objects, 1), (&mut cores, 2)] {
+        for (row, figure) in costs::measure(paths, Kernel::Fast, count)? {
+            put(rows, row, "fast", figure as f64);
+        }
+    }
     for line in LINUX.lines().filter(|l| !l.starts_with('#')) {
         let mut fields = line.split('\t');
         if let (Some(row), Some(n), Some(figure)) = (fields.next(), fields.next(), fields.next()) {
@@ -81,8 +88,8 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
             }
         }
     }
-    print("The kernel: one operation", &objects, &["queue", "stock"]);
-    print("The kernel for two cores", &cores, &["queue", "stock"]);
+    print("The kernel: one operation", &objects, &operations);
+    print("The kernel for two cores", &cores, &operations);
     print(
         "The longest wait of an interrupt, by how many are revoked",
         &waits,

@@ -18,6 +18,9 @@ pub struct Args {
     /// seL4 as published instead of the one with the notification queue
     #[arg(long)]
     stock: bool,
+    /// With the optional fast path of signal, poll and wait on top
+    #[arg(long, conflicts_with = "stock")]
+    fast: bool,
     /// With assertions, and words on the serial line about refused calls
     #[arg(long)]
     debug: bool,
@@ -34,11 +37,18 @@ pub fn run(paths: &Paths, args: &Args) -> Result<ExitCode> {
     if args.size {
         let size = kernel_ext::size()?;
         println!("{size}");
+        let fast = kernel_ext::fast_size()?;
+        println!(
+            "the optional fast path, counted apart: {} lines in new files and {} in existing ones",
+            fast.new, fast.existing
+        );
         size.check()?;
         return Ok(ExitCode::SUCCESS);
     }
     let kernel = if args.stock {
         Kernel::Stock
+    } else if args.fast {
+        Kernel::Fast
     } else {
         Kernel::Queue
     };

@@ -43,8 +43,8 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// seL4 with the notification queue, or as published
-    #[arg(long, default_value = "queue", value_name = "queue|stock")]
+    /// seL4 with the notification queue, as published, or with the queue and the optional fast path of signals
+    #[arg(long, default_value = "queue", value_name = "queue|stock|fast")]
     kernel: Kernel,
     /// Lead a port of the host, on 127.0.0.1 unless ADDR is given, to a port of the guest
     #[arg(long, value_name = "[ADDR:]HOSTPORT:GUESTPORT")]

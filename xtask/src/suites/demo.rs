@@ -132,7 +132,7 @@ pub fn counters(kernel: Kernel, stats: &BTreeMap<String, String>) -> Result<()> 
         count("badge_wakes")?,
     );
     match kernel {
-        Kernel::Queue => ensure!(
+        Kernel::Queue | Kernel::Fast => ensure!(
             written > 0 && collected > 0 && badges == 0,
             "nothing went through the queue: {stats:?}"
         ),

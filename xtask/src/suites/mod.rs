@@ -94,6 +94,11 @@ pub const ALL: &[Suite] = &[
         run: queue::on_stock,
     },
     Suite {
+        name: "kernel-fast",
+        about: "the same on the kernel with the optional fast path, one core and two",
+        run: queue::on_fast,
+    },
+    Suite {
         name: "compare",
         about: "every way to wait for many sources delivers each event once, both kernels",
         run: compare::run,
@@ -132,6 +137,11 @@ pub const ALL: &[Suite] = &[
         name: "posix-stock",
         about: "tests/posix on the unmodified kernel",
         run: posix::on_stock,
+    },
+    Suite {
+        name: "posix-fast",
+        about: "tests/posix on the kernel with the optional fast path",
+        run: posix::on_fast,
     },
     Suite {
         name: "demo-queue",

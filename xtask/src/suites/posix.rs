@@ -99,6 +99,12 @@ pub fn on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// The same on the kernel with the optional fast path.
+pub fn on_fast(paths: &Paths, report: &mut Report) -> Result<()> {
+    guest(paths, Kernel::Fast)?.into_report("tests/posix", report);
+    Ok(())
+}
+
 /// tests/posix in QEMU.
 pub fn guest(paths: &Paths, kernel: Kernel) -> Result<Transcript> {
     let cc = toolchain::ensure(paths)?.cc;

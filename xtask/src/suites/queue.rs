@@ -43,6 +43,12 @@ fn in_c(paths: &Paths, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// The kernel with the queue and the optional fast path; for two cores, too.
+pub fn on_fast(paths: &Paths, report: &mut Report) -> Result<()> {
+    both_builds(paths, Kernel::Fast, report)?;
+    two_cores(paths, Kernel::Fast, Build::Release, report)
+}
+
 /// The kernel as published.
 pub fn on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
     both_builds(paths, Kernel::Stock, report)
@@ -67,12 +73,17 @@ pub fn on_two_cores(paths: &Paths, report: &mut Report) -> Result<()> {
         (Kernel::Queue, Build::Debug),
         (Kernel::Stock, Build::Release),
     ] {
-        let task = RootTask::named("queue-tests").random(1, 5_000)?.cores(2);
-        let variant = Variant::from(build).cores(2);
-        let built = system::kernel(paths, kernel, variant)?.elf32;
-        let name = format!("{kernel}, {build}");
-        report.absorb(&name, task.run(paths, &built, 3 * HUNG)?);
+        two_cores(paths, kernel, build, report)?;
     }
+    Ok(())
+}
+
+fn two_cores(paths: &Paths, kernel: Kernel, build: Build, report: &mut Report) -> Result<()> {
+    let task = RootTask::named("queue-tests").random(1, 5_000)?.cores(2);
+    let variant = Variant::from(build).cores(2);
+    let built = system::kernel(paths, kernel, variant)?.elf32;
+    let name = format!("{kernel}, {variant}");
+    report.absorb(&name, task.run(paths, &built, 3 * HUNG)?);
     Ok(())
 }
 
