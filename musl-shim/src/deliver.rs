@@ -104,6 +104,11 @@ fn deliver_all(context: &mut Context) -> bool {
         if ignores(signal, action.handler) {
             continue;
         }
+        if action.handler == signal::SIG_DFL && signal::stops(signal) {
+            children::stop(signal);
+            fetch();
+            continue;
+        }
         if action.handler == signal::SIG_DFL {
             children::exit_by(signal);
         }

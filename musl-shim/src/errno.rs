@@ -32,6 +32,10 @@ impl Errno {
     pub const E2BIG: Errno = Errno(7);
     pub const ENOEXEC: Errno = Errno(8);
     pub const EBADF: Errno = Errno(9);
+    #[cfg_attr(
+        not(feature = "host"),
+        allow(dead_code, reason = "on seL4 it comes from the root server")
+    )]
     pub const ECHILD: Errno = Errno(10);
     pub const EAGAIN: Errno = Errno(11);
     pub const ENOMEM: Errno = Errno(12);

@@ -15,7 +15,7 @@ use crate::deliver;
 use crate::files::signalfd;
 use crate::platform::threads::current;
 use crate::platform::{self, children};
-use crate::shared::Shared;
+use crate::shared::{Shared, unlocked};
 use crate::siginfo::{self, Info, SI_TIMER, SI_USER, Target};
 use crate::state::{state, state_of};
 use crate::threads;
@@ -28,7 +28,7 @@ pub const SIGKILL: usize = 9;
 pub const SIGPIPE: usize = 13;
 const SIGCHLD: usize = 17;
 const SIGCONT: usize = 18;
-/// Stops the program: not supported, ignored.
+/// Stops the program.
 pub const SIGSTOP: usize = 19;
 const SIGTTOU: usize = 22;
 const SIGURG: usize = 23;
@@ -153,10 +153,7 @@ pub fn action(signal: usize, new: Option<Action>) -> Result<Action, Errno> {
 
 /// Whether a signal with this handler is thrown away.
 pub fn ignores(signal: usize, handler: u64) -> bool {
-    let by_default = matches!(
-        signal,
-        SIGCHLD | SIGCONT | SIGSTOP..=SIGTTOU | SIGURG | SIGWINCH
-    );
+    let by_default = matches!(signal, SIGCHLD | SIGCONT | SIGURG | SIGWINCH);
     handler == SIG_IGN || (handler == SIG_DFL && by_default)
 }
 
@@ -166,6 +163,30 @@ fn is_lost(signal: usize) -> bool {
         (platform::mask_of(thread) | state_of(thread).awaited.load(Relaxed)) & bit(signal) != 0
     };
     ignores(signal, ACTIONS.lock()[signal - 1].handler) && !threads::alive().any(kept)
+}
+
+/// Signals that stop, and the one that continues, take each other back when they are sent (signal(7)).
+fn take_back_others(signal: usize) {
+    match signal {
+        SIGCONT => withdraw(|info| stops(info.signal)),
+        _ if stops(signal) => withdraw(|info| info.signal == SIGCONT),
+        _ => {}
+    }
+}
+
+/// Whether a signal stops the process by default.
+pub fn stops(signal: usize) -> bool {
+    (SIGSTOP..=SIGTTOU).contains(&signal)
+}
+
+/// Whether it tells that a child stopped or went on, and nobody wants to know (SA_NOCLDSTOP).
+fn is_unwanted(info: &Info) -> bool {
+    const SA_NOCLDSTOP: u64 = 1;
+    const CLD_STOPPED: i32 = 5;
+    const CLD_CONTINUED: i32 = 6;
+    info.signal == SIGCHLD
+        && (CLD_STOPPED..=CLD_CONTINUED).contains(&info.code)
+        && ACTIONS.lock()[SIGCHLD - 1].flags & SA_NOCLDSTOP != 0
 }
 
 /// Sends a signal of its own to this process.
@@ -179,7 +200,8 @@ pub fn raise(signal: usize) {
 /// Whether it waits now that did not.
 pub fn post(info: Info) -> bool {
     let signal = info.signal;
-    if is_lost(signal) || !siginfo::add(Target::Process, info) {
+    take_back_others(signal);
+    if is_unwanted(&info) || is_lost(signal) || !siginfo::add(Target::Process, info) {
         return false;
     }
     PENDING.fetch_or(bit(signal), Relaxed);
@@ -200,6 +222,7 @@ pub fn post(info: Info) -> bool {
 /// Sends a signal to a thread of this process. Whether it waits now that did not.
 pub fn raise_in(thread: usize, info: Info) -> bool {
     let signal = info.signal;
+    take_back_others(signal);
     if is_lost(signal) || !siginfo::add(Target::Thread(thread), info) {
         return false;
     }
@@ -267,6 +290,9 @@ pub fn fetch() {
 
 #[cold]
 fn fetch_all() {
+    while children::is_stopped() {
+        unlocked(platform::threads::rest);
+    }
     while let Some(info) = children::take_signal() {
         if !platform::raise(info.signal) {
             post(info);

@@ -152,6 +152,9 @@ pub const fn ipc_buffer(thread: usize) -> usize {
     }
 }
 
+/// Bit of [`ProcessInfo::signals`] (that of SIGSTOP): the process is stopped, its threads are to wait.
+pub const STOPPED: u64 = 1 << 18;
+
 /// First word of [`ProcessInfo`].
 pub const INFO_MAGIC: u64 = u64::from_le_bytes(*b"posixpo1");
 

@@ -45,7 +45,7 @@ pub mod root {
     pub const EXEC: u64 = 16;
     /// A copy of the caller, with the calling thread only. MR0: its number. Reply, to both: MR1 the child's process number, in the child 0. ENOMEM, EAGAIN.
     pub const FORK: u64 = 17;
-    /// MR0 whom (as the first argument of waitpid(2), 64 bits), MR1 1: leave it to be waited for again. Never waits: EAGAIN if none has ended yet, and then [`notice::KICK`](crate::process::notice::KICK) and [`ProcessInfo::ended`](crate::process::ProcessInfo::ended) tell of the next that does. Reply: MR1 process number, MR2 wait status. ECHILD.
+    /// MR0 whom (as the first argument of waitpid(2), 64 bits), MR1 bits: 0 leave it to be waited for again, 1 also children that have stopped, 2 also those that have gone on, 3 none that have ended. Never waits: EAGAIN if there is nothing yet, and then [`notice::KICK`](crate::process::notice::KICK) and [`ProcessInfo::ended`](crate::process::ProcessInfo::ended) tell of what comes. Reply: MR1 process number, MR2 wait status. ECHILD.
     pub const WAIT: u64 = 18;
     /// MR0 whom (as the first argument of kill(2), 64 bits), MR1 signal, 0: none, only look; si_code in the upper half, MR2 si_value. SIGKILL ends; others are added to those that TAKE_SIGNAL gives, and the process is kicked. ESRCH, EINVAL; EAGAIN: too many wait, and si_code is negative.
     pub const KILL: u64 = 19;
@@ -83,6 +83,8 @@ pub mod root {
     pub const INTERRUPT: u64 = 35;
     /// MR0: CLOCK_MONOTONIC nanoseconds, or [`NEVER`](super::NEVER), at which a thread of the process is to look: [`ProcessInfo::signals`](crate::process::ProcessInfo::signals) is not 0 then, and one in the shim is kicked or, if there is none, one outside is interrupted. Replaces the former.
     pub const SET_ALARM: u64 = 36;
+    /// MR0: the signal by which the process stops. Its threads are to wait while [`STOPPED`](crate::process::STOPPED) is in [`ProcessInfo::signals`](crate::process::ProcessInfo::signals); each is kicked when it changes.
+    pub const STOP: u64 = 37;
     /// MR0 carrying channel, of which the caller holds the other side than MR1, MR2 channel × 4 + sides: hands these, which the caller holds and keeps, to whoever takes them by side MR1. They are held meanwhile, until nobody holds that side. EBADF, EINVAL, ETOOMANYREFS.
     pub const CHANNEL_SEND: u64 = 48;
     /// MR0 carrying channel, MR1 side, MR2 channel × 4 + sides: the caller, who holds that side, holds these from now on; also takes back what it sent itself. EBADF: they are not on their way. ENOMEM.

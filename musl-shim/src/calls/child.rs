@@ -37,8 +37,8 @@ fn execve(args: &Args) -> Result<usize, Errno> {
     Err(spawn::exec(args[0], args[1], args[2]))
 }
 
-/// Waits for a child to end; `None`: none has, and `hang` is false.
-fn for_child(which: i32, keep: bool, hang: bool) -> Result<Option<(usize, u32)>, Errno> {
+/// Waits for news of a child, `wanted` as the request WAIT has it; `None`: there are none, and `hang` is false.
+fn for_child(which: i32, wanted: u64, hang: bool) -> Result<Option<(usize, u32)>, Errno> {
     let mut found = None;
     let mut seen = None;
     let mut look = || {
@@ -48,7 +48,7 @@ fn for_child(which: i32, keep: bool, hang: bool) -> Result<Option<(usize, u32)>,
             return Ok(false);
         }
         seen = Some(ended);
-        match children::wait(which, keep) {
+        match children::wait(which, wanted) {
             Ok(child) => {
                 found = Some(child);
                 Ok(true)
@@ -77,6 +77,15 @@ const WNOWAIT: u32 = 0x0100_0000;
 /// __WALL, __WCLONE, __WNOTHREAD: all children are alike here.
 const ANY_KIND: u32 = 0xe000_0000;
 
+/// Options as the request WAIT has them.
+fn wanted(options: u32) -> u64 {
+    let bit = |holds: bool, bit: u32| u64::from(holds) << bit;
+    bit(options & WNOWAIT != 0, 0)
+        | bit(options & WSTOPPED != 0, 1)
+        | bit(options & WCONTINUED != 0, 2)
+        | bit(options & WEXITED == 0, 3)
+}
+
 /// <https://man7.org/linux/man-pages/man2/wait4.2.html>
 fn wait4(args: &Args) -> Result<usize, Errno> {
     let [which, status, options, usage, ..] = *args;
@@ -88,7 +97,8 @@ fn wait4(args: &Args) -> Result<usize, Errno> {
     if which as i32 == i32::MIN {
         return Err(Errno::ESRCH);
     }
-    let found = for_child(which as i32, false, options & WNOHANG == 0)?;
+    let wanted = wanted(options | WEXITED);
+    let found = for_child(which as i32, wanted, options & WNOHANG == 0)?;
     let Some((pid, ended)) = found else {
         return Ok(0);
     };
@@ -130,16 +140,7 @@ fn waitid(args: &Args) -> Result<usize, Errno> {
         P_PGID if id > 0 => -id,
         _ => return Err(Errno::EINVAL),
     };
-    let (keep, hang) = (options & WNOWAIT != 0, options & WNOHANG == 0);
-    if options & WEXITED == 0 {
-        // Nothing is ever stopped or continued here.
-        return match children::wait(which, true) {
-            Err(Errno::ECHILD) => Err(Errno::ECHILD),
-            _ if hang => wait::until(u64::MAX),
-            _ => Ok(0),
-        };
-    }
-    let found = for_child(which, keep, hang)?;
+    let found = for_child(which, wanted(options), options & WNOHANG == 0)?;
     if info != 0 {
         user::write(info, found.map_or([0; 32], siginfo))?;
     }
@@ -176,12 +177,17 @@ fn pidfd_send_signal(args: &Args) -> Result<usize, Errno> {
     children::kill(id as i32, number).map(|()| 0)
 }
 
-/// siginfo_t of a child that has ended: number, errno, code; then who, of which user, its status.
+/// siginfo_t of a child of which there is news: number, errno, code; then who, of which user, its status.
 fn siginfo((child, status): (usize, u32)) -> [i32; 32] {
     const SIGCHLD: i32 = 17;
     const CLD_EXITED: i32 = 1;
     const CLD_KILLED: i32 = 2;
+    const CLD_STOPPED: i32 = 5;
+    const CLD_CONTINUED: i32 = 6;
+    const SIGCONT: u32 = 18;
     let (code, value) = match status & 0x7f {
+        _ if status == 0xffff => (CLD_CONTINUED, SIGCONT),
+        0x7f => (CLD_STOPPED, status >> 8 & 0xff),
         0 => (CLD_EXITED, status >> 8 & 0xff),
         signal => (CLD_KILLED, signal),
     };

@@ -23,10 +23,37 @@ struct Member {
     session: Pid,
     /// Wait status, once it has ended.
     status: Option<u32>,
+    /// Wait status of its last stop or continuation, until it is waited for.
+    change: Option<u32>,
     /// Its children vanish when they end: it ignores SIGCHLD.
     forgets_children: bool,
     /// It runs another program than its parent gave it birth with (setpgid(2): EACCES).
     executed: bool,
+}
+
+/// What wait(2) asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Leave it to be waited for again.
+    pub keep: bool,
+    /// Children that have ended.
+    pub ended: bool,
+    /// Those that have stopped.
+    pub stopped: bool,
+    /// Those that have gone on.
+    pub continued: bool,
+}
+
+impl Wanted {
+    /// As the request WAIT has it.
+    pub fn of(bits: u64) -> Wanted {
+        Wanted {
+            keep: bits & 1 != 0,
+            ended: bits & 8 == 0,
+            stopped: bits & 2 != 0,
+            continued: bits & 4 != 0,
+        }
+    }
 }
 
 /// What changes for others when a process ends.
@@ -54,6 +81,7 @@ impl Family {
             group: init,
             session: init,
             status: None,
+            change: None,
             forgets_children: false,
             executed: true,
         };
@@ -85,6 +113,7 @@ impl Family {
         self.advance();
         let child = Member {
             parent,
+            change: None,
             forgets_children: false,
             executed: false,
             ..of
@@ -186,8 +215,16 @@ impl Family {
         }
     }
 
-    /// wait(2) without waiting: an ended child among those that `which` names as for waitpid(2), and its status; it is gone then, unless `keep`. ECHILD: there is no such child; EAGAIN: none has ended yet.
-    pub fn wait(&mut self, caller: Pid, which: i64, keep: bool) -> Result<(Pid, u32), u64> {
+    /// `pid` has stopped or gone on, which gives this wait status. Its parent, if that is to be told.
+    pub fn change(&mut self, pid: Pid, status: u32) -> Option<Pid> {
+        let member = self.members.get_mut(&pid)?;
+        member.change = Some(status);
+        Some(member.parent).filter(|&parent| parent != 0)
+    }
+
+    /// wait(2) without waiting: a child among those that `which` names as for waitpid(2) of which there is what is wanted, and its status. An ended one is gone then, unless that
+    /// is to be kept. ECHILD: there is no such child; EAGAIN: nothing yet.
+    pub fn wait(&mut self, caller: Pid, which: i64, wanted: Wanted) -> Result<(Pid, u32), u64> {
         let own = self.members.get(&caller).ok_or(errno::ESRCH)?.group;
         let named = |pid: Pid, m: &Member| {
             m.parent == caller
@@ -202,14 +239,24 @@ impl Family {
         let Some(first) = children.next() else {
             return Err(errno::ECHILD);
         };
-        let ended = core::iter::once(first)
+        let news = |m: &Member| match (m.status, m.change) {
+            (Some(status), _) => Some(status).filter(|_| wanted.ended),
+            (None, Some(change)) if change & 0xff == 0x7f => {
+                Some(change).filter(|_| wanted.stopped)
+            }
+            (None, change) => change.filter(|_| wanted.continued),
+        };
+        let found = core::iter::once(first)
             .chain(children)
-            .find_map(|(pid, m)| Some((*pid, m.status?)))
+            .find_map(|(pid, m)| Some((*pid, news(m)?)))
             .ok_or(errno::EAGAIN)?;
-        if !keep {
-            self.members.remove(&ended.0);
+        if !wanted.keep {
+            match self.members.get_mut(&found.0) {
+                Some(member) if member.status.is_none() => member.change = None,
+                _ => drop(self.members.remove(&found.0)),
+            }
         }
-        Ok(ended)
+        Ok(found)
     }
 
     /// Those that kill(2) means by `which`; ended ones, which signals do not reach, are left out but count as found. ESRCH.
@@ -277,16 +324,47 @@ mod tests {
     use super::*;
     use std::vec;
 
+    const TAKE: Wanted = Wanted {
+        keep: false,
+        ended: true,
+        stopped: false,
+        continued: false,
+    };
+    const KEEP: Wanted = Wanted { keep: true, ..TAKE };
+
+    #[test]
+    fn stops_and_continuations_are_told_to_who_asks_for_them() {
+        let (stopped, continued) = (19 << 8 | 0x7f, 0xffff);
+        let mut family = Family::new(1);
+        let child = family.birth(1).unwrap();
+        assert_eq!(family.change(child, stopped), Some(1));
+        assert_eq!(family.wait(1, -1, TAKE), Err(errno::EAGAIN));
+        assert_eq!(family.wait(1, -1, Wanted::of(4)), Err(errno::EAGAIN));
+        assert_eq!(family.wait(1, -1, Wanted::of(3)), Ok((child, stopped)));
+        assert_eq!(family.wait(1, -1, Wanted::of(2)), Ok((child, stopped)));
+        assert_eq!(family.wait(1, -1, Wanted::of(2)), Err(errno::EAGAIN));
+        family.change(child, continued);
+        assert_eq!(family.wait(1, -1, Wanted::of(8 | 2)), Err(errno::EAGAIN));
+        assert_eq!(
+            family.wait(1, -1, Wanted::of(8 | 4)),
+            Ok((child, continued))
+        );
+        family.change(child, stopped);
+        family.end(child, 9);
+        assert_eq!(family.wait(1, -1, Wanted::of(8 | 2)), Err(errno::EAGAIN));
+        assert_eq!(family.wait(1, -1, Wanted::of(2)), Ok((child, 9)));
+    }
+
     #[test]
     fn a_child_is_waited_for_once() {
         let mut family = Family::new(1);
-        assert_eq!(family.wait(1, -1, false), Err(errno::ECHILD));
+        assert_eq!(family.wait(1, -1, TAKE), Err(errno::ECHILD));
         let child = family.birth(1).unwrap();
-        assert_eq!(family.wait(1, -1, false), Err(errno::EAGAIN));
+        assert_eq!(family.wait(1, -1, TAKE), Err(errno::EAGAIN));
         assert_eq!(family.end(child, 7 << 8).tell, [1]);
-        assert_eq!(family.wait(1, child.into(), true), Ok((child, 7 << 8)));
-        assert_eq!(family.wait(1, 0, false), Ok((child, 7 << 8)));
-        assert_eq!(family.wait(1, -1, false), Err(errno::ECHILD));
+        assert_eq!(family.wait(1, child.into(), KEEP), Ok((child, 7 << 8)));
+        assert_eq!(family.wait(1, 0, TAKE), Ok((child, 7 << 8)));
+        assert_eq!(family.wait(1, -1, TAKE), Err(errno::ECHILD));
         assert_eq!(family.count(), 1);
     }
 
@@ -299,9 +377,9 @@ mod tests {
         let ending = family.end(child, 9);
         assert_eq!((ending.tell, ending.orphans), (vec![1], vec![living]));
         assert_eq!(family.ids(living).unwrap()[0], 1);
-        assert_eq!(family.wait(1, ended.into(), false), Ok((ended, 0)));
-        assert_eq!(family.wait(1, child.into(), false), Ok((child, 9)));
-        assert_eq!(family.wait(1, -1, false), Err(errno::EAGAIN));
+        assert_eq!(family.wait(1, ended.into(), TAKE), Ok((ended, 0)));
+        assert_eq!(family.wait(1, child.into(), TAKE), Ok((child, 9)));
+        assert_eq!(family.wait(1, -1, TAKE), Err(errno::EAGAIN));
     }
 
     #[test]
@@ -310,9 +388,9 @@ mod tests {
         family.forget_children(1, true);
         let (a, b) = (family.birth(1).unwrap(), family.birth(1).unwrap());
         assert_eq!(family.end(a, 0).tell, [1]);
-        assert_eq!(family.wait(1, -1, false), Err(errno::EAGAIN));
+        assert_eq!(family.wait(1, -1, TAKE), Err(errno::EAGAIN));
         family.end(b, 0);
-        assert_eq!(family.wait(1, -1, false), Err(errno::ECHILD));
+        assert_eq!(family.wait(1, -1, TAKE), Err(errno::ECHILD));
     }
 
     #[test]
@@ -332,7 +410,7 @@ mod tests {
         assert_eq!(family.ids(b), Ok([1, b, b]));
         assert_eq!(family.set_group(b, 0, a), Err(errno::EPERM));
         assert_eq!(family.set_group(1, b, 0), Err(errno::EPERM));
-        assert_eq!(family.wait(1, -i64::from(a), false), Err(errno::EAGAIN));
+        assert_eq!(family.wait(1, -i64::from(a), TAKE), Err(errno::EAGAIN));
         assert_eq!(family.targets(1, 99), Err(errno::ESRCH));
         assert_eq!(family.targets(1, -1), Ok(vec![a, b]));
     }
@@ -344,7 +422,7 @@ mod tests {
         family.set_group(1, leader, 0).unwrap();
         let member = family.birth(leader).unwrap();
         family.end(leader, 0);
-        family.wait(1, leader.into(), false).unwrap();
+        family.wait(1, leader.into(), TAKE).unwrap();
         for _ in 0..2 * LAST {
             let pid = family.birth(1).unwrap();
             assert!(pid != leader && pid != member && pid != 1);

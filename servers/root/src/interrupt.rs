@@ -39,6 +39,15 @@ impl Process {
         }
     }
 
+    /// Has each thread look.
+    pub fn attend_all(&self) {
+        for (_, thread) in self.threads.running() {
+            if !self.interrupt(thread, None) {
+                self.kick_thread(thread);
+            }
+        }
+    }
+
     /// INTERRUPT. Answers with an errno.
     pub fn notify(&self, number: u64) -> u64 {
         let Some(thread) = self.threads.get(number as usize) else {

@@ -17,7 +17,7 @@ use vfs_hooks::sync::Ordering;
 use crate::log;
 use crate::process::Process;
 use crate::programs::Refused;
-use crate::signals::Sent;
+use crate::signals::{SIGCONT, SIGSTOP, Sent};
 use crate::system::{SERVER_FAILED, System};
 
 /// Highest signal (signal(7)).
@@ -278,7 +278,11 @@ impl System {
                 // As on Linux, init gets no signal that it does not handle, least of all this.
                 SIGKILL if target == badge::INIT && number != badge::INIT => {}
                 SIGKILL => self.program_ended(target, killed(SIGKILL)),
+                _ if sent as u32 == SIGSTOP => self.stop(target, SIGSTOP),
                 _ => {
+                    if sent as u32 == SIGCONT {
+                        self.go_on(target);
+                    }
                     let sent = Sent {
                         signal: sent as u32,
                         code,

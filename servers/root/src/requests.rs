@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use root_server::errno;
-use root_server::family::Pid;
+use root_server::family::{Pid, Wanted};
 use sel4_bindings::*;
 use vfs_hooks::process::badge;
 use vfs_hooks::wire::{self, root};
@@ -91,7 +91,7 @@ impl System {
             }
             root::FORK => return Answer::of(self.fork(number, a as usize).map(|pid| [pid])),
             root::WAIT => {
-                let found = self.family.wait(number as Pid, a as i64, b & 1 != 0);
+                let found = self.family.wait(number as Pid, a as i64, Wanted::of(b));
                 return Answer::of(found.map(|(pid, status)| [pid.into(), status.into()]));
             }
             root::KILL => {
@@ -147,6 +147,10 @@ impl System {
             root::NAME_ACCEPT => return Answer::of(self.name_accept(number, a)),
             root::NAME_FIND => return Answer::of(self.name_find(number, message).map(|c| [c])),
             root::NAME_REMOVE => return Answer::of(self.name_remove(message).map(|()| [])),
+            root::STOP => {
+                self.stop(number, a as u32 & 0x7f);
+                return Answer::error(errno::OK);
+            }
             root::NET_OPEN => return Answer::error(self.net_open(number)),
             root::CLIENT_GONE => return Answer::error(self.client_gone(number, a)),
             root::CONSOLE_WRITE => return self.console_write(message),

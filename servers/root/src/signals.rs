@@ -3,9 +3,12 @@
 
 use alloc::collections::VecDeque;
 
+use root_server::family::Pid;
+use vfs_hooks::process::badge;
 use vfs_hooks::sync::Ordering;
 
 use crate::process::Process;
+use crate::system::System;
 
 /// First real-time signal: these wait as often as they are sent, the others once (signal(7)).
 const FIRST_REAL_TIME: u32 = 32;
@@ -15,6 +18,15 @@ const MOST: usize = 1024;
 const SIGCHLD: u32 = 17;
 const CLD_EXITED: i32 = 1;
 const CLD_KILLED: i32 = 2;
+const CLD_STOPPED: i32 = 5;
+const CLD_CONTINUED: i32 = 6;
+pub const SIGCONT: u32 = 18;
+/// Stops; cannot be handled.
+pub const SIGSTOP: u32 = 19;
+/// SIGTTOU, the last of the four that stop.
+const LAST_STOP: u32 = 22;
+/// Of a child that goes on (wait(2)).
+const CONTINUED: u32 = 0xffff;
 
 /// A signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +42,12 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// The news that a child has ended with this wait status.
+    /// The news of a child that has this wait status.
     pub fn of_child(pid: u32, status: u32) -> Sent {
         let (code, value) = match status & 0x7f {
+            _ if status == CONTINUED => (CLD_CONTINUED, SIGCONT),
             0 => (CLD_EXITED, status >> 8 & 0xff),
+            0x7f => (CLD_STOPPED, status >> 8),
             signal => (CLD_KILLED, signal),
         };
         Sent {
@@ -53,21 +67,39 @@ impl Sent {
 
 /// Those that a process has not taken yet.
 #[derive(Debug, Default)]
-pub struct Signals(VecDeque<Sent>);
+pub struct Signals {
+    waiting: VecDeque<Sent>,
+    /// It is stopped: bit SIGSTOP is in the word that its shim sees.
+    stopped: bool,
+}
+
+impl Signals {
+    /// What the shim sees: not 0 if it is to ask.
+    fn word(&self) -> u64 {
+        let stop = u64::from(self.stopped) << (SIGSTOP - 1);
+        let waiting = self.waiting.iter();
+        waiting.fold(stop, |set, s| set | 1 << (s.signal - 1))
+    }
+}
 
 impl Process {
     /// Adds a signal to those that it is to take. `false`: too many wait.
     pub fn send_signal(&mut self, sent: Sent) -> bool {
-        let waiting = &mut self.signals.0;
+        let waiting = &mut self.signals.waiting;
+        // What stops and what continues take each other back (signal(7)).
+        match sent.signal {
+            SIGCONT => waiting.retain(|s| !(SIGSTOP..=LAST_STOP).contains(&s.signal)),
+            SIGSTOP..=LAST_STOP => waiting.retain(|s| s.signal != SIGCONT),
+            _ => {}
+        }
         let waits = waiting.iter().any(|other| other.signal == sent.signal);
         if sent.signal >= FIRST_REAL_TIME || !waits {
             if waiting.len() >= MOST {
                 return false;
             }
             waiting.push_back(sent);
-            self.info()
-                .signals
-                .fetch_or(1 << (sent.signal - 1), Ordering::Release);
+            let bit = 1 << (sent.signal - 1);
+            self.info().signals.fetch_or(bit, Ordering::Release);
         }
         self.attend(1 << (sent.signal - 1));
         true
@@ -75,10 +107,51 @@ impl Process {
 
     /// TAKE_SIGNAL: the one that waits longest; zeroes for none.
     pub fn take_signal(&mut self) -> [u64; 3] {
-        let waiting = &mut self.signals.0;
-        let taken = waiting.pop_front();
-        let left = waiting.iter().fold(0, |set, s| set | 1 << (s.signal - 1));
+        let taken = self.signals.waiting.pop_front();
+        let left = self.signals.word();
         self.info().signals.store(left, Ordering::Release);
         taken.map_or([0; 3], |sent| sent.words())
+    }
+
+    /// Its threads stop, each as soon as it leaves the shim or is interrupted, or go on. Whether that is news.
+    fn set_stopped(&mut self, stopped: bool) -> bool {
+        if self.signals.stopped == stopped {
+            return false;
+        }
+        self.signals.stopped = stopped;
+        let word = self.signals.word();
+        self.info().signals.store(word, Ordering::Release);
+        self.attend_all();
+        true
+    }
+}
+
+impl System {
+    /// STOP, or SIGSTOP that was sent: process `number` stops by that signal.
+    pub fn stop(&mut self, number: usize, signal: u32) {
+        // Nobody could continue init.
+        if number != badge::INIT
+            && let Some(process) = self.processes.get_mut(&number)
+            && process.set_stopped(true)
+        {
+            self.tell_change(number, signal << 8 | 0x7f);
+        }
+    }
+
+    /// SIGCONT was sent to a process.
+    pub fn go_on(&mut self, number: usize) {
+        if let Some(process) = self.processes.get_mut(&number)
+            && process.set_stopped(false)
+        {
+            self.tell_change(number, CONTINUED);
+        }
+    }
+
+    fn tell_change(&mut self, number: usize, status: u32) {
+        let parent = self.family.change(number as Pid, status);
+        if let Some(parent) = parent.and_then(|pid| self.processes.get_mut(&(pid as usize))) {
+            parent.info().ended.fetch_add(1, Ordering::Release);
+            parent.send_signal(Sent::of_child(number as Pid, status));
+        }
     }
 }

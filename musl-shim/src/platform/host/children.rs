@@ -28,7 +28,7 @@ pub fn fork() -> Result<usize, Errno> {
 }
 
 /// Nobody has children.
-pub fn wait(_: i32, _: bool) -> Result<(usize, u32), Errno> {
+pub fn wait(_: i32, _: u64) -> Result<(usize, u32), Errno> {
     Err(Errno::ECHILD)
 }
 
@@ -50,6 +50,14 @@ pub fn queue(_: i32, _: usize, _: i32, _: u64) -> Result<(), Errno> {
 /// Nobody sends any.
 #[inline]
 pub fn has_signals() -> bool {
+    false
+}
+
+/// Nobody stops it.
+pub fn stop(_: usize) {}
+
+/// Nobody stops it.
+pub fn is_stopped() -> bool {
     false
 }
 

@@ -3,6 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
+use vfs_hooks::process::STOPPED;
 use vfs_hooks::spawn::Block;
 use vfs_hooks::wire::root;
 
@@ -62,9 +63,9 @@ pub fn fork() -> Result<usize, Errno> {
     Ok(pid as usize)
 }
 
-/// A child that has ended and its wait status, `keep`: to be found again. EAGAIN: none yet; ECHILD.
-pub fn wait(which: i32, keep: bool) -> Result<(usize, u32), Errno> {
-    let [pid, status, _] = ask_root(root::WAIT, [i64::from(which) as u64, u64::from(keep), 0])?;
+/// A child and its wait status; `wanted`: bits of the request WAIT. EAGAIN: none yet; ECHILD.
+pub fn wait(which: i32, wanted: u64) -> Result<(usize, u32), Errno> {
+    let [pid, status, _] = ask_root(root::WAIT, [i64::from(which) as u64, wanted, 0])?;
     Ok((pid as usize, status as u32))
 }
 
@@ -88,6 +89,18 @@ pub fn queue(whom: i32, signal: usize, code: i32, value: u64) -> Result<(), Errn
 #[inline]
 pub fn has_signals() -> bool {
     info().signals.load(Ordering::Acquire) != 0
+}
+
+/// The process stops, as `signal` does by default.
+pub fn stop(signal: usize) {
+    // Nothing in it can be refused.
+    let _ = ask_root(root::STOP, [signal as u64, 0, 0]);
+}
+
+/// Whether the process is stopped.
+#[inline]
+pub fn is_stopped() -> bool {
+    info().signals.load(Ordering::Acquire) & STOPPED != 0
 }
 
 /// Takes a signal that others sent.

@@ -101,6 +101,11 @@ pub fn kick(thread: usize) {
     }
 }
 
+/// Waits for the next kick, without the core lock.
+pub fn rest() {
+    keep_notice(recv(notification(current())).badge);
+}
+
 /// Has a thread look at what was sent to it: out of its wait, or in the middle of what it computes. The core lock is held.
 pub fn notify(thread: usize) {
     match state_of(thread).seen.outside.load(Ordering::Relaxed) {
