@@ -85,6 +85,8 @@ pub mod root {
     pub const SET_ALARM: u64 = 36;
     /// MR0: the signal by which the process stops. Its threads are to wait while [`STOPPED`](crate::process::STOPPED) is in [`ProcessInfo::signals`](crate::process::ProcessInfo::signals); each is kicked when it changes.
     pub const STOP: u64 = 37;
+    /// MR0: the calling thread's number. It waits from here on for its process to be stopped no longer: when all do, the parent is told.
+    pub const RESTS: u64 = 38;
     /// MR0 carrying channel, of which the caller holds the other side than MR1, MR2 channel × 4 + sides: hands these, which the caller holds and keeps, to whoever takes them by side MR1. They are held meanwhile, until nobody holds that side. EBADF, EINVAL, ETOOMANYREFS.
     pub const CHANNEL_SEND: u64 = 48;
     /// MR0 carrying channel, MR1 side, MR2 channel × 4 + sides: the caller, who holds that side, holds these from now on; also takes back what it sent itself. EBADF: they are not on their way. ENOMEM.

@@ -151,6 +151,10 @@ impl System {
                 self.stop(number, a as u32 & 0x7f);
                 return Answer::error(errno::OK);
             }
+            root::RESTS => {
+                self.rests(number, a);
+                return Answer::error(errno::OK);
+            }
             root::NET_OPEN => return Answer::error(self.net_open(number)),
             root::CLIENT_GONE => return Answer::error(self.client_gone(number, a)),
             root::CONSOLE_WRITE => return self.console_write(message),
@@ -192,6 +196,7 @@ impl System {
             }
             root::THREAD_END => {
                 process.end_thread(a);
+                self.tell_stop(number);
                 None
             }
             root::QUEUE_CREATE => {

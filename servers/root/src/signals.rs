@@ -71,6 +71,8 @@ pub struct Signals {
     waiting: VecDeque<Sent>,
     /// It is stopped: bit SIGSTOP is in the word that its shim sees.
     stopped: bool,
+    /// The wait status to tell of once all its threads rest; 0: told, or not stopped.
+    untold: u32,
 }
 
 impl Signals {
@@ -134,7 +136,28 @@ impl System {
             && let Some(process) = self.processes.get_mut(&number)
             && process.set_stopped(true)
         {
-            self.tell_change(number, signal << 8 | 0x7f);
+            process.signals.untold = signal << 8 | 0x7f;
+        }
+    }
+
+    /// RESTS: a thread of a stopped process waits to go on. The parent is told with the last one.
+    pub fn rests(&mut self, number: usize, thread: u64) {
+        if let Some(process) = self.processes.get_mut(&number)
+            && process.signals.stopped
+        {
+            process.threads.set_resting(thread as usize);
+            self.tell_stop(number);
+        }
+    }
+
+    /// Tells of a stop, if all threads rest and that is not told yet.
+    pub fn tell_stop(&mut self, number: usize) {
+        if let Some(process) = self.processes.get_mut(&number)
+            && process.signals.untold != 0
+            && process.threads.all_rest()
+        {
+            let status = core::mem::take(&mut process.signals.untold);
+            self.tell_change(number, status);
         }
     }
 
@@ -143,6 +166,8 @@ impl System {
         if let Some(process) = self.processes.get_mut(&number)
             && process.set_stopped(false)
         {
+            process.signals.untold = 0;
+            process.threads.clear_resting();
             self.tell_change(number, CONTINUED);
         }
     }

@@ -65,6 +65,8 @@ pub struct Thread {
     deadline: Option<u64>,
     /// It has not ended.
     runs: bool,
+    /// It waits for its stopped process to go on.
+    rests: bool,
 }
 
 impl Thread {
@@ -81,6 +83,7 @@ impl Thread {
             state,
             deadline: None,
             runs: true,
+            rests: false,
         })
     }
 }
@@ -137,6 +140,24 @@ impl Threads {
         let others = self.others.iter().map(|(number, thread)| (*number, thread));
         let all = core::iter::once((0, &self.first)).chain(others);
         all.filter(|(_, thread)| thread.runs)
+    }
+
+    /// A thread rests.
+    pub fn set_resting(&mut self, number: usize) {
+        if let Some(thread) = self.get_mut(number) {
+            thread.rests = true;
+        }
+    }
+
+    /// Whether all rest.
+    pub fn all_rest(&self) -> bool {
+        self.running().all(|(_, thread)| thread.rests)
+    }
+
+    /// None rests any longer.
+    pub fn clear_resting(&mut self) {
+        self.first.rests = false;
+        self.others.values_mut().for_each(|t| t.rests = false);
     }
 
     fn get_mut(&mut self, number: usize) -> Option<&mut Thread> {

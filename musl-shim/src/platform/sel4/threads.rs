@@ -101,8 +101,10 @@ pub fn kick(thread: usize) {
     }
 }
 
-/// Waits for the next kick, without the core lock.
+/// Waits for the next kick, in a stopped process, without the core lock.
 pub fn rest() {
+    // Nothing in it can be refused. A kick that comes before `recv` is kept by the notification.
+    let _ = ask_root(root::RESTS, [current() as u64, 0, 0]);
     keep_notice(recv(notification(current())).badge);
 }
 
