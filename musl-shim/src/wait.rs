@@ -105,8 +105,14 @@ pub fn for_source(source: SourceId, events: Events, deadline: Deadline) -> Resul
     }
     let wanted = events | Events::ALWAYS;
     let kept = poller::kept();
+    let mut woken = false;
     let mut look = || {
         let mut core = core();
+        // Woken, mostly by what is waited for: then nothing need be armed anew.
+        if woken && core.level(source).intersects(wanted) {
+            return Ok(true);
+        }
+        woken = true;
         // Armed first, then looked at: nothing can happen unnoticed in between.
         core.poll_begin(kept);
         core.poll_arm(kept, source, wanted)?;

@@ -111,9 +111,17 @@ fn poll_until(fds: usize, count: usize, deadline: Deadline) -> Result<usize, Err
         return Ok(0);
     }
     let set = poller::kept();
+    let mut woken = false;
     wait::for_look(set, deadline, || {
-        arm_poll(set, fds, count)?;
-        ready = scan_poll(fds, count)?;
+        // Woken, mostly by what is waited for: then nothing need be armed anew.
+        if woken {
+            ready = scan_poll(fds, count)?;
+        }
+        if ready == 0 {
+            woken = true;
+            arm_poll(set, fds, count)?;
+            ready = scan_poll(fds, count)?;
+        }
         Ok(ready > 0)
     })?;
     Ok(ready)
@@ -241,9 +249,16 @@ fn find_selected(sets: FdSets, deadline: Deadline, found: &mut Vec<Words>) -> Re
     }
     if deadline != Deadline::at(0) {
         let set = poller::kept();
+        let mut woken = false;
         wait::for_look(set, deadline, || {
-            arm_select(set, sets)?;
-            ready = scan_select(sets, found)?;
+            if woken {
+                ready = scan_select(sets, found)?;
+            }
+            if ready == 0 {
+                woken = true;
+                arm_select(set, sets)?;
+                ready = scan_select(sets, found)?;
+            }
             Ok(ready > 0)
         })?;
     }
