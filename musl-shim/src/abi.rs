@@ -131,8 +131,14 @@ pub const O_NONBLOCK: u32 = 0o4000;
 pub const O_LARGEFILE: u32 = 0o100000;
 pub const O_DIRECTORY: u32 = 0o200000;
 pub const O_CLOEXEC: u32 = 0o2000000;
-pub const O_TMPFILE: u32 = 0o20200000;
+pub const O_PATH: u32 = 0o10000000;
+
 pub const AT_FDCWD: i32 = -100;
+pub const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
+pub const AT_EACCESS: u32 = 0x200;
+pub const AT_REMOVEDIR: u32 = 0x200;
+pub const AT_SYMLINK_FOLLOW: u32 = 0x400;
+pub const AT_NO_AUTOMOUNT: u32 = 0x800;
 pub const AT_EMPTY_PATH: u32 = 0x1000;
 pub const F_DUPFD: u32 = 0;
 pub const F_GETFD: u32 = 1;

@@ -8,6 +8,8 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use vfs_hooks::channel::MOST;
+use vfs_hooks::file::{self, PASSED};
+use vfs_hooks::vfs::{Attributes, REPLY_WORDS};
 
 use crate::abi::Rlimit;
 use crate::errno::Errno;
@@ -17,7 +19,7 @@ use crate::net::unix::heir::Passed;
 use crate::process::LIMITS;
 
 /// Grows when the format changes: both shims must be of one version.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What it takes to open a file again.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,9 +29,13 @@ pub enum Heir {
     /// A device, by its number in `Device::ALL`.
     Device(u32),
     /// A file of the archive, and the channel that says where its next byte is read.
-    Regular(u64, u32),
-    /// A directory of the archive by its plain path, and the channel that says how many of its names were read.
-    Directory(Vec<u8>, u32),
+    Archived(Attributes, u32),
+    /// A file in memory by its numbers (as a shared file, and as an inode), and the channel that says where it is read or written next.
+    File(u32, u64, u32),
+    /// A directory by its inode number, and the channel that says where its listing goes on.
+    Directory(u64, u32),
+    /// An inode (O_PATH).
+    Path(u64),
     /// A side of a pipe: channel and side.
     Pipe(u32, u32),
     /// A pidfd: its channel, and the process.
@@ -43,14 +49,15 @@ pub enum Heir {
 }
 
 impl Heir {
-    /// The channels that the new program must hold for it, as SPAWN has them.
+    /// Channels and files that the new program must hold for it, as SPAWN has them.
     pub fn channels(&self) -> impl Iterator<Item = u32> {
         let words = match self {
-            Heir::Terminal | Heir::Device(_) | Heir::Signals(_) => [0; 2],
-            Heir::Regular(_, channel)
+            Heir::Terminal | Heir::Device(_) | Heir::Path(_) | Heir::Signals(_) => [0; 2],
+            Heir::Archived(_, channel)
             | Heir::Directory(_, channel)
             | Heir::Event(channel, _)
             | Heir::Process(channel, _) => [channel << 2 | 1, 0],
+            Heir::File(number, _, channel) => [channel << 2 | 1, PASSED | number],
             Heir::Pipe(channel, side) => [channel << 2 | 1 << side, 0],
             Heir::Unix(passed) => passed.channels,
         };
@@ -61,8 +68,10 @@ impl Heir {
 /// A program's legacy, apart from its files.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Legacy {
-    /// Plain path of the working directory.
-    pub directory: Vec<u8>,
+    /// Inode number of the working directory.
+    pub directory: u64,
+    /// umask(2).
+    pub umask: u32,
     /// Blocked signals.
     pub mask: u64,
     /// Ignored signals.
@@ -118,15 +127,27 @@ impl Writer {
                 self.u32(1);
                 self.u32(*number);
             }
-            Heir::Regular(inode, channel) => {
+            Heir::Archived(attributes, channel) => {
                 self.u32(2);
+                for word in attributes.words() {
+                    self.u64(word);
+                }
+                self.u32(*channel);
+            }
+            Heir::Directory(inode, channel) => {
+                self.u32(3);
                 self.u64(*inode);
                 self.u32(*channel);
             }
-            Heir::Directory(path, channel) => {
-                self.u32(3);
-                self.bytes(path);
+            Heir::File(number, inode, channel) => {
+                self.u32(8);
+                self.u32(*number);
+                self.u64(*inode);
                 self.u32(*channel);
+            }
+            Heir::Path(inode) => {
+                self.u32(9);
+                self.u64(*inode);
             }
             Heir::Pipe(channel, side) => {
                 self.u32(4);
@@ -188,7 +209,8 @@ pub fn write(table: &FdTable<Rc<OpenFile>>, legacy: &Legacy) -> Result<(Vec<u8>,
     }
     let mut out = Writer(Vec::new());
     out.u32(VERSION);
-    out.bytes(&legacy.directory);
+    out.u64(legacy.directory);
+    out.u32(legacy.umask);
     out.u64(legacy.mask);
     out.u64(legacy.ignored);
     out.u64(legacy.pending);
@@ -235,8 +257,19 @@ impl Reader<'_> {
         Some(match self.u32()? {
             0 => Heir::Terminal,
             1 => Heir::Device(self.u32()?),
-            2 => Heir::Regular(self.u64()?, self.channel()?),
-            3 => Heir::Directory(self.bytes()?, self.channel()?),
+            2 => {
+                let mut words = [0; REPLY_WORDS];
+                for word in &mut words {
+                    *word = self.u64()?;
+                }
+                Heir::Archived(Attributes::from_words(&words), self.channel()?)
+            }
+            3 => Heir::Directory(self.u64()?, self.channel()?),
+            8 => {
+                let number = self.u32().filter(|file| (*file as usize) < file::MOST)?;
+                Heir::File(number, self.u64()?, self.channel()?)
+            }
+            9 => Heir::Path(self.u64()?),
             4 => Heir::Pipe(self.channel()?, self.u32().filter(|side| *side <= 1)?),
             6 => Heir::Process(self.channel()?, self.u32()?),
             5 => Heir::Event(self.channel()?, self.u32()? != 0),
@@ -285,7 +318,7 @@ pub fn read(bytes: &[u8]) -> Option<Inheritance> {
     if reader.u32()? != VERSION {
         return None;
     }
-    let directory = reader.bytes()?;
+    let (directory, umask) = (reader.u64()?, reader.u32()?);
     let [mask, ignored, pending] = [reader.u64()?, reader.u64()?, reader.u64()?];
     let alarm = [reader.u64()?, reader.u64()?];
     let nothing = Rlimit {
@@ -311,6 +344,7 @@ pub fn read(bytes: &[u8]) -> Option<Inheritance> {
     }
     let legacy = Legacy {
         directory,
+        umask,
         mask,
         ignored,
         pending,
@@ -336,7 +370,8 @@ mod tests {
             rlim_max: u64::MAX,
         };
         Legacy {
-            directory: b"a/b".to_vec(),
+            directory: 7 << 32 | 5,
+            umask: 0o27,
             mask: 5,
             ignored: 1 << 63,
             pending: 0,
@@ -371,8 +406,18 @@ mod tests {
         for heir in [
             Heir::Terminal,
             Heir::Device(3),
-            Heir::Regular(7, 8),
-            Heir::Directory(b"x/y".to_vec(), 2),
+            Heir::Archived(
+                Attributes {
+                    inode: 7,
+                    mode: 0o100644,
+                    links: 3,
+                    ..Attributes::default()
+                },
+                8,
+            ),
+            Heir::File(9, 8, 7),
+            Heir::Directory(1 << 33, 2),
+            Heir::Path(77),
             Heir::Pipe(4095, 1),
             Heir::Event(0, true),
             Heir::Signals(1 << 40 | 3),
@@ -397,7 +442,7 @@ mod tests {
 
     #[test]
     fn messages_that_somebody_made_up_are_refused_without_a_panic() {
-        let heirs = [Heir::Pipe(3, 1), Heir::Directory(b"x".to_vec(), 2)];
+        let heirs = [Heir::Pipe(3, 1), Heir::Directory(9, 2)];
         let files = heirs.map(|heir| Description { flags: 2, heir });
         let good = write_message(b"name", &files);
         let (name, read) = read_message(&good).unwrap();

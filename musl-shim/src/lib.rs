@@ -14,7 +14,7 @@
 //! | `files`, `fd_table`, `net` | kinds of open files, their numbers, sockets |
 //! | `poller`, `wait`, `timers` | the event core's state, blocking |
 //! | `platform` | what lies beneath: seL4 and our servers, or (feature `host`) a Linux process |
-//! | `archive`, `path`, `space` | pure bookkeeping, tested on the host |
+//! | `space` | pure bookkeeping, tested on the host |
 //! | `spawn`, `inherit`, `fork` | other processes: what they start with |
 //! | `signal`, `siginfo`, `deliver`, `context`, `stack`, `alarms` | signals: sent, waiting, delivered; timers that send them |
 //! | `memory`, `heap`, `clock`, `state`, `process`, `random` | what else a process has |
@@ -27,7 +27,6 @@ extern crate alloc;
 
 mod abi;
 mod alarms;
-mod archive;
 mod calls;
 mod clock;
 mod console;
@@ -47,7 +46,6 @@ mod names;
 mod net;
 #[cfg(not(any(test, feature = "library")))]
 mod panic;
-mod path;
 mod platform;
 mod poller;
 mod process;

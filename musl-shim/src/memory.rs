@@ -97,6 +97,22 @@ impl Memory {
         Ok(())
     }
 
+    /// Takes a free range for what `map` maps there.
+    pub fn map_file(
+        &mut self,
+        start: usize,
+        len: usize,
+        protection: u32,
+        map: impl FnOnce(usize) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        if !self.space.is_free(start, len) {
+            return Err(Errno::ENOMEM);
+        }
+        map(start)?;
+        self.space.take(start, len, protection);
+        Ok(())
+    }
+
     /// Where `len` bytes can be mapped: at `hint` if that is possible.
     pub fn find(&self, hint: usize, len: usize) -> Result<usize, Errno> {
         if hint != 0 && hint >= MMAP.start && self.space.is_free(hint, len) {

@@ -65,6 +65,7 @@ fn inherit() {
         alarms::inherit(0, legacy.alarm);
     }
     *RLIMITS.lock() = legacy.limits;
+    set_umask(legacy.umask);
 }
 
 /// A limit; the caller checks the number.
@@ -80,4 +81,16 @@ pub fn set_rlimit(number: usize, limit: Rlimit) {
 /// Numbers below this can be open files.
 pub fn file_limit() -> usize {
     platform::limit().unwrap_or_else(|| RLIMITS.lock()[NOFILE].rlim_cur as usize)
+}
+
+static UMASK: Shared<u32> = Shared::new(0o022);
+
+/// Permissions that new files do not get.
+pub fn umask() -> u32 {
+    *UMASK.lock()
+}
+
+/// Sets them; those before.
+pub fn set_umask(mask: u32) -> u32 {
+    core::mem::replace(&mut *UMASK.lock(), mask & 0o777)
 }

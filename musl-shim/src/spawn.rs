@@ -8,13 +8,14 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use vfs_hooks::spawn::{Block, MAX_BLOCK, NEW_SESSION, SET_GROUP};
+use vfs_hooks::vfs::ROOT;
 
 use crate::errno::Errno;
 use crate::fd_table::FdTable;
 use crate::files::lookup::{self, Node};
+use crate::files::tree::{At, PATH_MAX, REGULAR, TYPE, archived};
 use crate::files::{self, OpenFile};
 use crate::inherit::{self, Legacy};
-use crate::path::{self, PATH_MAX, PathError, absolute};
 use crate::platform::children;
 use crate::{alarms, process, signal, user};
 
@@ -75,7 +76,7 @@ const SPAWN_SETSID: i32 = 128;
 /// What a program is to have from its start.
 struct Heritage {
     files: FdTable<Rc<OpenFile>>,
-    directory: Vec<u8>,
+    directory: u64,
     mask: u64,
     ignored: u64,
     pending: u64,
@@ -86,7 +87,7 @@ impl Heritage {
     fn own() -> Heritage {
         Heritage {
             files: files::table().clone(),
-            directory: files::working_directory().to_vec(),
+            directory: files::working_directory(),
             mask: signal::mask(),
             ignored: signal::ignored(),
             pending: 0,
@@ -99,11 +100,12 @@ impl Heritage {
         self.files.get(fd).cloned().ok_or(Errno::EBADF)
     }
 
-    fn plain(&self, path: &[u8]) -> Result<path::Plain, Errno> {
-        path::resolve(&self.directory, path).map_err(|error| match error {
-            PathError::Empty => Errno::ENOENT,
-            PathError::TooLong => Errno::ENAMETOOLONG,
-        })
+    fn at<'a>(&self, path: &'a [u8]) -> At<'a> {
+        let base = match path.first() {
+            Some(b'/') => ROOT,
+            _ => self.directory,
+        };
+        At { base, path }
     }
 
     fn put(&mut self, fd: i32, file: Rc<OpenFile>) -> Result<(), Errno> {
@@ -131,22 +133,18 @@ impl Heritage {
                 self.put(action.fd, file)
             }
             OPEN => {
-                let plain = self.plain(path()?)?;
-                let file = lookup::open(&plain, action.flags as u32)?;
+                let mode = action.mode & !process::umask();
+                let file = lookup::open(self.at(path()?), action.flags as u32, mode)?;
                 self.put(action.fd, file)
             }
             CHDIR => {
-                let plain = self.plain(path()?)?;
-                if !lookup::find(&plain)?.is_directory() {
-                    return Err(Errno::ENOTDIR);
-                }
-                self.directory = plain.path.to_vec();
+                let found = lookup::find(self.at(path()?), 0)?;
+                self.directory = found.directory().ok_or(Errno::ENOTDIR)?;
                 Ok(())
             }
             FCHDIR => {
                 let file = self.get(action.fd)?;
-                let directory = file.file.directory().ok_or(Errno::ENOTDIR)?;
-                self.directory = directory.to_vec();
+                self.directory = file.file.directory().ok_or(Errno::ENOTDIR)?;
                 Ok(())
             }
             _ => Err(Errno::EINVAL),
@@ -160,7 +158,8 @@ impl Heritage {
             self.files.remove(fd);
         }
         let legacy = Legacy {
-            directory: core::mem::take(&mut self.directory),
+            directory: self.directory,
+            umask: process::umask(),
             mask: self.mask,
             ignored: self.ignored,
             pending: self.pending,
@@ -205,16 +204,22 @@ fn program(heritage: &Heritage, name: &[u8]) -> Result<Program, Errno> {
     let mut before: Vec<Vec<u8>> = Vec::new();
     let mut name = name.to_vec();
     for _ in 0..=MAX_INTERPRETERS {
-        let plain = heritage.plain(&name)?;
-        let entry = match lookup::find(&plain)? {
-            Node::Entry(entry) if !entry.is_directory() => entry,
+        let (attributes, archive_name) = match lookup::find(heritage.at(&name), 0)? {
+            Node::Entry(attributes, name) if attributes.mode & TYPE == REGULAR => {
+                (attributes, name)
+            }
             _ => return Err(Errno::EACCES),
         };
-        if entry.mode & 0o111 == 0 {
+        if attributes.mode & 0o111 == 0 {
             return Err(Errno::EACCES);
         }
-        let Some(line) = entry.data.strip_prefix(b"#!") else {
-            let path = absolute(&plain.path).into_bytes();
+        // The root server knows programs by their names in the boot archive.
+        if archive_name.is_empty() {
+            return Err(Errno::ENOEXEC);
+        }
+        let Some(line) = archived(&attributes).strip_prefix(b"#!") else {
+            let mut path = Vec::from(*b"/");
+            path.extend_from_slice(&archive_name);
             return Ok(Program { path, before });
         };
         let end = line.iter().position(|&b| b == b'\n').unwrap_or(line.len());

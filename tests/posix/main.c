@@ -140,7 +140,8 @@ static bool all_known(char *const *arguments, const struct check *const *list, s
 
 int main(int argc, char **argv)
 {
-    options.self = argv[0];
+    // Checks change the working directory.
+    options.self = strchr(argv[0], '/') ? realpath(argv[0], NULL) : argv[0];
     if (argc > 2 && strcmp(argv[1], "--child") == 0)
         play_role(argv + 2);
     bool list_only = false;

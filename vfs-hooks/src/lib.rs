@@ -34,6 +34,7 @@ pub mod channel_pipe;
 pub mod channel_socket;
 pub mod eventfd;
 pub mod events;
+pub mod file;
 pub mod lock;
 pub mod net;
 pub mod packets;
@@ -52,6 +53,7 @@ pub mod sync;
 pub mod thread;
 pub mod timerfd;
 pub mod timers;
+pub mod vfs;
 pub mod wire;
 
 pub use events::Events;

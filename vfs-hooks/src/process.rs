@@ -100,6 +100,8 @@ pub mod slot {
     pub const PCI_PORTS: usize = 6;
     /// The first thread's own notification, bound to it. On the queue kernel, and in servers, the same as NOTIFICATION.
     pub const FIRST: usize = 7;
+    /// Endpoint of the VFS server; badge: process number (call in a program, receive in the VFS server, unbadged).
+    pub const VFS: usize = 8;
     /// Bits of the CNode of own caps.
     pub const OWN_BITS: u32 = 4;
 }
@@ -110,6 +112,8 @@ pub mod badge {
     pub const INIT: usize = 1;
     /// The net server's process number, above those of programs.
     pub const NET_SERVER: usize = 1 << 15;
+    /// The VFS server's process number.
+    pub const VFS_SERVER: usize = NET_SERVER + 1;
     /// Bits of a process's number.
     pub const NUMBER: usize = 0xffff;
     /// Set on a process's fault endpoints.
@@ -124,6 +128,8 @@ pub mod notice {
     pub const TIMER: u64 = 1 << 0;
     /// Look at the things only the server can change: console input, children that have ended, signals.
     pub const KICK: u64 = 1 << 1;
+    /// VFS server: a file that somebody held is held by nobody now.
+    pub const UNHELD: u64 = 1 << 2;
     /// Net server: the network card.
     pub const DEVICE: u64 = 1 << 1;
     /// Net server: first of the clients' doorbells.

@@ -103,6 +103,20 @@ pub mod root {
     pub const NAME_FIND: u64 = 54;
     /// MR2 length, then a path: no socket has it any longer. ENOENT.
     pub const NAME_REMOVE: u64 = 55;
+    /// VFS server only. MR0 offset, MR1 length in the boot archive: makes a file with these contents, of which MR2 is the first holder. Reply: MR1 its number. ENOMEM, ENFILE, ESRCH.
+    pub const FILE_CREATE: u64 = 70;
+    /// VFS server only. MR0 file, MR1 process: it becomes a holder. ENOMEM, ESRCH, EINVAL.
+    pub const FILE_GRANT: u64 = 71;
+    /// VFS server only. MR0 file: its contents are given back. EAGAIN: somebody holds it.
+    pub const FILE_END: u64 = 72;
+    /// MR0 file: the caller holds it no longer. What it has mapped stays. EINVAL.
+    pub const FILE_DROP: u64 = 73;
+    /// MR0 file | PROT_* bits << 32, MR1 first page | pages << 32, MR2 address: maps pages of a file that the caller holds; those that are not there are made. EINVAL, ENOMEM, ENOSPC; all or nothing.
+    pub const FILE_MAP: u64 = 74;
+    /// MR0 file, MR1 page: from this page on it reads as zeroes; pages that nobody has mapped are given back. EINVAL.
+    pub const FILE_TRIM: u64 = 75;
+    /// Reply: MR1 pages that files may have in all, MR2 pages that they have.
+    pub const FILE_USAGE: u64 = 76;
 }
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.

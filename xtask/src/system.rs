@@ -99,12 +99,17 @@ pub fn prepare(paths: &Paths, setup: &Setup, program: &Ready) -> Result<Machine>
         true => &["root-server/spawn-meter"],
         false => &[],
     };
-    let servers = guest::build(paths, &["root-server", "net-server"], features)?;
+    let servers = guest::build(
+        paths,
+        &["root-server", "net-server", "vfs-server"],
+        features,
+    )?;
     let read = |name: &str| {
         let path = servers.join(name);
         fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     };
     archive.program("sbin/net-server", read("net-server")?)?;
+    archive.program("sbin/vfs-server", read("vfs-server")?)?;
     Ok(Machine {
         kernel: kernel.elf32,
         image: image::append(&read("root-server")?, &archive.finish()?)?,

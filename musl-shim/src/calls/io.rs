@@ -101,7 +101,10 @@ pub fn write_all(file: &OpenFile, bytes: &[u8], dont_wait: bool) -> Result<usize
     let mut done = 0;
     loop {
         let result = blocking(file, Events::OUT, dont_wait, || {
-            file.file.write(&bytes[done..])
+            match file.flags() & O_APPEND {
+                0 => file.file.write(&bytes[done..]),
+                _ => file.file.append(&bytes[done..], true),
+            }
         });
         match result {
             Ok(n) => done += n,
@@ -270,7 +273,15 @@ fn pwrite64(args: &Args) -> Result<usize, Errno> {
     let file = get(args[0])?;
     file.for_writing()?;
     let data = bytes(args[1], args[2].min(MAX_TRANSFER))?;
-    file.file.write_at(data, position)
+    write_at(&file, data, position)
+}
+
+/// pwrite(2): as on Linux, the position does not count with O_APPEND.
+fn write_at(file: &OpenFile, data: &[u8], position: u64) -> Result<usize, Errno> {
+    match file.flags() & O_APPEND {
+        0 => file.file.write_at(data, position),
+        _ => file.file.append(data, false),
+    }
 }
 
 fn preadv(args: &Args) -> Result<usize, Errno> {
@@ -293,7 +304,11 @@ fn pwritev(args: &Args) -> Result<usize, Errno> {
     let mut done = 0;
     for i in 0..count {
         let (base, len) = iovec(args[1], i)?;
-        let n = file.file.write_at(bytes(base, len)?, position)?;
+        let n = match write_at(&file, bytes(base, len)?, position) {
+            Ok(n) => n,
+            Err(_) if done > 0 => break,
+            Err(errno) => return Err(errno),
+        };
         done += n;
         position += n as u64;
         if n < len {
@@ -309,22 +324,19 @@ fn sendfile(args: &Args) -> Result<usize, Errno> {
     let (to, from) = (get(to)?, get(from)?);
     to.for_writing()?;
     from.for_reading()?;
-    let Ok(Mappable::Bytes(data)) = from.file.mappable() else {
+    if from.file.mappable().is_err() || to.flags() & O_APPEND != 0 {
         return Err(Errno::EINVAL);
-    };
+    }
     const SEEK_SET: usize = 0;
     const SEEK_CUR: usize = 1;
     let start = match user::read_optional::<i64>(offset)? {
         Some(start) => u64::try_from(start).map_err(|_| Errno::EINVAL)?,
         None => from.file.seek(0, SEEK_CUR)?,
     };
-    let data = data.get(start as usize..).unwrap_or(&[]);
-    let data = &data[..data.len().min(count).min(MAX_TRANSFER)];
-    let n = if data.is_empty() {
-        0
-    } else {
-        write_all(&to, data, false).map_err(loudly(&to))?
-    };
+    let (n, result) = copy(&to, &from, start, count.min(MAX_TRANSFER));
+    if n == 0 {
+        result?;
+    }
     let end = start as i64 + n as i64;
     if offset == 0 {
         from.file.seek(end, SEEK_SET)?;
@@ -332,6 +344,41 @@ fn sendfile(args: &Args) -> Result<usize, Errno> {
         user::write(offset, end)?;
     }
     Ok(n)
+}
+
+/// Copies up to `count` bytes from a position in `from`; how many, and what ended it.
+fn copy(to: &OpenFile, from: &OpenFile, start: u64, count: usize) -> (usize, Result<(), Errno>) {
+    if let Ok(Mappable::Bytes(data)) = from.file.mappable() {
+        let data = data.get(start as usize..).unwrap_or(&[]);
+        let data = &data[..data.len().min(count)];
+        if data.is_empty() {
+            return (0, Ok(()));
+        }
+        return match write_all(to, data, false).map_err(loudly(to)) {
+            Ok(n) => (n, Ok(())),
+            Err(errno) => (0, Err(errno)),
+        };
+    }
+    let mut buffer = alloc::vec![0; count.min(GATHER)];
+    let mut done = 0;
+    while done < count {
+        let most = (count - done).min(buffer.len());
+        let n = match from.file.read_at(&mut buffer[..most], start + done as u64) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(errno) => return (done, Err(errno)),
+        };
+        match write_all(to, &buffer[..n], false).map_err(loudly(to)) {
+            Ok(written) => {
+                done += written;
+                if written < n {
+                    break;
+                }
+            }
+            Err(errno) => return (done, Err(errno)),
+        }
+    }
+    (done, Ok(()))
 }
 
 fn pipe(args: &Args) -> Result<usize, Errno> {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Memory: brk, mmap and its relatives. Mappings of files are private copies, made at once.
+//! Memory: brk, mmap and its relatives. Private mappings of files are copies, made at once; shared ones of files in memory are the file's own
+//! pages; what has none (the boot archive) is copied also where it is to be shared, for nobody writes it.
 
 use crate::errno::Errno;
 use vfs_hooks::process::PAGE;
@@ -40,25 +41,22 @@ fn mmap(args: &Args) -> Result<usize, Errno> {
         _ => return Err(Errno::EINVAL),
     };
     let len = round_up(len)?;
-    let contents: &[u8] = if flags & MAP_ANONYMOUS != 0 {
-        &[]
+    let contents = if flags & MAP_ANONYMOUS != 0 {
+        Mappable::Zero
     } else {
         let file = files::get(fd)?;
+        if file.flags() & O_PATH != 0 {
+            return Err(Errno::EBADF);
+        }
         if file.access() == O_WRONLY {
             return Err(Errno::EACCES);
         }
-        match file.file.mappable()? {
-            Mappable::Zero => &[],
-            Mappable::Bytes(_)
-                if shared && protection & PROT_WRITE != 0 && file.access() != O_RDWR =>
-            {
-                return Err(Errno::EACCES);
-            }
-            Mappable::Bytes(bytes) => {
-                let bytes = bytes.get(offset..).unwrap_or(&[]);
-                &bytes[..bytes.len().min(len)]
-            }
+        let contents = file.file.mappable()?;
+        let writes = shared && protection & PROT_WRITE != 0;
+        if writes && file.access() != O_RDWR && !matches!(contents, Mappable::Zero) {
+            return Err(Errno::EACCES);
         }
+        contents
     };
     memory::with(|memory| {
         let at = if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 {
@@ -76,13 +74,29 @@ fn mmap(args: &Args) -> Result<usize, Errno> {
             memory.unmap(address, len)?;
             address
         };
-        if contents.is_empty() {
-            memory.map(at, len, protection)?;
-        } else {
-            memory.map(at, len, PROT_READ | PROT_WRITE)?;
-            user::bytes_mut(at, contents.len())?.copy_from_slice(contents);
-            if protection != PROT_READ | PROT_WRITE {
-                memory.protect(at, len, protection)?;
+        let pages = offset / PAGE..(offset + len) / PAGE;
+        match &contents {
+            Mappable::Zero => memory.map(at, len, protection)?,
+            Mappable::File(file) if shared => {
+                memory.map_file(at, len, protection, |at| file.map(pages, at, protection))?;
+            }
+            _ => {
+                memory.map(at, len, PROT_READ | PROT_WRITE)?;
+                let to = user::bytes_mut(at, len)?;
+                match &contents {
+                    Mappable::Bytes(bytes) => {
+                        let bytes = bytes.get(offset..).unwrap_or(&[]);
+                        let n = bytes.len().min(len);
+                        to[..n].copy_from_slice(&bytes[..n]);
+                    }
+                    Mappable::File(file) => {
+                        file.read(offset as u64, to)?;
+                    }
+                    Mappable::Zero => {}
+                }
+                if protection != PROT_READ | PROT_WRITE {
+                    memory.protect(at, len, protection)?;
+                }
             }
         }
         Ok(at)
@@ -167,7 +181,7 @@ fn madvise(args: &Args) -> Result<usize, Errno> {
     Ok(0)
 }
 
-/// Nothing is written back: file mappings are copies.
+/// Nothing need be written back: a shared mapping is the file's own pages.
 fn msync(args: &Args) -> Result<usize, Errno> {
     range(args).map(|_| 0)
 }

@@ -9,6 +9,7 @@ mod file;
 mod io;
 mod memory;
 mod misc;
+mod path;
 mod poll;
 mod process;
 mod signal;
@@ -23,6 +24,7 @@ pub mod unix;
 pub const AREAS: [&[Call]; 14] = [
     io::CALLS,
     file::CALLS,
+    path::CALLS,
     epoll::CALLS,
     poll::CALLS,
     socket::CALLS,

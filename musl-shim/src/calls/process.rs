@@ -74,9 +74,8 @@ fn require_self(id: usize) -> Result<(), Errno> {
     }
 }
 
-/// Nothing is ever created that the mask could apply to.
-fn umask(_: &Args) -> Result<usize, Errno> {
-    Ok(0o022)
+fn umask(args: &Args) -> Result<usize, Errno> {
+    Ok(process::set_umask(args[0] as u32) as usize)
 }
 
 fn sched_yield(_: &Args) -> Result<usize, Errno> {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Files and directories of the boot archive: read-only, always ready, not for epoll.
+//! Files that are still in the boot archive: read-only, always ready, not for epoll. Who opens such a file for writing gets a copy in memory;
+//! those who have it open already go on with what they have.
 
 use alloc::rc::Rc;
-use alloc::vec::Vec;
+
+use vfs_hooks::vfs::Attributes;
 
 use crate::errno::Errno;
 use crate::inherit::Heir;
 
 use super::position::Position;
-use super::{ARCHIVE_DEVICE, File, Mappable, archive};
-use crate::abi::{Stat, Timespec};
-use crate::archive::Entry;
-use crate::process::UID;
-use crate::user;
+use super::tree::{archived, stat};
+use super::{File, Mappable, OpenFile};
+use crate::abi::{O_ACCMODE, Stat};
 
 /// lseek's `whence`.
 const SEEK_SET: usize = 0;
@@ -24,19 +24,19 @@ const SEEK_HOLE: usize = 4;
 /// An open regular file: contents and position.
 #[derive(Debug)]
 pub struct Regular {
-    entry: Entry,
+    attributes: Attributes,
+    data: &'static [u8],
     position: Position,
 }
 
 impl Regular {
-    /// The file, at its start.
-    pub fn new(entry: Entry) -> Regular {
-        Regular::at(entry, Position::default())
-    }
-
     /// The file, at a position.
-    pub fn at(entry: Entry, position: Position) -> Regular {
-        Regular { entry, position }
+    pub fn at(attributes: Attributes, position: Position) -> Regular {
+        Regular {
+            data: archived(&attributes),
+            attributes,
+            position,
+        }
     }
 }
 
@@ -52,7 +52,7 @@ fn copy_at(data: &[u8], position: u64, buffer: &mut [u8]) -> usize {
 }
 
 /// The new position for lseek(2) in a file of `size` bytes.
-fn seek(position: u64, size: u64, offset: i64, whence: usize) -> Result<u64, Errno> {
+pub fn seek(position: u64, size: u64, offset: i64, whence: usize) -> Result<u64, Errno> {
     let base = match whence {
         SEEK_SET => 0,
         SEEK_CUR => position,
@@ -75,33 +75,10 @@ fn seek(position: u64, size: u64, offset: i64, whence: usize) -> Result<u64, Err
         })
 }
 
-/// What stat(2) says about an entry of the archive.
-pub fn stat(entry: &Entry) -> Stat {
-    let time = Timespec {
-        tv_sec: i64::from(entry.modified),
-        tv_nsec: 0,
-    };
-    let size = entry.data.len() as i64;
-    Stat {
-        st_dev: ARCHIVE_DEVICE,
-        st_ino: entry.inode,
-        st_nlink: if entry.is_directory() { 2 } else { 1 },
-        st_mode: entry.mode,
-        st_uid: UID as u32,
-        st_gid: UID as u32,
-        st_size: size,
-        st_blocks: (size + 511) / 512,
-        st_atime: time,
-        st_mtime: time,
-        st_ctime: time,
-        ..super::empty_stat()
-    }
-}
-
 impl File for Regular {
     fn inherit(&self) -> Result<Option<Heir>, Errno> {
         let channel = self.position.share()?;
-        Ok(Some(Heir::Regular(self.entry.inode, channel)))
+        Ok(Some(Heir::Archived(self.attributes, channel)))
     }
 
     fn share(&self) -> Result<(), Errno> {
@@ -111,136 +88,43 @@ impl File for Regular {
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let mut n = 0;
         self.position.advance(|position| {
-            n = copy_at(self.entry.data, position, buffer);
+            n = copy_at(self.data, position, buffer);
             n as u64
         });
         Ok(n)
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, Errno> {
-        Ok(copy_at(self.entry.data, position, buffer))
+        Ok(copy_at(self.data, position, buffer))
     }
 
     fn seek(&self, offset: i64, whence: usize) -> Result<u64, Errno> {
-        let size = self.entry.data.len() as u64;
+        let size = self.data.len() as u64;
         self.position
             .set(seek(self.position.get(), size, offset, whence)?);
         Ok(self.position.get())
     }
 
     fn stat(&self) -> Stat {
-        stat(&self.entry)
+        stat(&self.attributes)
+    }
+
+    fn inode(&self) -> Option<u64> {
+        Some(self.attributes.inode)
+    }
+
+    fn again(&self, flags: u32) -> Option<Rc<OpenFile>> {
+        let again = Regular::at(self.attributes, Position::default());
+        Some(OpenFile::new(again, flags & !O_ACCMODE))
     }
 
     fn mappable(&self) -> Result<Mappable, Errno> {
-        Ok(Mappable::Bytes(self.entry.data))
+        Ok(Mappable::Bytes(self.data))
     }
 
     fn bytes_to_read(&self) -> Option<usize> {
-        let left = (self.entry.data.len() as u64).saturating_sub(self.position.get());
+        let left = (self.data.len() as u64).saturating_sub(self.position.get());
         Some(left as usize)
-    }
-}
-
-/// An open directory: its path, its entry, how many names were given out.
-#[derive(Debug)]
-pub struct Directory {
-    path: Rc<[u8]>,
-    entry: Entry,
-    position: Position,
-}
-
-impl Directory {
-    /// The directory at a plain path.
-    pub fn new(path: &[u8], entry: Entry) -> Directory {
-        Directory::at(path, entry, Position::default())
-    }
-
-    /// The directory, after so many names.
-    pub fn at(path: &[u8], entry: Entry, position: Position) -> Directory {
-        Directory {
-            path: path.into(),
-            entry,
-            position,
-        }
-    }
-
-    /// Name, inode and d_type of each entry, `.` and `..` first.
-    fn names(&self) -> Vec<(&'static [u8], u64, u8)> {
-        const DT_DIR: u8 = 4;
-        const DT_REG: u8 = 8;
-        let parent = self.path.iter().rposition(|&b| b == b'/').unwrap_or(0);
-        archive(|archive| {
-            let parent = archive.get(&self.path[..parent]).unwrap_or(self.entry);
-            let mut names = Vec::from([
-                (&b"."[..], self.entry.inode, DT_DIR),
-                (b"..", parent.inode, DT_DIR),
-            ]);
-            names.extend(archive.list(&self.path).map(|(name, entry)| {
-                let kind = if entry.is_directory() { DT_DIR } else { DT_REG };
-                (name, entry.inode, kind)
-            }));
-            names
-        })
-    }
-}
-
-impl File for Directory {
-    fn inherit(&self) -> Result<Option<Heir>, Errno> {
-        let channel = self.position.share()?;
-        Ok(Some(Heir::Directory(self.path.to_vec(), channel)))
-    }
-
-    fn share(&self) -> Result<(), Errno> {
-        self.position.share().map(drop)
-    }
-
-    fn read(&self, _: &mut [u8]) -> Result<usize, Errno> {
-        Err(Errno::EISDIR)
-    }
-
-    fn read_at(&self, _: &mut [u8], _: u64) -> Result<usize, Errno> {
-        Err(Errno::EISDIR)
-    }
-
-    fn seek(&self, offset: i64, whence: usize) -> Result<u64, Errno> {
-        self.position
-            .set(seek(self.position.get(), 0, offset, whence)?);
-        Ok(self.position.get())
-    }
-
-    fn stat(&self) -> Stat {
-        stat(&self.entry)
-    }
-
-    fn directory(&self) -> Option<&[u8]> {
-        Some(&self.path)
-    }
-
-    /// struct linux_dirent64: inode, offset of the next, length, type, name.
-    fn read_entries(&self, address: usize, len: usize) -> Result<usize, Errno> {
-        const NAME: usize = 19;
-        let buffer = user::bytes_mut(address, len)?;
-        let mut at = 0;
-        let start = self.position.get();
-        for (i, (name, inode, kind)) in self.names().into_iter().enumerate().skip(start as usize) {
-            let size = (NAME + name.len() + 1).next_multiple_of(8);
-            let Some(record) = buffer.get_mut(at..at + size) else {
-                if at == 0 {
-                    return Err(Errno::EINVAL);
-                }
-                break;
-            };
-            record.fill(0);
-            record[..8].copy_from_slice(&inode.to_le_bytes());
-            record[8..16].copy_from_slice(&(i as u64 + 1).to_le_bytes());
-            record[16..18].copy_from_slice(&(size as u16).to_le_bytes());
-            record[18] = kind;
-            record[NAME..NAME + name.len()].copy_from_slice(name);
-            at += size;
-            self.position.set(i as u64 + 1);
-        }
-        Ok(at)
     }
 }
 

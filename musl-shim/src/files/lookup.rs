@@ -1,95 +1,76 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Paths to files: the archive, the devices, and `/dev/fd`.
+//! Paths to files: what the VFS server finds, the devices, and `/proc/self/fd`.
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 
-use crate::errno::Errno;
+use vfs_hooks::vfs::{Attributes, FILE};
 
-use super::archive_file::{self, Directory, Regular};
+use super::archive_file;
 use super::device::Device;
+use super::directory::Directory;
+use super::path_file::PathFile;
+use super::position::Position;
+use super::regular::Regular;
 use super::terminal::Terminal;
-use super::{File, OpenFile, archive, get, working_directory};
+use super::tree::{self, At, DIRECTORY, Found, REGULAR, TYPE};
+use super::{File, OpenFile, get};
 use crate::abi::*;
-use crate::archive::Entry;
-use crate::path::{self, PATH_MAX, PathError, Plain};
-use crate::user;
+use crate::errno::Errno;
 
 /// What a path names.
 #[derive(Debug)]
 pub enum Node {
-    /// A file or directory of the archive.
-    Entry(Entry),
+    /// A file or directory; if it is in the boot archive, its name there.
+    Entry(Attributes, Vec<u8>),
     /// A memory device.
     Device(Device),
     /// /dev/console, /dev/tty.
     Terminal,
-    /// An open file of this process, by /dev/fd.
+    /// An open file of this process, by /proc/self/fd.
     Open(Rc<OpenFile>),
 }
 
-/// The plain path of the C string at `address`, relative to directory `fd`.
-pub fn plain(fd: usize, address: usize) -> Result<Plain, Errno> {
-    let path = user::string(address, PATH_MAX - 1)?;
-    let resolved = if path.first() == Some(&b'/') || fd as i32 == AT_FDCWD {
-        path::resolve(&working_directory(), path)
-    } else {
-        let file = get(fd)?;
-        path::resolve(file.file.directory().ok_or(Errno::ENOTDIR)?, path)
-    };
-    resolved.map_err(|error| match error {
-        PathError::Empty => Errno::ENOENT,
-        PathError::TooLong => Errno::ENAMETOOLONG,
-    })
+/// An open file of this process, by what follows `/proc`.
+fn open_file(rest: &[u8]) -> Option<Rc<OpenFile>> {
+    let digits = rest.strip_prefix(b"/self/fd/")?;
+    get(core::str::from_utf8(digits).ok()?.parse().ok()?).ok()
 }
 
-/// Number of an fd in a path, and what it names.
-fn open_file(path: &[u8]) -> Option<Rc<OpenFile>> {
-    let number = match path {
-        b"dev/stdin" => 0,
-        b"dev/stdout" => 1,
-        b"dev/stderr" => 2,
-        _ => {
-            let digits = path
-                .strip_prefix(b"dev/fd/")
-                .or_else(|| path.strip_prefix(b"proc/self/fd/"))?;
-            core::str::from_utf8(digits).ok()?.parse().ok()?
+fn node(found: Found) -> Result<Node, Errno> {
+    match found {
+        Found::Local(rest) => open_file(&rest).map(Node::Open).ok_or(Errno::ENOENT),
+        Found::Inode(attributes, _) if attributes.mode & TYPE == S_IFCHR => {
+            Ok(match Device::of_number(attributes.place) {
+                Some(device) => Node::Device(device),
+                None => Node::Terminal,
+            })
         }
-    };
-    get(number).ok()
+        Found::Inode(attributes, name) => Ok(Node::Entry(attributes, name)),
+    }
 }
 
-/// What the path names; ENOENT or ENOTDIR if nothing.
-pub fn find(plain: &Plain) -> Result<Node, Errno> {
-    let path = &plain.path[..];
-    let node = if let Some(entry) = archive(|archive| archive.get(path)) {
-        Node::Entry(entry)
-    } else if let Some(device) = Device::at(path) {
-        Node::Device(device)
-    } else if matches!(path, b"dev/console" | b"dev/tty" | b"dev/ttyS0") {
-        Node::Terminal
-    } else if let Some(file) = open_file(path) {
-        Node::Open(file)
-    } else if archive(|archive| archive.passes_through_file(path)) {
-        return Err(Errno::ENOTDIR);
-    } else {
-        return Err(Errno::ENOENT);
-    };
-    if plain.directory && !node.is_directory() {
-        return Err(Errno::ENOTDIR);
-    }
-    Ok(node)
+/// What the path names; `flags` of [`vfs_hooks::vfs`].
+pub fn find(at: At, flags: u64) -> Result<Node, Errno> {
+    node(at.find(flags)?)
 }
 
 impl Node {
-    /// Whether it is a directory.
-    pub fn is_directory(&self) -> bool {
-        matches!(self, Node::Entry(entry) if entry.is_directory())
+    /// Its inode number, if it is a directory.
+    pub fn directory(&self) -> Option<u64> {
+        match self {
+            Node::Entry(attributes, _) if attributes.mode & TYPE == DIRECTORY => {
+                Some(attributes.inode)
+            }
+            Node::Open(file) => file.file.directory(),
+            _ => None,
+        }
     }
 
     /// stat(2).
     pub fn stat(&self) -> Stat {
         match self {
-            Node::Entry(entry) => archive_file::stat(entry),
+            Node::Entry(attributes, _) => tree::stat(attributes),
             Node::Device(device) => device.stat(),
             Node::Terminal => Terminal::stat(),
             Node::Open(file) => file.file.stat(),
@@ -98,41 +79,53 @@ impl Node {
 }
 
 /// open(2), except for the number.
-pub fn open(plain: &Plain, flags: u32) -> Result<Rc<OpenFile>, Errno> {
-    if flags & O_TMPFILE == O_TMPFILE {
-        return Err(Errno::EROFS);
-    }
-    let node = match find(plain) {
-        Err(Errno::ENOENT) if flags & O_CREAT != 0 && has_parent(&plain.path) => {
-            return Err(Errno::EROFS);
+pub fn open(at: At, flags: u32, mode: u32) -> Result<Rc<OpenFile>, Errno> {
+    let found = at.open(flags, mode)?;
+    let created = matches!(&found, Found::Inode(attributes, _) if attributes.created != 0);
+    let (attributes, _) = match node(found)? {
+        Node::Device(device) => return Ok(OpenFile::new(device, flags)),
+        Node::Terminal => return Ok(OpenFile::new(Terminal::new(), flags)),
+        Node::Open(_) if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL => {
+            return Err(Errno::EEXIST);
         }
-        found => found?,
+        Node::Open(file) => return reopen(file, flags),
+        Node::Entry(attributes, name) => (attributes, name),
     };
-    if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
-        return Err(Errno::EEXIST);
+    if flags & O_PATH != 0 && attributes.mode & TYPE != DIRECTORY {
+        return Ok(OpenFile::new(PathFile::new(attributes.inode), flags));
     }
-    if flags & O_DIRECTORY != 0 && !node.is_directory() {
-        return Err(Errno::ENOTDIR);
-    }
-    let writes = flags & O_ACCMODE != O_RDONLY || flags & O_TRUNC != 0;
-    match node {
-        Node::Entry(entry) if entry.is_directory() => {
-            if writes || flags & O_CREAT != 0 {
-                return Err(Errno::EISDIR);
+    let position = Position::default();
+    match attributes.mode & TYPE {
+        DIRECTORY => Ok(OpenFile::new(
+            Directory::at(attributes.inode, position),
+            flags,
+        )),
+        REGULAR if attributes.place & FILE == 0 => Ok(OpenFile::new(
+            archive_file::Regular::at(attributes, position),
+            flags,
+        )),
+        REGULAR => {
+            let number = attributes.place as u32;
+            let file = Regular::at(number, attributes.inode, position);
+            if flags & O_TRUNC != 0 && !created {
+                file.truncate(0)?;
             }
-            Ok(OpenFile::new(Directory::new(&plain.path, entry), flags))
+            Ok(OpenFile::new(file, flags))
         }
-        Node::Entry(_) if writes => Err(Errno::EROFS),
-        Node::Entry(entry) if entry.mode & 0o444 == 0 => Err(Errno::EACCES),
-        Node::Entry(entry) => Ok(OpenFile::new(Regular::new(entry), flags)),
-        Node::Device(device) => Ok(OpenFile::new(device, flags)),
-        Node::Terminal => Ok(OpenFile::new(Terminal::new(), flags)),
-        Node::Open(file) => Ok(file),
+        _ => Err(Errno::ENXIO),
     }
 }
 
-/// Whether the directory in which the path would lie exists.
-pub fn has_parent(path: &[u8]) -> bool {
-    let parent = path.iter().rposition(|&b| b == b'/').unwrap_or(0);
-    archive(|archive| archive.get(&path[..parent])).is_some_and(|entry| entry.is_directory())
+/// A path to an open file: for a regular file a new open file with a position of its own, else the same one.
+fn reopen(file: Rc<OpenFile>, flags: u32) -> Result<Rc<OpenFile>, Errno> {
+    if flags & O_DIRECTORY != 0 && file.file.directory().is_none() {
+        return Err(Errno::ENOTDIR);
+    }
+    let Some(again) = file.file.again(flags) else {
+        return Ok(file);
+    };
+    if flags & O_TRUNC != 0 {
+        again.file.truncate(0)?;
+    }
+    Ok(again)
 }

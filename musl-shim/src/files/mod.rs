@@ -16,7 +16,6 @@ use crate::files::position::Position;
 use crate::inherit::{Description, Heir, Inheritance};
 
 use crate::abi::*;
-use crate::archive::Archive;
 use crate::fd_table::{FdTable, Numbered};
 use crate::net::socket::Socket;
 use crate::net::unix::{self, UnixSocket};
@@ -27,30 +26,37 @@ use crate::{platform, poller};
 pub mod archive_file;
 pub mod channel;
 pub mod device;
+pub mod directory;
 pub mod epoll;
 pub mod eventfd;
 pub mod lookup;
+pub mod path_file;
 pub mod pidfd;
 pub mod pipe;
 pub mod position;
+pub mod regular;
+pub mod shared_file;
 pub mod signalfd;
 pub mod terminal;
 pub mod timerfd;
+pub mod tree;
 
-/// st_dev of the archive.
-const ARCHIVE_DEVICE: u64 = 1;
+/// st_dev of the tree.
+const TREE_DEVICE: u64 = 1;
 /// st_dev of what has no place in the tree.
 const ANONYMOUS_DEVICE: u64 = 2;
 /// st_blksize everywhere.
-const BLOCK: i64 = 4096;
+pub const BLOCK: i64 = 4096;
 
 /// What can be mapped.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Mappable {
     /// Zeroed memory.
     Zero,
     /// A copy of these bytes.
     Bytes(&'static [u8]),
+    /// A file in memory.
+    File(Rc<shared_file::SharedFile>),
 }
 
 /// A kind of file. Each default is what Linux answers for a kind that cannot do it.
@@ -79,6 +85,31 @@ pub trait File {
     /// Puts bytes at a position.
     fn write_at(&self, bytes: &[u8], position: u64) -> Result<usize, Errno> {
         Err(Errno::ESPIPE)
+    }
+
+    /// Puts bytes at the end (O_APPEND), and moves the position there if `moves`.
+    fn append(&self, bytes: &[u8], moves: bool) -> Result<usize, Errno> {
+        self.write(bytes)
+    }
+
+    /// ftruncate(2).
+    fn truncate(&self, size: u64) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// fallocate(2), of a range that is not empty.
+    fn allocate(&self, mode: u32, start: u64, len: u64) -> Result<(), Errno> {
+        Err(Errno::ENODEV)
+    }
+
+    /// Its inode number, if it is in the tree.
+    fn inode(&self) -> Option<u64> {
+        None
+    }
+
+    /// The file opened again, at its start, if that makes a difference.
+    fn again(&self, flags: u32) -> Option<Rc<OpenFile>> {
+        None
     }
 
     /// lseek(2).
@@ -160,8 +191,8 @@ pub trait File {
         Err(Errno::ENODEV)
     }
 
-    /// The plain path, if it is a directory.
-    fn directory(&self) -> Option<&[u8]> {
+    /// The inode number, if it is a directory.
+    fn directory(&self) -> Option<u64> {
         None
     }
 
@@ -224,7 +255,7 @@ impl<F: File + 'static> OpenFile<F> {
     pub fn new(file: F, flags: u32) -> Rc<OpenFile> {
         Rc::new(OpenFile {
             source: file.source(),
-            flags: Cell::new(flags & (O_ACCMODE | SETTABLE | O_DIRECTORY | O_LARGEFILE)),
+            flags: Cell::new(flags & (O_ACCMODE | SETTABLE | O_DIRECTORY | O_LARGEFILE | O_PATH)),
             file,
         })
     }
@@ -289,13 +320,10 @@ impl Numbered for Rc<OpenFile> {
 }
 
 static FILES: Shared<FdTable<Rc<OpenFile>>> = Shared::new(FdTable::new());
-static TREE: Shared<Option<Archive>> = Shared::new(None);
-static DIRECTORY: Shared<Option<Rc<[u8]>>> = Shared::new(None);
+static DIRECTORY: Shared<u64> = Shared::new(vfs_hooks::vfs::ROOT);
 
-/// Opens the standard files and reads the archive's index.
+/// Opens the standard files.
 pub fn start() {
-    *TREE.lock() = Some(Archive::parse(platform::memory::archive()));
-    *DIRECTORY.lock() = Some(Rc::from(&b""[..]));
     let terminal = OpenFile::new(terminal::Terminal::new(), O_RDWR);
     for fd in platform::STANDARD_FILES {
         FILES.lock().replace(fd, terminal.clone(), false);
@@ -308,16 +336,19 @@ pub fn reopen(description: &Description) -> Option<Rc<OpenFile>> {
     Some(match &description.heir {
         Heir::Terminal => OpenFile::new(terminal::Terminal::new(), flags),
         Heir::Device(number) => OpenFile::new(*device::Device::ALL.get(*number as usize)?, flags),
-        Heir::Regular(inode, channel) => {
-            let entry = archive(|archive| archive.by_inode(*inode))?;
+        Heir::Archived(attributes, channel) => {
             let position = Position::inherited(*channel);
-            OpenFile::new(archive_file::Regular::at(entry, position), flags)
+            OpenFile::new(archive_file::Regular::at(*attributes, position), flags)
         }
-        Heir::Directory(path, channel) => {
-            let entry = archive(|archive| archive.get(path))?;
+        Heir::File(number, inode, channel) => {
             let position = Position::inherited(*channel);
-            OpenFile::new(archive_file::Directory::at(path, entry, position), flags)
+            OpenFile::new(regular::Regular::at(*number, *inode, position), flags)
         }
+        Heir::Directory(inode, channel) => {
+            let position = Position::inherited(*channel);
+            OpenFile::new(directory::Directory::at(*inode, position), flags)
+        }
+        Heir::Path(inode) => OpenFile::new(path_file::PathFile::new(*inode), flags),
         Heir::Process(channel, pid) => pidfd::inherited(*channel, *pid, flags),
         Heir::Unix(passed) => unix::heir::inherited(passed, flags)?,
         Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,
@@ -339,7 +370,7 @@ pub fn inherit(inheritance: &Inheritance) {
             FILES.lock().replace(*fd, file.clone(), false);
         }
     }
-    set_working_directory(&inheritance.legacy.directory);
+    set_working_directory(inheritance.legacy.directory);
 }
 
 /// Before fork(2): what is open moves to where the child can have it too.
@@ -363,19 +394,14 @@ pub fn after_fork() {
     }
 }
 
-/// Looks something up in the archive.
-pub fn archive<R>(work: impl FnOnce(&Archive) -> R) -> R {
-    work(TREE.lock().as_ref().expect("start() ran"))
-}
-
-/// The working directory's plain path.
-pub fn working_directory() -> Rc<[u8]> {
-    DIRECTORY.lock().clone().expect("start() ran")
+/// The working directory's inode number.
+pub fn working_directory() -> u64 {
+    *DIRECTORY.lock()
 }
 
 /// Sets the working directory.
-pub fn set_working_directory(path: &[u8]) {
-    *DIRECTORY.lock() = Some(path.into());
+pub fn set_working_directory(inode: u64) {
+    *DIRECTORY.lock() = inode;
 }
 
 /// The fd table, for what the functions here do not cover. Nothing may be dropped while it is borrowed: a file's end can come back here.

@@ -12,6 +12,7 @@
 //! | `process` | start, end, identity, thread pointer, entropy |
 //! | `threads` | numbers of threads; parking and kicking them |
 //! | `transport` | backends for the event core, which also block the thread |
+//! | `vfs` | names of files, and the memory that their contents are in |
 //! | `stats` | the process's counters |
 //! | `alarm` | has the process look at a time |
 //!

@@ -27,6 +27,7 @@ use crate::system::System;
 use crate::{log, serial};
 
 const NET_SERVER: &str = "/sbin/net-server";
+const VFS_SERVER: &str = "/sbin/vfs-server";
 /// Exit status: the program cannot be run, is not there, the system itself is broken.
 const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
@@ -112,6 +113,7 @@ pub fn run(info: BootInfo) -> ! {
         total >> 20,
         (system.clock.tsc_khz() + 500) / 1000
     );
+    start_vfs_server(&mut system);
     if config.net.is_some() {
         start_net_server(&mut system);
     }
@@ -192,13 +194,40 @@ fn grow_heap(memory: &mut Memory) {
     }
 }
 
-fn start_net_server(system: &mut System) {
-    let path = NET_SERVER.as_bytes();
-    let Ok(bytes) = system.programs.file(path) else {
-        give_up(BROKEN, format_args!("the boot archive has no {NET_SERVER}"));
+/// A server's program.
+fn server(system: &System, path: &str) -> Elf<'static> {
+    let Ok(bytes) = system.programs.file(path.as_bytes()) else {
+        give_up(BROKEN, format_args!("the boot archive has no {path}"));
     };
-    let elf = Elf::parse(bytes, PROGRAM)
-        .unwrap_or_else(|why| give_up(BROKEN, format_args!("{NET_SERVER}: {why}")));
+    Elf::parse(bytes, PROGRAM).unwrap_or_else(|why| give_up(BROKEN, format_args!("{path}: {why}")))
+}
+
+fn start_vfs_server(system: &mut System) {
+    let elf = server(system, VFS_SERVER);
+    let start = || {
+        let memory = &mut system.memory;
+        let total = memory.objects.total();
+        let heap = (total as usize / 64).clamp(2 << 20, 16 << 20) & !(LARGE_PAGE - 1);
+        let number = badge::VFS_SERVER;
+        let image = Rc::new(Image::new(elf));
+        let mut process = Process::new(memory, number, VFS_SERVER, image, system.endpoint)?;
+        system.programs.inform(&mut process, &system.clock, total);
+        system.programs.show_archive(memory, &mut process)?;
+        let endpoint = memory.objects.object(ObjectType::Endpoint)?;
+        let receive = CapRights::READ;
+        process.give(memory, slot::VFS, endpoint, receive, CapData::NONE)?;
+        system.vfs_endpoint = endpoint;
+        system.vfs_signal = Some(System::vfs_signal(memory, &process)?);
+        let used = process.load_server(memory, heap)?;
+        process.start(used)?;
+        system.processes.insert(number, process);
+        Ok(())
+    };
+    must(start(), "starting the VFS server");
+}
+
+fn start_net_server(system: &mut System) {
+    let elf = server(system, NET_SERVER);
     let Some(card) = Function::network_card() else {
         give_up(
             BROKEN,

@@ -12,6 +12,7 @@ use vfs_hooks::channel::{
     CELL_BITS, CHANNEL_BITS, CHANNEL_CNODES, CHANNELS, Header, MOST, SIDES, SPAN, address,
     watch_number,
 };
+use vfs_hooks::file::PASSED;
 use vfs_hooks::process::{CSPACE_LOW_BITS, PAGE, notice};
 use vfs_hooks::subscription::SUBSCRIPTIONS;
 use vfs_hooks::sync::Ordering;
@@ -377,6 +378,10 @@ impl System {
         passed: &[u32],
     ) -> core::result::Result<(), u64> {
         for word in passed {
+            if word & PASSED != 0 {
+                self.pass_file(parent, process, *word)?;
+                continue;
+            }
             let (index, sides) = ((word >> 2) as usize, (word & 3) as u8);
             let Some(Some(channel)) = self.channels.get_mut(index) else {
                 return Err(errno::EBADF);
@@ -394,6 +399,9 @@ impl System {
     /// Whether the process holds all that it wants to pass on.
     pub fn holds_all(&self, number: usize, passed: &[u32]) -> bool {
         passed.iter().all(|word| {
+            if word & PASSED != 0 {
+                return self.holds_file(number, *word);
+            }
             let channel = self.channels.get((word >> 2) as usize);
             let held = channel
                 .and_then(Option::as_ref)

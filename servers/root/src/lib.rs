@@ -41,6 +41,8 @@ pub mod errno {
     pub const EFAULT: u64 = 14;
     /// The arguments make no sense.
     pub const EINVAL: u64 = 22;
+    /// Too many shared files.
+    pub const ENFILE: u64 = 23;
     /// Too many queues.
     pub const EMFILE: u64 = 24;
     /// All places are taken.

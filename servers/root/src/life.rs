@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 
 use root_server::errno;
 use root_server::family::{Ending, Pid};
-use vfs_hooks::process::badge;
+use sel4_bindings::{CPtr, CapData, CapRights, EndpointBadge, Error};
+use vfs_hooks::process::{badge, slot};
 use vfs_hooks::spawn::{self, Block, MAX_BLOCK};
 use vfs_hooks::sync::Ordering;
 
@@ -68,14 +69,33 @@ impl System {
         let first = self
             .programs
             .load(memory, &self.clock, self.endpoint, number, block);
-        match first {
+        let loaded = match first {
             Err(Refused::Kernel(_)) => {
                 memory.relieve()?;
                 self.programs
                     .load(memory, &self.clock, self.endpoint, number, block)
             }
             loaded => loaded,
+        };
+        let (process, used) = loaded?;
+        match self.introduce(&process) {
+            Ok(()) => Ok((process, used)),
+            Err(error) => {
+                self.dismantle(process);
+                Err(error.into())
+            }
         }
+    }
+
+    /// Gives a process its way to the VFS server.
+    fn introduce(&self, process: &Process) -> crate::objects::Result<()> {
+        if self.vfs_endpoint == CPtr::NULL {
+            return Ok(());
+        }
+        let name = EndpointBadge::new(process.number as u64).ok_or(Error::RangeError)?;
+        let call = CapRights::new(true, false, true);
+        let name = CapData::endpoint(name);
+        process.give(&self.memory, slot::VFS, self.vfs_endpoint, call, name)
     }
 
     /// Takes a process in, with what the information page says about its place among the others.
@@ -166,8 +186,11 @@ impl System {
                 .store(was.ended.load(Ordering::Relaxed), Ordering::Relaxed);
             process.signals = core::mem::take(&mut old.signals);
             let held = core::mem::take(&mut old.channels);
+            let files = core::mem::take(&mut old.files);
             self.dismantle(old);
+            let kept = self.keep_files(&mut process, files, &block.channels);
             passed = self.keep_channels(&mut process, held, &block.channels);
+            passed = passed.and(kept);
         }
         self.family.executed(number as Pid);
         let started = passed.and_then(|()| process.start(used));
@@ -206,8 +229,10 @@ impl System {
             copied => copied,
         };
         let mut process = copied.map_err(|_| errno::ENOMEM)?;
-        let channels = self.channels_of(number);
-        let passed = self.pass_channels(number, &mut process, &channels);
+        let mut channels = self.channels_of(number);
+        channels.extend(self.files_of(number));
+        let introduced = self.introduce(&process).map_err(|_| errno::ENOMEM);
+        let passed = introduced.and_then(|()| self.pass_channels(number, &mut process, &channels));
         let resumed = passed.and_then(|()| process.resume_as_child(tcb).map_err(|_| errno::ENOMEM));
         match resumed {
             Ok(()) => self.adopt(process),
@@ -223,11 +248,13 @@ impl System {
         }
         let (number, path) = (process.number, process.path.clone());
         let channels = core::mem::take(&mut process.channels);
+        let files = core::mem::take(&mut process.files);
         if let Err(error) = process.end(&mut self.memory) {
             // Never seen: all that is deleted is the root server's own.
             log!("process {number} ({path}): not all came back: the kernel says {error:?}");
         }
         self.channels_ended(number, channels);
+        self.files_ended(number, files);
     }
 
     /// Process `number` has ended, in whatever state its thread is.
@@ -239,7 +266,7 @@ impl System {
         let Some(process) = self.processes.remove(&number) else {
             return;
         };
-        if number == badge::NET_SERVER {
+        if number >= badge::NET_SERVER {
             let path = &process.path;
             log!("{path} is a server: the system ends");
             self.shut_down(SERVER_FAILED);

@@ -38,6 +38,7 @@ mod channels;
 mod clock;
 mod console;
 mod faults;
+mod files;
 mod image;
 mod interrupt;
 mod life;

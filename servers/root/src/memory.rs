@@ -38,6 +38,8 @@ pub struct Memory {
     next_large_view: usize,
     free_views: Vec<usize>,
     free_large_views: Vec<usize>,
+    /// Frames of shared files: how often each is mapped, and once more while its file has it.
+    shares: BTreeMap<u32, u32>,
     /// Small frames that the root server has looked into. It keeps the mapping, which costs more to make than what it is used for.
     lenses: BTreeMap<u32, View>,
 }
@@ -68,6 +70,7 @@ impl Memory {
             next_large_view: LARGE_VIEWS,
             free_views: Vec::new(),
             free_large_views: Vec::new(),
+            shares: BTreeMap::new(),
             lenses: BTreeMap::new(),
         }
     }
@@ -223,6 +226,29 @@ impl Memory {
     /// As [`Memory::free`], of a 2 MiB frame.
     pub fn free_large(&mut self, frame: CPtr) {
         self.used_large.push(frame.0 as u32);
+    }
+
+    /// Counts another user of a frame of a shared file.
+    pub fn share(&mut self, frame: CPtr) {
+        *self.shares.entry(frame.0 as u32).or_default() += 1;
+    }
+
+    /// Whether it has more than one user.
+    pub fn is_shared(&self, frame: CPtr) -> bool {
+        self.shares
+            .get(&(frame.0 as u32))
+            .is_some_and(|users| *users > 1)
+    }
+
+    /// Counts one user less; with the last one the frame comes back. The user's capability is deleted already.
+    pub fn unshare(&mut self, frame: CPtr) {
+        if let Some(users) = self.shares.get_mut(&(frame.0 as u32)) {
+            *users -= 1;
+            if *users == 0 {
+                self.shares.remove(&(frame.0 as u32));
+                self.free(frame);
+            }
+        }
     }
 
     /// Where the root server sees the bytes of `frame`, for as long as the frame is somebody's.

@@ -65,6 +65,8 @@ pub struct Process {
     pub channel_cnodes: [Option<CPtr>; MOST >> CHANNEL_BITS],
     /// Channels that it holds.
     pub channels: BTreeSet<usize>,
+    /// Shared files that it holds.
+    pub files: BTreeSet<u32>,
     /// Page faults, as far as they are counted.
     faults: usize,
     /// Its number at the net server, once it has one.
@@ -95,7 +97,7 @@ impl Parts {
         let own = objects.cnode_in(arena, slot::OWN_BITS)?;
         let notification = Notification::new(objects, arena)?;
         // Watches of an unmodified kernel signal the process; any thread may wait for them, so it is not the first one's own.
-        let apart = number != badge::NET_SERVER && kernel() != Some(Kernel::Queue);
+        let apart = number < badge::NET_SERVER && kernel() != Some(Kernel::Queue);
         let firsts = match apart {
             true => Notification::new(objects, arena)?,
             false => notification,
@@ -156,6 +158,7 @@ impl Process {
             watch_cnode: None,
             channel_cnodes: [None; MOST >> CHANNEL_BITS],
             channels: BTreeSet::new(),
+            files: BTreeSet::new(),
             faults: 0,
             client: None,
             threads: Threads::new(parts.first),

@@ -89,6 +89,11 @@ impl Programs {
         }
     }
 
+    /// The boot archive.
+    pub fn archive_bytes(&self) -> &'static [u8] {
+        self.archive.bytes()
+    }
+
     /// The contents of an executable file.
     pub fn file(&self, path: &[u8]) -> core::result::Result<&'static [u8], Refused> {
         const TYPE: u32 = 0o170000;
@@ -198,7 +203,7 @@ impl Programs {
     }
 
     /// Maps the boot archive, read-only.
-    fn show_archive(&self, memory: &mut Memory, process: &mut Process) -> Result<()> {
+    pub fn show_archive(&self, memory: &mut Memory, process: &mut Process) -> Result<()> {
         for (i, frame) in self.frames.iter().enumerate() {
             let address = process::ARCHIVE + i * LARGE_PAGE;
             process

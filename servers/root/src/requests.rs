@@ -155,6 +155,15 @@ impl System {
                 self.rests(number, a);
                 return Answer::error(errno::OK);
             }
+            root::FILE_CREATE => {
+                return Answer::of(self.file_create(number, [a, b, c]).map(|file| [file]));
+            }
+            root::FILE_GRANT => return Answer::error(self.file_grant(number, a, b)),
+            root::FILE_END => return Answer::error(self.file_end(number, a)),
+            root::FILE_DROP => return Answer::error(self.file_drop(number, a)),
+            root::FILE_MAP => return Answer::error(self.file_map(number, [a, b, c])),
+            root::FILE_TRIM => return Answer::error(self.file_trim(number, a, b)),
+            root::FILE_USAGE => return Answer::with(errno::OK, self.file_usage()),
             root::NET_OPEN => return Answer::error(self.net_open(number)),
             root::CLIENT_GONE => return Answer::error(self.client_gone(number, a)),
             root::CONSOLE_WRITE => return self.console_write(message),
@@ -231,7 +240,7 @@ impl System {
     }
 
     fn console_read(&mut self, number: usize, most: u64) -> Option<Answer> {
-        if number == badge::NET_SERVER {
+        if number >= badge::NET_SERVER {
             return Answer::error(errno::EPERM);
         }
         let mut bytes = [0; wire::MAX_BYTES];
@@ -252,7 +261,7 @@ impl System {
         };
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         // Only servers may speak to the driver.
-        if number == badge::NET_SERVER {
+        if number >= badge::NET_SERVER {
             serial::log_untrusted(format_args!(""), bytes);
         } else {
             serial::log_untrusted(format_args!("process {number}: "), bytes);

@@ -12,6 +12,7 @@ use root_server::errno;
 use sel4_bindings::Message;
 use vfs_hooks::Events;
 use vfs_hooks::channel::SIDES;
+use vfs_hooks::file::PASSED;
 use vfs_hooks::sync::Ordering;
 
 use crate::channels::Channel;
@@ -100,7 +101,7 @@ impl System {
     pub fn channel_send(&mut self, number: usize, [carrier, to, word]: [u64; 3]) -> Result<()> {
         let (to, word) = (to as usize, word as u32);
         let (index, sides) = (u64::from(word >> 2), (word & 3) as u8);
-        let holds = self.holds_all(number, &[word]);
+        let holds = word & PASSED == 0 && self.holds_all(number, &[word]);
         let carrying = self.channel(carrier)?;
         if to >= SIDES || carrying.sides(number) & 1 << (1 - to) == 0 || !holds {
             return Err(errno::EBADF);

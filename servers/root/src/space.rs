@@ -13,6 +13,7 @@ use vfs_hooks::net::CHANNEL_SIZE;
 use vfs_hooks::process::{LARGE_PAGE, NET_CHANNEL, PAGE};
 
 use crate::arena::Arena;
+use crate::files::is_header;
 use crate::memory::Memory;
 use crate::objects::Result;
 
@@ -32,6 +33,8 @@ enum Frame {
     Own,
     /// A copy of the capability to somebody else's.
     Copied,
+    /// A copy of the capability to a shared file's, which is in this slot and lives at least as long.
+    Shared(u32),
 }
 
 /// A page with a frame behind it.
@@ -110,6 +113,20 @@ impl Space {
     ) -> Result<()> {
         let copy = memory.objects.copy(frame)?;
         self.put(memory, copy, address, prot, Frame::Copied)
+    }
+
+    /// Maps a copy of `frame`, which is a shared file's.
+    pub fn share(
+        &mut self,
+        memory: &mut Memory,
+        frame: CPtr,
+        address: usize,
+        prot: u64,
+    ) -> Result<()> {
+        let copy = memory.objects.copy(frame)?;
+        memory.share(frame);
+        let owner = Frame::Shared(frame.0 as u32);
+        self.put(memory, copy, address, prot, owner)
     }
 
     fn put(
@@ -204,7 +221,11 @@ impl Space {
             let (address, frame) = (number as usize * PAGE, CPtr(page.frame as usize));
             let prot = u64::from(page.prot);
             // The caller hands on channels; what else is borrowed here is the net server's.
-            if (CHANNELS..CHANNELS + MOST * SPAN).contains(&address) {
+            if (CHANNELS..CHANNELS + MOST * SPAN).contains(&address) || is_header(address) {
+                continue;
+            }
+            if let Frame::Shared(frame) = page.owner {
+                self.share(memory, CPtr(frame as usize), address, prot)?;
                 continue;
             }
             let shared = page.owner == Frame::Copied && address < NET_CHANNEL;
@@ -242,6 +263,10 @@ impl Space {
                 Frame::Own => page.give_back(memory),
                 // A copy that is mapped nowhere any more need not be unmapped.
                 Frame::Copied => memory.objects.delete(CPtr(page.frame as usize))?,
+                Frame::Shared(shared) => {
+                    memory.objects.delete(CPtr(page.frame as usize))?;
+                    memory.unshare(CPtr(shared as usize));
+                }
             }
         }
         for page in self.large {
@@ -284,12 +309,20 @@ impl Space {
         true
     }
 
+    /// Whether the process may have something new mapped there.
+    pub fn may_map(&self, start: u64, len: u64, prot: u64) -> bool {
+        let Some(range) = checked(start, len, prot) else {
+            return false;
+        };
+        self.pages.range(numbers(&range)).next().is_none() && !self.reserved.overlaps(&range)
+    }
+
     /// MAP. Answers with an errno.
     pub fn map(&mut self, memory: &mut Memory, start: u64, len: u64, prot: u64) -> u64 {
         let Some(range) = checked(start, len, prot) else {
             return errno::EINVAL;
         };
-        if self.pages.range(numbers(&range)).next().is_some() || self.reserved.overlaps(&range) {
+        if !self.may_map(start, len, prot) {
             return errno::EINVAL;
         }
         if prot == 0 {
@@ -413,6 +446,11 @@ impl Page {
             Frame::Copied => {
                 let _ = memory.objects.delete(frame);
             }
+            Frame::Shared(shared) => {
+                if memory.objects.delete(frame).is_ok() {
+                    memory.unshare(CPtr(shared as usize));
+                }
+            }
         }
     }
 }
@@ -425,7 +463,7 @@ impl LargePage {
         }
         match self.owner {
             Frame::Own => memory.free_large(self.frame),
-            Frame::Copied => {
+            Frame::Copied | Frame::Shared(_) => {
                 let _ = memory.objects.delete(self.frame);
             }
         }

@@ -6,12 +6,13 @@ use alloc::vec::Vec;
 
 use root_server::family::{Family, Pid};
 use sel4_bindings::*;
-use vfs_hooks::process::badge;
+use vfs_hooks::process::{PAGE, badge};
 
 use crate::channels::Channel;
 use crate::clock::{self, Clock};
 use crate::console::{Command, Console};
 use crate::faults;
+use crate::files::SharedFiles;
 use crate::life::killed;
 use crate::log;
 use crate::memory::Memory;
@@ -55,12 +56,18 @@ pub struct System {
     pub channels: Vec<Option<Channel>>,
     /// Names of AF_UNIX.
     pub names: Names,
+    /// Shared files.
+    pub files: SharedFiles,
     /// The net server's clients by number.
     pub clients: Vec<Option<Client>>,
     /// Where processes call.
     pub endpoint: CPtr,
     /// Where programs call the net server.
     pub net_endpoint: CPtr,
+    /// Where programs call the VFS server, and what tells it that a file is held by nobody.
+    pub vfs_endpoint: CPtr,
+    /// See [`System::vfs_endpoint`].
+    pub vfs_signal: Option<CPtr>,
     /// Print the counters at the end.
     pub stats: bool,
     /// Requests and faults of programs so far.
@@ -107,6 +114,8 @@ impl System {
             console: handler(CONSOLE_PIN, CONSOLE)?,
             control: handler(CONTROL_PIN, CONTROL)?,
         };
+        // As much as tmpfs takes by default.
+        let files = SharedFiles::new(memory.objects.total() as usize / PAGE / 2);
         Ok(System {
             memory,
             clock,
@@ -116,9 +125,12 @@ impl System {
             family: Family::new(badge::INIT as Pid),
             channels: Vec::new(),
             names: Names::new(),
+            files,
             clients: Vec::new(),
             endpoint,
             net_endpoint: CPtr::NULL,
+            vfs_endpoint: CPtr::NULL,
+            vfs_signal: None,
             stats,
             served: 0,
             interrupts,

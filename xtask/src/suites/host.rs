@@ -11,7 +11,13 @@ use crate::guest::cargo;
 use crate::paths::Paths;
 
 /// Crates for seL4 whose logic is a library that also runs on the host.
-const GUEST_LIBRARIES: &[&str] = &["root-server", "net-server", "musl-shim", "queue-tests"];
+const GUEST_LIBRARIES: &[&str] = &[
+    "root-server",
+    "net-server",
+    "vfs-server",
+    "musl-shim",
+    "queue-tests",
+];
 
 /// Runs it; cargo's own words go to stderr.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {

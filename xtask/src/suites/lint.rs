@@ -17,6 +17,7 @@ const GUEST: &[&str] = &[
     "guest-rt",
     "root-server",
     "net-server",
+    "vfs-server",
     "musl-shim",
     "queue-tests",
     "compare",

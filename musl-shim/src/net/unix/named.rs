@@ -11,20 +11,20 @@ use vfs_hooks::channel::{READER, WRITER};
 use vfs_hooks::channel_socket::{Attached, Kind, Received};
 use vfs_hooks::source::{Edges, Readiness, Sources};
 use vfs_hooks::sync::Ordering;
+use vfs_hooks::vfs::ROOT;
 
 use crate::errno::Errno;
 use crate::files::channel::Side;
-use crate::files::lookup::{find, has_parent};
+use crate::files::tree::{self, At};
 use crate::files::working_directory;
 use crate::net::unix::heir::number;
 use crate::net::unix::name::Name;
 use crate::net::unix::pair::{Pair, look_of, work_on};
 use crate::net::unix::rights::name_only;
 use crate::net::unix::{State, UnixSocket};
-use crate::path;
 use crate::platform::channels;
 use crate::poller::core;
-use crate::random;
+use crate::{process, random};
 
 /// Both sides of a channel.
 const BOTH: u32 = 3;
@@ -44,36 +44,35 @@ pub fn look_listener(channel: usize, side: usize) -> Readiness {
     Readiness { events, edges }
 }
 
-/// What the root server knows a name by: paths from the root.
-fn key(name: &Name) -> Result<Vec<u8>, Errno> {
-    if !name.is_path() {
-        return Ok(name.0.clone());
-    }
-    let plain = path::resolve(&working_directory(), &name.0).map_err(|_| Errno::ENOENT)?;
-    Ok([b"/", &plain.path[..]].concat())
+/// What the root server knows the socket with this inode number by.
+pub fn key_of(inode: u64) -> Vec<u8> {
+    alloc::format!("/{inode}").into_bytes()
 }
 
-/// Whether a path can become a socket's: EADDRINUSE if something is there, ENOENT if there is no such directory.
-fn check_path(key: &[u8]) -> Result<(), Errno> {
-    let plain = path::resolve(b"", key).map_err(|_| Errno::ENOENT)?;
-    match find(&plain) {
-        Ok(_) => Err(Errno::EADDRINUSE),
-        Err(Errno::ENOENT) if has_parent(&plain.path) => Ok(()),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// What is told of a path that no socket has.
-fn refused(name: &Name, errno: Errno) -> Errno {
-    if errno == Errno::ENOENT && !name.is_path() {
-        return Errno::ECONNREFUSED;
-    }
-    let there = || {
-        let plain = path::resolve(&working_directory(), &name.0).ok()?;
-        find(&plain).ok()
+/// Where a path that is a socket's name starts.
+fn at(name: &Name) -> At<'_> {
+    let base = match name.0.first() {
+        Some(b'/') => ROOT,
+        _ => working_directory(),
     };
+    At {
+        base,
+        path: &name.0,
+    }
+}
+
+/// What the root server knows a name by. ENOENT, ECONNREFUSED: no socket has it.
+fn key(name: &Name) -> Result<Vec<u8>, Errno> {
+    match name.is_path() {
+        true => tree::find_socket(at(name)).map(key_of),
+        false => Ok(name.0.clone()),
+    }
+}
+
+/// What is told of a name that no socket has any longer.
+fn refused(errno: Errno) -> Errno {
     match errno {
-        Errno::ENOENT if there().is_some() => Errno::ECONNREFUSED,
+        Errno::ENOENT => Errno::ECONNREFUSED,
         errno => errno,
     }
 }
@@ -123,11 +122,19 @@ impl UnixSocket {
     fn choose(&self, name: &mut Name, channel: usize) -> Result<(), Errno> {
         let kind = number(self.kind);
         if !name.is_empty() {
-            let key = key(name)?;
-            if name.is_path() {
-                check_path(&key)?;
+            if !name.is_path() {
+                return channels::bind(channel, kind, &name.0);
             }
-            return channels::bind(channel, kind, &key);
+            let mode = 0o777 & !process::umask();
+            let made = tree::make_socket(at(name), mode).map_err(|errno| match errno {
+                Errno::EEXIST => Errno::EADDRINUSE,
+                errno => errno,
+            })?;
+            let bound = channels::bind(channel, kind, &key_of(made));
+            if bound.is_err() {
+                tree::unlink(at(name))?;
+            }
+            return bound;
         }
         for _ in 0..TRIES {
             let mut bytes = [0; 4];
@@ -224,7 +231,7 @@ impl UnixSocket {
             Ok(peer) => peer,
             Err(errno) => {
                 channels::drop_sides(channel, BOTH);
-                return Err(refused(&to, errno));
+                return Err(refused(errno));
             }
         };
         let side = Side::new(channel, READER, self.source, look_of(self.kind));
@@ -248,7 +255,7 @@ impl UnixSocket {
     /// Where datagrams to a name go.
     pub fn find_peer(&self, to: &Name) -> Result<Side, Errno> {
         let channel = channels::find(number(self.kind), &key(to)?);
-        let channel = channel.map_err(|errno| refused(to, errno))?;
+        let channel = channel.map_err(|errno| refused(errno))?;
         Ok(Side::inherited(channel, WRITER, look_of(self.kind)))
     }
 

@@ -13,6 +13,7 @@ pub mod process;
 mod raw;
 pub mod threads;
 pub mod transport;
+pub mod vfs;
 
 #[cfg(not(any(test, feature = "library")))]
 pub use mixed::*;

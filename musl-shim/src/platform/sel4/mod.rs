@@ -17,6 +17,7 @@ mod server;
 mod thread;
 pub mod threads;
 pub mod transport;
+pub mod vfs;
 
 pub use info::stats;
 

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Requests to the servers: one message, one answer (see [`vfs_hooks::wire`]).
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::errno::Errno;
 use sel4_bindings::{CPtr, Message, MessageInfo, call, get_mr, set_mr};
 use vfs_hooks::process::{OWN, cptr, slot};
+use vfs_hooks::vfs::{MOST_STRINGS, REPLY_WORDS, REQUEST_WORDS};
 use vfs_hooks::wire::{MAX_BYTES, net, root};
 
 use super::info::stats;
+use super::vfs::Reply;
 
 const ROOT: CPtr = CPtr(cptr(OWN, slot::ROOT));
 const NET: CPtr = CPtr(cptr(OWN, slot::NET));
@@ -49,6 +52,43 @@ pub fn ask_root_bytes(label: u64, [a, b]: [u64; 2], bytes: &[u8]) -> Result<Word
 /// Tells the root server what has no answer: it comes back only if that was refused.
 pub fn tell_root(label: u64, word: u64) {
     call(ROOT, MessageInfo::new(label, 0, 1), [word, 0, 0, 0]);
+}
+
+const VFS: CPtr = CPtr(cptr(OWN, slot::VFS));
+
+/// Asks the VFS server (see [`vfs_hooks::vfs`]).
+pub fn ask_vfs(label: u64, words: [u64; 3], strings: [&[u8]; 2]) -> Result<Reply, Errno> {
+    let lengths = strings.map(|string| string.len());
+    if lengths[0] + lengths[1] > MOST_STRINGS {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    let mut bytes = [0; MOST_STRINGS];
+    bytes[..lengths[0]].copy_from_slice(strings[0]);
+    bytes[lengths[0]..lengths[0] + lengths[1]].copy_from_slice(strings[1]);
+    let used = &bytes[..lengths[0] + lengths[1]];
+    for (i, part) in used.chunks(8).enumerate() {
+        set_mr(REQUEST_WORDS + 1 + i, word(part));
+    }
+    let [a, b, c] = words;
+    let both = lengths[0] as u64 | (lengths[1] as u64) << 16;
+    let len = REQUEST_WORDS + 1 + used.len().div_ceil(8);
+    let message = request(VFS, label, [a, b, c, both], len)?;
+    let count = message.info.length();
+    let word = |i: usize| match message.mrs.get(i) {
+        _ if i >= count => 0,
+        Some(register) => *register,
+        None => get_mr(i),
+    };
+    let len = (word(1 + REPLY_WORDS) as usize).min(MOST_STRINGS);
+    let mut string = Vec::with_capacity(len.next_multiple_of(8));
+    for i in 0..len.div_ceil(8) {
+        string.extend_from_slice(&word(2 + REPLY_WORDS + i).to_le_bytes());
+    }
+    string.truncate(len);
+    Ok(Reply {
+        words: core::array::from_fn(|i| word(1 + i)),
+        string,
+    })
 }
 
 /// This process is a client of the net server.

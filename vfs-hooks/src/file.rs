@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Regular files as processes share them: a header that every holder finds at [`address`], and pages that the root server maps where the
+//! holder wants them (`wire::root::FILE_MAP`).
+//!
+//! The VFS server makes a file and says who becomes a holder, by OPEN; a holder reads and writes without asking anybody, but for pages that it
+//! has not mapped yet. Holders go on by FORK, SPAWN and EXEC, and end with the process or by FILE_DROP.
+//!
+//! A file is one trust group: whoever has it open could write it anyway, so what is read from the header is the other holders' claim.
+
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Most files that have contents or are open.
+pub const MOST: usize = 16_384;
+/// Address of file 0's header.
+pub const FILES: usize = 0x38_0000_0000;
+/// Most pages of a file: 1 GiB.
+pub const MOST_PAGES: usize = 1 << 18;
+/// Most bytes of a file.
+pub const MOST_BYTES: u64 = (MOST_PAGES * crate::process::PAGE) as u64;
+/// Set in a word of SPAWN's channels that is a file's number.
+pub const PASSED: u32 = 1 << 31;
+
+/// Where the header of file `number` lies in every holder.
+pub const fn address(number: usize) -> usize {
+    FILES + number * crate::process::PAGE
+}
+
+/// The header. Times are CLOCK_REALTIME in nanoseconds.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Header {
+    /// Process that is at work on it; 0: none.
+    lock: AtomicU32,
+    /// Processes that hold it. Written by the root server.
+    pub holders: AtomicU32,
+    /// Bytes. What lies between them and the end of their last page is zero.
+    pub size: AtomicU64,
+    /// Last change of the contents.
+    pub modified: AtomicU64,
+    /// Last change of contents or attributes.
+    pub changed: AtomicU64,
+    /// Last access that was recorded.
+    pub accessed: AtomicU64,
+    /// st_mode. Written by the VFS server.
+    pub mode: AtomicU32,
+    /// Names. Written by the VFS server.
+    pub links: AtomicU32,
+    /// Pages that there are. Written by the root server.
+    pub pages: AtomicU32,
+}
+
+#[cfg(not(any(loom, shuttle)))]
+const _: () = assert!(size_of::<Header>() <= crate::process::PAGE);
+
+/// Proof that the lock is held.
+#[derive(Debug)]
+pub struct Locked<'a>(&'a AtomicU32);
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Release);
+    }
+}
+
+impl Header {
+    /// Takes the lock for process `own`, which orders appends and changes of the length. `None`: another process is at work; give way and try
+    /// again. If it ends meanwhile, the root server frees the lock.
+    pub fn try_lock(&self, own: u32) -> Option<Locked<'_>> {
+        let taken = self
+            .lock
+            .compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed);
+        taken.ok().map(|_| Locked(&self.lock))
+    }
+
+    /// Root server: process `ended` is no more.
+    pub fn recover(&self, ended: u32) {
+        let _ = self
+            .lock
+            .compare_exchange(ended, 0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Bytes, as far as a file can have so many.
+    pub fn size(&self) -> u64 {
+        self.size.load(Ordering::Acquire).min(MOST_BYTES)
+    }
+
+    /// The contents reach to `end` now at least, and changed at `now`.
+    pub fn wrote(&self, end: u64, now: u64) {
+        self.size.fetch_max(end, Ordering::AcqRel);
+        self.touch(now);
+    }
+
+    /// The contents changed at `now`.
+    pub fn touch(&self, now: u64) {
+        self.modified.store(now, Ordering::Release);
+        self.changed.store(now, Ordering::Release);
+    }
+}
