@@ -21,7 +21,7 @@ mod timer;
 pub mod unix;
 
 /// The tables of all areas.
-pub const AREAS: [&[Call]; 14] = [
+pub const AREAS: [&[Call]; 15] = [
     io::CALLS,
     file::CALLS,
     path::CALLS,

@@ -144,7 +144,8 @@ pub fn path(inode: u64) -> Result<Vec<u8>, Errno> {
 
 /// Flags for [`At::find`] and its like, by AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH.
 pub fn flags(no_follow: bool, empty_path: bool) -> u64 {
-    u64::from(no_follow) * NO_FOLLOW | u64::from(empty_path) * EMPTY_PATH
+    let no_follow = if no_follow { NO_FOLLOW } else { 0 };
+    no_follow | if empty_path { EMPTY_PATH } else { 0 }
 }
 
 /// For AF_UNIX: makes a socket at a path; its inode number, which is never another's. EEXIST (EADDRINUSE to bind(2)), ENOENT, …

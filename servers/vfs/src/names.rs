@@ -184,15 +184,11 @@ impl<F: Files> Server<F> {
         } else {
             Errno::BUSY
         };
-        // Both parents are looked for before either name's kind counts.
-        let old = self.tree.walk(from.0, from.1, Last::Name)?;
-        let new = self.tree.walk(to.0, to.1, Last::Name)?;
-        if matches!(old, End::Here(_) | End::Up(_)) {
-            return Err(Errno::BUSY);
-        }
-        drop((old, new));
-        let (new_parent, new_name, new, new_slash) = self.name(to, dot)?;
+        // Both parents are looked for before either name's kind counts; then the old name's kind comes first.
+        let new = self.tree.walk(to.0, to.1, Last::Name);
         let (old_parent, old_name, old, old_slash) = self.name(from, Errno::BUSY)?;
+        drop(new?);
+        let (new_parent, new_name, new, new_slash) = self.name(to, dot)?;
         let old = old.ok_or(Errno::NOENT)?;
         if no_replace && new.is_some() {
             return Err(Errno::EXIST);

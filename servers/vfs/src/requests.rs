@@ -154,7 +154,7 @@ impl<F: Files> Server<F> {
             label::PATH => Reply::string(&self.tree.path(base)?),
             label::COUNT => {
                 let mut reply = Reply::default();
-                reply.words[0] = self.tree.len() as u64;
+                reply.words[0] = self.tree.count() as u64;
                 Ok(reply)
             }
             _ => Err(Errno::NOSYS),

@@ -150,8 +150,8 @@ impl Tree {
         self.root
     }
 
-    /// How many inodes there are.
-    pub fn len(&self) -> usize {
+    /// How many inodes there are; at least the root.
+    pub fn count(&self) -> usize {
         self.inodes.len()
     }
 

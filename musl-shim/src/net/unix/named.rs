@@ -255,7 +255,7 @@ impl UnixSocket {
     /// Where datagrams to a name go.
     pub fn find_peer(&self, to: &Name) -> Result<Side, Errno> {
         let channel = channels::find(number(self.kind), &key(to)?);
-        let channel = channel.map_err(|errno| refused(errno))?;
+        let channel = channel.map_err(refused)?;
         Ok(Side::inherited(channel, WRITER, look_of(self.kind)))
     }
 
