@@ -7,7 +7,9 @@ use core::ops::Range;
 use vfs_hooks::file::Header;
 use vfs_hooks::vfs::{Attributes, REPLY_WORDS, label};
 
+use crate::abi::{O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_PATH, O_TRUNC};
 use crate::errno::Errno;
+use crate::files::tree::{DIRECTORY, TYPE};
 
 /// An answer.
 #[derive(Debug, Default)]
@@ -19,7 +21,7 @@ pub struct Reply {
 }
 
 /// Answers LOOKUP and OPEN of what there is, and PATH; EPERM for the rest.
-pub fn ask(label: u64, _: [u64; 3], strings: [&[u8]; 2]) -> Result<Reply, Errno> {
+pub fn ask(label: u64, words: [u64; 3], strings: [&[u8]; 2]) -> Result<Reply, Errno> {
     match label {
         label::LOOKUP | label::OPEN => {}
         label::PATH => {
@@ -54,10 +56,29 @@ pub fn ask(label: u64, _: [u64; 3], strings: [&[u8]; 2]) -> Result<Reply, Errno>
         b"dev/console" => device(5 << 8 | 1),
         _ => return Err(Errno::ENOENT),
     };
+    if label == label::OPEN {
+        may_open(&attributes, words[1] as u32)?;
+    }
     Ok(Reply {
         words: attributes.words(),
         string: Vec::new(),
     })
+}
+
+/// What open(2) refuses by its flags alone.
+fn may_open(attributes: &Attributes, flags: u32) -> Result<(), Errno> {
+    let directory = attributes.mode & TYPE == DIRECTORY;
+    let creates = flags & O_CREAT != 0;
+    let writes = flags & O_PATH == 0 && flags & (O_ACCMODE | O_TRUNC) != 0;
+    if creates && flags & O_EXCL != 0 {
+        Err(Errno::EEXIST)
+    } else if directory && (creates || writes) {
+        Err(Errno::EISDIR)
+    } else if !directory && flags & O_DIRECTORY != 0 {
+        Err(Errno::ENOTDIR)
+    } else {
+        Ok(())
+    }
 }
 
 /// There are none.
