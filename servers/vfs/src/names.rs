@@ -159,14 +159,6 @@ impl<F: Files> Server<F> {
         }
     }
 
-    fn name(&self, (base, path): (Inode, &[u8]), dot: Errno) -> Result<Name, Errno> {
-        match self.tree.walk(base, path, Last::Name)? {
-            End::Name(parent, name, inode, slash) => Ok((parent, name, inode, slash)),
-            End::Here(_) | End::Up(_) => Err(dot),
-            End::Local(_) => Err(Errno::XDEV),
-        }
-    }
-
     /// renameat2(2): <https://man7.org/linux/man-pages/man2/rename.2.html>
     pub fn rename(
         &mut self,
@@ -184,11 +176,11 @@ impl<F: Files> Server<F> {
         } else {
             Errno::BUSY
         };
-        // Both parents are looked for before either name's kind counts; then the old name's kind comes first.
-        let new = self.tree.walk(to.0, to.1, Last::Name);
-        let (old_parent, old_name, old, old_slash) = self.name(from, Errno::BUSY)?;
-        drop(new?);
-        let (new_parent, new_name, new, new_slash) = self.name(to, dot)?;
+        // Both parents are looked for before either name counts.
+        let old = self.tree.walk(from.0, from.1, Last::Name)?;
+        let new = self.tree.walk(to.0, to.1, Last::Name)?;
+        let (old_parent, old_name, old, old_slash) = name(old, Errno::BUSY)?;
+        let (new_parent, new_name, new, new_slash) = name(new, dot)?;
         let old = old.ok_or(Errno::NOENT)?;
         if no_replace && new.is_some() {
             return Err(Errno::EXIST);
@@ -248,5 +240,14 @@ impl<F: Files> Server<F> {
         }
         self.publish(old, now);
         Ok(())
+    }
+}
+
+/// The name at which a path ended; `dot`: it ended at none.
+fn name(end: End, dot: Errno) -> Result<Name, Errno> {
+    match end {
+        End::Name(parent, name, inode, slash) => Ok((parent, name, inode, slash)),
+        End::Here(_) | End::Up(_) => Err(dot),
+        End::Local(_) => Err(Errno::XDEV),
     }
 }

@@ -56,9 +56,12 @@ impl<F: Files> Server<F> {
         };
         let creates = flags & flag::CREATE != 0;
         let exclusive = creates && flags & flag::EXCLUSIVE != 0;
-        let last = match exclusive || flags & flag::NO_FOLLOW != 0 {
-            true => Last::Stay,
-            false => Last::Follow,
+        let stays = exclusive || flags & flag::NO_FOLLOW != 0;
+        let last = match (creates, stays) {
+            (true, true) => Last::Name,
+            (true, false) => Last::Create,
+            (false, true) => Last::Stay,
+            (false, false) => Last::Follow,
         };
         let inode = match self.tree.walk(base, path, last)? {
             End::Local(rest) => return Ok(Found::Local(rest)),

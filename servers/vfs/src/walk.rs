@@ -18,6 +18,8 @@ pub enum Last {
     Follow,
     /// It is meant itself, unless a slash follows it.
     Stay,
+    /// It is followed, unless a slash follows it: what it points to may be made.
+    Create,
     /// It is meant itself: the name is to be made, moved or removed.
     Name,
 }
@@ -128,6 +130,7 @@ fn follows(last: Last, slash: bool) -> bool {
     match last {
         Last::Follow => true,
         Last::Stay => slash,
+        Last::Create => !slash,
         Last::Name => false,
     }
 }

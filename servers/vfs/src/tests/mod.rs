@@ -1,2 +1,98 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The server on the host.
+//! The server on the host: shared files without pages, nonsense as requests, and Linux's own file system beside it.
+
+mod model;
+mod requests;
+
+use std::collections::BTreeSet;
+use std::vec::Vec;
+
+use vfs_hooks::file::Header;
+
+use crate::errno::Errno;
+use crate::server::{Files, Server};
+
+/// Shared files: a header and holders each.
+#[derive(Debug, Default)]
+pub struct Fake {
+    files: Vec<Option<(Header, BTreeSet<usize>)>>,
+}
+
+impl Fake {
+    /// Process `process` holds nothing any longer.
+    fn process_ended(&mut self, process: usize) {
+        for (_, holders) in self.files.iter_mut().flatten() {
+            holders.remove(&process);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.files.iter().flatten().count()
+    }
+}
+
+impl Files for Fake {
+    fn create(&mut self, (_, len): (u64, u64), process: usize) -> Result<u32, Errno> {
+        let header = Header::default();
+        header.wrote(len, 0);
+        self.files.push(Some((header, BTreeSet::from([process]))));
+        Ok(self.files.len() as u32 - 1)
+    }
+
+    fn grant(&mut self, file: u32, process: usize) -> Result<(), Errno> {
+        let file = self.files[file as usize].as_mut().expect("it lives");
+        file.1.insert(process);
+        Ok(())
+    }
+
+    fn end(&mut self, file: u32) -> bool {
+        let slot = &mut self.files[file as usize];
+        let held = slot
+            .as_ref()
+            .is_some_and(|(_, holders)| !holders.is_empty());
+        if !held {
+            *slot = None;
+        }
+        !held
+    }
+
+    fn header(&self, file: u32) -> &Header {
+        &self.files[file as usize].as_ref().expect("it lives").0
+    }
+}
+
+fn server() -> Server<Fake> {
+    let mut server = Server::new(Fake::default(), 1000, 1);
+    server.boot(b"", 1);
+    server
+}
+
+/// Numbers that look random and are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (self.0 >> 33) as usize % n
+    }
+}
+
+#[test]
+fn what_is_unlinked_ends_with_its_last_holder() {
+    let mut server = server();
+    let root = server.tree.root();
+    let before = server.tree.count();
+    server.open(7, (root, b"tmp/a"), 0o102, 0o644, 2).unwrap();
+    server.open(8, (root, b"tmp/a"), 0, 0, 2).unwrap();
+    server.unlink((root, b"tmp/a"), 3).unwrap();
+    assert_eq!((server.tree.count(), server.files.count()), (before + 1, 1));
+    server.files.process_ended(7);
+    server.sweep();
+    assert_eq!(server.files.count(), 1, "process 8 holds it");
+    server.files.process_ended(8);
+    server.sweep();
+    assert_eq!((server.tree.count(), server.files.count()), (before, 0));
+}
