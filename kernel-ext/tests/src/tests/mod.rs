@@ -89,6 +89,7 @@ const TESTS: &[Test] = &[
     test(6, "frame capability (5.0.0's trap)", On::Both, &[0], caveats::late_unmap),
     test(7, "woken, then suspended", On::Both, &[0], caveats::lost_wake),
     test(8, "stock kernel", On::Stock, &[0], stock::no_queue),
+    test(9, "two that wait in turn", On::Both, &[13], notification::both_wait),
 
     test(101, "object", On::Queue, &[1, 6], refusals::object),
     test(102, "Mint, Mutate, Copy, Move", On::Queue, &[1], minting::badges),

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Notifications that are not attached: the same on both kernels.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
+
 use sel4_bindings::{CPtr, CapRights, Error, Kernel, ObjectType, kernel, signal, wait};
 
 use crate::CHILD_PRIORITY;
-use crate::child::{Child, Received, clear_log, log, logged};
+use crate::child::{self, Child, Received, clear_log, log, logged};
 use crate::queue::{signal_all, take};
 use crate::tap::Tap;
 use crate::world::{World, retype};
+
+/// Slot of what a child signals.
+static WAKES: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) fn signals(world: &mut World, tap: &mut Tap) {
     let notification = world.make(ObjectType::Notification);
@@ -55,6 +60,31 @@ pub(super) fn waiters(world: &mut World, tap: &mut Tap) {
         "each signal wakes one waiter, first come first served",
     );
     tap.equal(take(notification), 0, "and leaves nothing behind");
+}
+
+/// Code of a child: lets another of its priority run, and waits.
+extern "C" fn hand_on(index: usize) -> ! {
+    signal(CPtr(WAKES.load(Ordering::Relaxed)));
+    child::receive_once(index)
+}
+
+/// Who runs because another waits is not ready any longer when it waits, too.
+pub(super) fn both_wait(world: &mut World, tap: &mut Tap) {
+    let [first, second] = [0, 1].map(|_| world.make(ObjectType::Notification));
+    let badged = world.mint(first, CapRights::ALL, 3);
+    let [sleeper, other] = [0, 1].map(|i| Child::new(world, i, CHILD_PRIORITY, CPtr::NULL));
+    clear_log();
+    sleeper.receive(first, 3);
+    WAKES.store(badged.0, Ordering::Relaxed);
+    other.run(hand_on, second);
+    let seen = [0, 1].map(|i| log(i).map(|r| (r.by, r.badge)));
+    tap.equal(seen, [Some((0, 3)), None], "each waits for a signal");
+    signal(badged);
+    signal(world.mint(second, CapRights::ALL, 4));
+    signal(badged);
+    let seen = [1, 2, 3].map(|i| log(i).map(|r| (r.by, r.badge)));
+    let expected = [Some((0, 3)), Some((1, 4)), Some((0, 3))];
+    tap.equal(seen, expected, "and goes on with its own");
 }
 
 pub(super) fn bound(world: &mut World, tap: &mut Tap) {
