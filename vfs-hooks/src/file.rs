@@ -96,3 +96,50 @@ impl Header {
         self.changed.store(now, Ordering::Release);
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_is_at_work_at_a_time() {
+        let header = Header::default();
+        let locked = header.try_lock(3).expect("free");
+        assert!(header.try_lock(4).is_none());
+        drop(locked);
+        assert!(header.try_lock(4).is_some());
+    }
+
+    #[test]
+    fn the_end_of_a_process_frees_only_its_own_lock() {
+        let header = Header::default();
+        core::mem::forget(header.try_lock(3).expect("free"));
+        header.recover(4);
+        assert!(header.try_lock(4).is_none());
+        header.recover(3);
+        assert!(header.try_lock(4).is_some());
+    }
+
+    #[test]
+    fn writing_lengthens_and_never_shortens() {
+        let header = Header::default();
+        header.wrote(10, 100);
+        header.wrote(4, 200);
+        assert_eq!(header.size(), 10);
+        assert_eq!(header.modified.load(Ordering::Relaxed), 200);
+        assert_eq!(header.changed.load(Ordering::Relaxed), 200);
+    }
+
+    #[test]
+    fn a_size_that_no_file_has_is_cut() {
+        let header = Header::default();
+        header.size.store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(header.size(), MOST_BYTES);
+    }
+
+    #[test]
+    fn headers_lie_in_pages_of_their_own() {
+        assert_eq!(address(0), FILES);
+        assert_eq!(address(7) - address(6), crate::process::PAGE);
+    }
+}

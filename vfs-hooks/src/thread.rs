@@ -40,3 +40,14 @@ pub struct ThreadState {
 pub const fn thread_state(thread: usize) -> usize {
     ipc_buffer(thread) + THREAD_STATE
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_lies_behind_the_ipc_buffer_and_fits() {
+        assert_eq!(thread_state(2), ipc_buffer(2) + THREAD_STATE);
+        assert!(size_of::<ThreadState>() <= STATE_ROOM);
+    }
+}

@@ -164,3 +164,46 @@ pub mod entry {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_go_through_words() {
+        let attributes = Attributes {
+            inode: 1,
+            mode: 0o100644,
+            links: u32::MAX,
+            size: 4,
+            modified: 5,
+            changed: 6,
+            accessed: 7,
+            place: FILE | 8,
+            created: 1,
+        };
+        assert_eq!(Attributes::from_words(&attributes.words()), attributes);
+    }
+
+    #[test]
+    fn entries_are_parsed_and_one_that_is_cut_ends_them() {
+        let mut bytes = [0; 2 * entry::HEADER + 5];
+        bytes[0] = 9;
+        bytes[8] = 1;
+        bytes[16] = 8;
+        bytes[17] = 2;
+        bytes[18..20].copy_from_slice(b"ab");
+        let second = entry::HEADER + 2;
+        // It says four bytes of name, and has three.
+        bytes[second + 17] = 4;
+        let mut entries = entry::parse(&bytes);
+        let first = entry::Entry {
+            inode: 9,
+            next: 1,
+            kind: 8,
+            name: b"ab",
+        };
+        assert_eq!(entries.next(), Some(first));
+        assert_eq!(entries.next(), None);
+    }
+}
