@@ -112,21 +112,29 @@ impl Drop for Locked<'_> {
     }
 }
 
+impl<'a> Locked<'a> {
+    /// Takes a lock for process `own` if nobody has it. Files' headers have such a lock, too.
+    pub(crate) fn take(lock: &'a AtomicU32, own: u32) -> Option<Locked<'a>> {
+        let taken = lock.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed);
+        taken.ok().map(|_| Locked(lock))
+    }
+
+    /// Frees it if process `ended`, which is no more, had it.
+    pub(crate) fn recover(lock: &AtomicU32, ended: u32) {
+        let _ = lock.compare_exchange(ended, 0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
 impl Header {
     /// Takes the lock for process `own`. `None`: another process is at work. Give way and try again; it holds the lock for some
     /// hundred instructions, and if it ends meanwhile, the root server frees it.
     pub fn try_lock(&self, own: u32) -> Option<Locked<'_>> {
-        let taken = self
-            .lock
-            .compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed);
-        taken.ok().map(|_| Locked(&self.lock))
+        Locked::take(&self.lock, own)
     }
 
     /// Root server: process `ended` is no more.
     pub fn recover(&self, ended: u32) {
-        let _ = self
-            .lock
-            .compare_exchange(ended, 0, Ordering::AcqRel, Ordering::Relaxed);
+        Locked::recover(&self.lock, ended);
     }
 
     /// The side's number of holders as the root server counts them.

@@ -7,6 +7,7 @@
 //!
 //! A file is one trust group: whoever has it open could write it anyway, so what is read from the header is the other holders' claim.
 
+use crate::channel::Locked;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Most files that have contents or are open.
@@ -52,31 +53,16 @@ pub struct Header {
 #[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<Header>() <= crate::process::PAGE);
 
-/// Proof that the lock is held.
-#[derive(Debug)]
-pub struct Locked<'a>(&'a AtomicU32);
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        self.0.store(0, Ordering::Release);
-    }
-}
-
 impl Header {
     /// Takes the lock for process `own`, which orders appends and changes of the length. `None`: another process is at work; give way and try
     /// again. If it ends meanwhile, the root server frees the lock.
     pub fn try_lock(&self, own: u32) -> Option<Locked<'_>> {
-        let taken = self
-            .lock
-            .compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed);
-        taken.ok().map(|_| Locked(&self.lock))
+        Locked::take(&self.lock, own)
     }
 
     /// Root server: process `ended` is no more.
     pub fn recover(&self, ended: u32) {
-        let _ = self
-            .lock
-            .compare_exchange(ended, 0, Ordering::AcqRel, Ordering::Relaxed);
+        Locked::recover(&self.lock, ended);
     }
 
     /// Bytes, as far as a file can have so many.

@@ -35,7 +35,7 @@ const NO_MESSAGE: MessageInfo = MessageInfo::new(0, 0, 0);
 
 fn main() -> ! {
     guest_rt::set_panic_hook(panicked);
-    let info = root::info();
+    let info = guest_rt::root::info();
     let len = info.heap_len as usize;
     // SAFETY: the root server mapped these bytes for our heap, and nothing else uses them.
     let heap = unsafe { guest_rt::heap::init(HEAP, len) };
@@ -55,7 +55,7 @@ fn main() -> ! {
 }
 
 fn serve(mut server: Server<Nic, System>) -> ! {
-    let info = root::info();
+    let info = guest_rt::root::info();
     let mut alarm = Alarm::default();
     loop {
         while server.turn(clock::now(info)) {}
@@ -93,5 +93,5 @@ fn answer(result: Result<u64, Errno>) -> (MessageInfo, [u64; 4]) {
 }
 
 fn panicked(info: &PanicInfo) {
-    root::log(format_args!("net server panicked: {info}"));
+    guest_rt::root::log(format_args!("net server panicked: {info}"));
 }

@@ -14,7 +14,6 @@ use virtio_drivers::transport::pci::bus::{DeviceFunction, PciRoot};
 use virtio_drivers::{BufferDirection, Hal, PhysAddr};
 
 use crate::pci::{self, Ports};
-use crate::root;
 use crate::transport::{CardTransport, Kicks, Registers};
 
 /// Entries of each of the card's queues.
@@ -35,7 +34,7 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 impl Dma {
     fn pages(pages: usize) -> NonNull<u8> {
         let offset = TAKEN.fetch_add(pages * PAGE, Ordering::Relaxed);
-        let len = root::info().dma_len as usize;
+        let len = guest_rt::root::info().dma_len as usize;
         assert!(
             offset + pages * PAGE <= len,
             "the network card needs more than the {len} bytes of memory that the root server gave it"
@@ -44,7 +43,7 @@ impl Dma {
     }
 
     fn physical(address: NonNull<u8>) -> PhysAddr {
-        let info = root::info();
+        let info = guest_rt::root::info();
         let offset = address.as_ptr() as usize - DMA;
         assert!((offset as u64) < info.dma_len);
         info.dma_physical + offset as u64
@@ -64,7 +63,7 @@ unsafe impl Hal for Dma {
     }
 
     unsafe fn mmio_phys_to_virt(physical: PhysAddr, size: usize) -> NonNull<u8> {
-        let address = pci::mapped(root::info(), physical, size as u64);
+        let address = pci::mapped(guest_rt::root::info(), physical, size as u64);
         let address = address.and_then(|address| NonNull::new(address as *mut u8));
         address.expect("the root server mapped all of the card's registers")
     }

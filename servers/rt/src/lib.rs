@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What a Rust program needs to run on seL4 without a C library: a start, memory routines, a heap, a panic handler.
+//! What a Rust program needs to run on seL4 without a C library: a start, memory routines, a heap, a panic handler; for servers, the root server's log.
 //!
 //! ```ignore
 //! guest_rt::root_task!(main);          // or guest_rt::server!(main) with `fn main() -> !`
@@ -13,6 +13,7 @@
 pub mod heap;
 mod memory;
 mod panic;
+pub mod root;
 mod start;
 
 pub use panic::set_panic_hook;

@@ -29,7 +29,7 @@ const REGISTERS: usize = 4;
 
 fn main() -> ! {
     guest_rt::set_panic_hook(panicked);
-    let info = root::info();
+    let info = guest_rt::root::info();
     let len = info.heap_len as usize;
     // SAFETY: the root server mapped these bytes for our heap, and nothing else uses them.
     let heap = unsafe { guest_rt::heap::init(HEAP, len) };
@@ -105,5 +105,5 @@ fn write(result: Result<Reply, Errno>) -> (MessageInfo, [u64; REGISTERS]) {
 }
 
 fn panicked(info: &PanicInfo) {
-    root::log(format_args!("VFS server panicked: {info}"));
+    guest_rt::root::log(format_args!("VFS server panicked: {info}"));
 }
