@@ -70,6 +70,7 @@ plain! {
     }
     Cmsghdr, 16 { cmsg_len: u64, cmsg_level: i32, cmsg_type: i32 }
     Ucred, 12 { pid: u32, uid: u32, gid: u32 }
+    Flock, 32 { l_type: i16, l_whence: i16, pad: u32, l_start: i64, l_len: i64, l_pid: i32, end: u32 }
     Linger, 8 { l_onoff: i32, l_linger: i32 }
     Pollfd, 8 { fd: i32, events_revents: u32 }
     Rlimit, 16 { rlim_cur: u64, rlim_max: u64 }
@@ -150,6 +151,9 @@ pub const F_SETLK: u32 = 6;
 pub const F_SETLKW: u32 = 7;
 pub const F_SETOWN: u32 = 8;
 pub const F_GETOWN: u32 = 9;
+pub const F_OFD_GETLK: u32 = 36;
+pub const F_OFD_SETLK: u32 = 37;
+pub const F_OFD_SETLKW: u32 = 38;
 pub const F_DUPFD_CLOEXEC: u32 = 1030;
 pub const F_GETPIPE_SZ: u32 = 1032;
 pub const FD_CLOEXEC: u32 = 1;

@@ -17,6 +17,7 @@ pub fn fork() -> Result<usize, Errno> {
         threads::after_fork();
         futex::after_fork();
         poller::core().after_fork();
+        files::locks::after_fork();
         files::after_fork();
         signal::after_fork();
         alarms::after_fork();

@@ -19,7 +19,7 @@ use crate::net::unix::heir::Passed;
 use crate::process::LIMITS;
 
 /// Grows when the format changes: both shims must be of one version.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What it takes to open a file again.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct Legacy {
     pub alarm: [u64; 2],
     /// Resource limits.
     pub limits: [Rlimit; LIMITS],
+    /// Inodes of which the process may have locks, and whether one of their fds was closed.
+    pub locks: Vec<(u64, bool)>,
 }
 
 /// An open file to be: its flags, and what it is.
@@ -219,6 +221,11 @@ pub fn write(table: &FdTable<Rc<OpenFile>>, legacy: &Legacy) -> Result<(Vec<u8>,
         out.u64(limit.rlim_cur);
         out.u64(limit.rlim_max);
     }
+    out.u32(legacy.locks.len() as u32);
+    for (inode, closed) in &legacy.locks {
+        out.u64(*inode);
+        out.u32((*closed).into());
+    }
     out.u32(files.len() as u32);
     out.0.append(&mut descriptions.0);
     out.u32(count);
@@ -329,6 +336,10 @@ pub fn read(bytes: &[u8]) -> Option<Inheritance> {
     for limit in &mut limits {
         (limit.rlim_cur, limit.rlim_max) = (reader.u64()?, reader.u64()?);
     }
+    let mut locks = Vec::new();
+    for _ in 0..reader.u32()? {
+        locks.push((reader.u64()?, reader.u32()? != 0));
+    }
     let mut descriptions = Vec::new();
     for _ in 0..reader.u32()? {
         let (flags, heir) = (reader.u32()?, reader.heir()?);
@@ -350,6 +361,7 @@ pub fn read(bytes: &[u8]) -> Option<Inheritance> {
         pending,
         alarm,
         limits,
+        locks,
     };
     reader.0.is_empty().then_some(Inheritance {
         legacy,
@@ -363,6 +375,7 @@ mod tests {
     use super::*;
     use crate::files::device::Device;
     use crate::shared::locked;
+    use alloc::vec;
 
     fn legacy() -> Legacy {
         let limit = Rlimit {
@@ -377,6 +390,7 @@ mod tests {
             pending: 0,
             alarm: [0, 9],
             limits: [limit; LIMITS],
+            locks: vec![(9, true), (1 << 40, false)],
         }
     }
 

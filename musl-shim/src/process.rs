@@ -59,6 +59,7 @@ fn inherit() {
         return;
     };
     files::inherit(&inheritance);
+    files::locks::inherit(&inheritance.legacy.locks);
     let legacy = &inheritance.legacy;
     signal::inherit(legacy.mask, legacy.ignored, legacy.pending);
     if legacy.alarm[0] != 0 {

@@ -14,7 +14,7 @@ use crate::errno::Errno;
 use crate::fd_table::FdTable;
 use crate::files::lookup::{self, Node};
 use crate::files::tree::{At, PATH_MAX, REGULAR, TYPE, archived};
-use crate::files::{self, OpenFile};
+use crate::files::{self, OpenFile, locks};
 use crate::inherit::{self, Legacy};
 use crate::platform::children;
 use crate::{alarms, process, signal, user};
@@ -81,6 +81,8 @@ struct Heritage {
     ignored: u64,
     pending: u64,
     alarm: [u64; 2],
+    /// The process keeps its locks.
+    stays: bool,
 }
 
 impl Heritage {
@@ -92,6 +94,7 @@ impl Heritage {
             ignored: signal::ignored(),
             pending: 0,
             alarm: [0; 2],
+            stays: false,
         }
     }
 
@@ -154,9 +157,15 @@ impl Heritage {
     /// The inheritance, and the channels in it.
     fn bytes(&mut self) -> Result<(Vec<u8>, Vec<u32>), Errno> {
         let closing: Vec<usize> = self.files.closing().collect();
+        let mut inodes = Vec::new();
         for fd in closing {
-            self.files.remove(fd);
+            let file = self.files.remove(fd);
+            inodes.extend(file.and_then(|file| file.file.inode()));
         }
+        let locks = match self.stays {
+            true => locks::legacy(&inodes),
+            false => Vec::new(),
+        };
         let legacy = Legacy {
             directory: self.directory,
             umask: process::umask(),
@@ -165,6 +174,7 @@ impl Heritage {
             pending: self.pending,
             alarm: self.alarm,
             limits: core::array::from_fn(process::rlimit),
+            locks,
         };
         inherit::write(&self.files, &legacy)
     }
@@ -331,6 +341,7 @@ pub fn exec(path: usize, args: usize, env: usize) -> Errno {
     let mut heritage = Heritage::own();
     heritage.pending = signal::pending();
     heritage.alarm = alarms::legacy();
+    heritage.stays = true;
     match start(&mut heritage, path, args, env, (0, 0), children::exec) {
         Ok(errno) | Err(errno) => errno,
     }

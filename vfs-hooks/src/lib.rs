@@ -35,6 +35,7 @@ pub mod channel_socket;
 pub mod eventfd;
 pub mod events;
 pub mod file;
+pub mod file_lock;
 pub mod lock;
 pub mod net;
 pub mod packets;

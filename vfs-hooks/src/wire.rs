@@ -117,6 +117,16 @@ pub mod root {
     pub const FILE_TRIM: u64 = 75;
     /// Reply: MR1 pages that files may have in all, MR2 pages that they have.
     pub const FILE_USAGE: u64 = 76;
+    /// VFS server only. MR0 process, MR1 [`OWNER_PROCESS`], or [`OWNER_OPEN`] and MR2 a channel that it holds: OWNER_ENDED tells of its end. ESRCH, EBADF.
+    pub const OWNER_WATCH: u64 = 80;
+    /// VFS server only. Reply: MR1 an owner that has ended, its kind << 32 | number; 0: none. The server is signalled when there is one.
+    pub const OWNER_ENDED: u64 = 81;
+    /// VFS server only. MR0 process, MR1 thread: it is to look at what it waits for. ESRCH.
+    pub const KICK: u64 = 82;
+    /// Kinds of owners of locks.
+    pub const OWNER_PROCESS: u64 = 1;
+    /// See [`OWNER_PROCESS`].
+    pub const OWNER_OPEN: u64 = 2;
 }
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.

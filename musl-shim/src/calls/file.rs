@@ -3,11 +3,12 @@
 
 use crate::errno::Errno;
 
+use super::lock;
 use crate::abi::*;
 use crate::dispatch::{Args, Call};
 use crate::files::lookup::{self, find};
 use crate::files::tree::{self, DIRECTORY, REGULAR, TYPE, at};
-use crate::files::{self, get, set_working_directory, table, working_directory};
+use crate::files::{self, get, locks, set_working_directory, table, working_directory};
 use crate::{process, user};
 
 /// The calls of this area.
@@ -19,7 +20,6 @@ pub const CALLS: &[Call] = &[
     Call::new("dup", 32, dup),
     Call::new("dup2", 33, dup2),
     Call::new("fcntl", 72, fcntl),
-    Call::new("flock", 73, flock),
     Call::new("fsync", 74, fsync),
     Call::new("fdatasync", 75, fsync),
     Call::new("ftruncate", 77, ftruncate),
@@ -136,7 +136,7 @@ fn duplicate_to(from: usize, to: usize, close_on_exec: bool) -> Result<usize, Er
     }
     let before = table().replace(to, file, close_on_exec);
     // Dropped here, when the table is no longer borrowed.
-    drop(before);
+    drop(before.inspect(|file| locks::closing(file)));
     Ok(to)
 }
 
@@ -170,23 +170,11 @@ fn fcntl(args: &Args) -> Result<usize, Errno> {
             file.set_flags(argument as u32);
             Ok(0)
         }
-        // Nobody else is there to hold a lock.
-        F_GETLK => {
-            const F_UNLCK: u8 = 2;
-            user::write(argument, [F_UNLCK, 0])?;
-            Ok(0)
-        }
-        F_SETLK | F_SETLKW | F_SETOWN => Ok(0),
-        F_GETOWN => Ok(0),
+        command if lock::is_command(command) => lock::fcntl(&file, command, argument),
+        F_SETOWN | F_GETOWN => Ok(0),
         F_GETPIPE_SZ => file.file.pipe_size().ok_or(Errno::EBADF),
         _ => Err(Errno::EINVAL),
     }
-}
-
-/// Nobody else is there to hold a lock.
-fn flock(args: &Args) -> Result<usize, Errno> {
-    get(args[0])?;
-    Ok(0)
 }
 
 /// Nothing is ever unwritten.

@@ -7,6 +7,7 @@ mod child;
 mod epoll;
 mod file;
 mod io;
+mod lock;
 mod memory;
 mod misc;
 mod path;
@@ -21,9 +22,10 @@ mod timer;
 pub mod unix;
 
 /// The tables of all areas.
-pub const AREAS: [&[Call]; 15] = [
+pub const AREAS: [&[Call]; 16] = [
     io::CALLS,
     file::CALLS,
+    lock::CALLS,
     path::CALLS,
     epoll::CALLS,
     poll::CALLS,

@@ -81,6 +81,10 @@ impl File for Regular {
         Ok(Some(Heir::Archived(self.attributes, channel)))
     }
 
+    fn description(&self) -> Option<Result<u32, Errno>> {
+        Some(self.position.share())
+    }
+
     fn share(&self) -> Result<(), Errno> {
         self.position.share().map(drop)
     }

@@ -30,6 +30,10 @@ impl File for Directory {
         Ok(Some(Heir::Directory(self.inode, channel)))
     }
 
+    fn description(&self) -> Option<Result<u32, Errno>> {
+        Some(self.position.share())
+    }
+
     fn share(&self) -> Result<(), Errno> {
         self.position.share().map(drop)
     }

@@ -29,6 +29,7 @@ pub mod device;
 pub mod directory;
 pub mod epoll;
 pub mod eventfd;
+pub mod locks;
 pub mod lookup;
 pub mod path_file;
 pub mod pidfd;
@@ -104,6 +105,11 @@ pub trait File {
 
     /// Its inode number, if it is in the tree.
     fn inode(&self) -> Option<u64> {
+        None
+    }
+
+    /// The channel by which all processes that have this open file description know it; `None`: nobody can have locks of it.
+    fn description(&self) -> Option<Result<u32, Errno>> {
         None
     }
 
@@ -425,8 +431,11 @@ pub use crate::platform::{install, install_pair};
 /// Closes an fd.
 pub fn close(fd: usize) -> Result<(), Errno> {
     let file = FILES.lock().remove(fd as u32 as usize);
+    let file = file.ok_or(Errno::EBADF)?;
+    locks::closing(&file);
     // Dropped here, when the table is no longer borrowed.
-    file.map(drop).ok_or(Errno::EBADF)
+    drop(file);
+    Ok(())
 }
 
 /// All fields zero but what every file has.

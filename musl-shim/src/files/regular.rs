@@ -40,6 +40,10 @@ impl File for Regular {
         Ok(Some(Heir::File(self.file.number(), self.inode, channel)))
     }
 
+    fn description(&self) -> Option<Result<u32, Errno>> {
+        Some(self.position.share())
+    }
+
     fn share(&self) -> Result<(), Errno> {
         self.position.share().map(drop)
     }

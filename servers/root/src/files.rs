@@ -264,13 +264,13 @@ impl System {
             process.files.remove(&(file as u32));
         }
         if unheld {
-            self.tell_unheld();
+            self.signal_vfs();
         }
         errno::OK
     }
 
-    /// Has the VFS server look for files that nobody holds any longer.
-    fn tell_unheld(&self) {
+    /// Has the VFS server look for files that nobody holds any longer, and ask for owners of locks that have ended.
+    pub fn signal_vfs(&self) {
         if let Some(signal) = self.vfs_signal {
             nb_signal(signal);
         }
@@ -288,7 +288,7 @@ impl System {
             }
         }
         if unheld {
-            self.tell_unheld();
+            self.signal_vfs();
         }
     }
 

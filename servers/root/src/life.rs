@@ -14,6 +14,7 @@ use sel4_bindings::{CPtr, CapData, CapRights, EndpointBadge, Error};
 use vfs_hooks::process::{badge, slot};
 use vfs_hooks::spawn::{self, Block, MAX_BLOCK};
 use vfs_hooks::sync::Ordering;
+use vfs_hooks::wire::root::OWNER_PROCESS;
 
 use crate::log;
 use crate::process::Process;
@@ -272,6 +273,7 @@ impl System {
             self.shut_down(SERVER_FAILED);
         }
         self.dismantle(process);
+        self.owner_ended(OWNER_PROCESS, number);
         let ending = self.family.end(number as Pid, status);
         self.tell_end(number as Pid);
         self.tell(&ending, Sent::of_child(number as Pid, status));

@@ -16,6 +16,7 @@
 //! | `life` | how processes begin and end |
 //! | `queues` | notification queues and watch slots |
 //! | `channels` | memory that processes share, and its watches |
+//! | `owners` | whose locks the VFS server is to free |
 //! | `sockets` | names of AF_UNIX, and channels on their way from one process to another |
 //! | `threads` | threads of a process, their timers |
 //! | `signals` | signals on their way to a process |
@@ -46,6 +47,7 @@ mod memory;
 mod meter;
 mod network;
 mod objects;
+mod owners;
 mod pci;
 mod process;
 mod programs;

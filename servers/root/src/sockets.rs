@@ -14,6 +14,7 @@ use vfs_hooks::Events;
 use vfs_hooks::channel::SIDES;
 use vfs_hooks::file::PASSED;
 use vfs_hooks::sync::Ordering;
+use vfs_hooks::wire::root::OWNER_OPEN;
 
 use crate::channels::Channel;
 use crate::requests::bytes;
@@ -326,6 +327,7 @@ impl System {
                 dropped.append(&mut channel.carried);
                 // Never seen to fail: all that is deleted is the root server's own.
                 let _ = channel.end(&mut self.memory);
+                self.owner_ended(OWNER_OPEN, index);
             }
             for carried in dropped {
                 if let Some(Some(channel)) = self.channels.get_mut(carried.channel) {

@@ -19,6 +19,7 @@ use crate::memory::Memory;
 use crate::meter;
 use crate::network::Client;
 use crate::objects::Result;
+use crate::owners::Owners;
 use crate::process::Process;
 use crate::programs::Programs;
 use crate::requests::Answer;
@@ -58,6 +59,8 @@ pub struct System {
     pub names: Names,
     /// Shared files.
     pub files: SharedFiles,
+    /// Owners of locks.
+    pub owners: Owners,
     /// The net server's clients by number.
     pub clients: Vec<Option<Client>>,
     /// Where processes call.
@@ -126,6 +129,7 @@ impl System {
             channels: Vec::new(),
             names: Names::new(),
             files,
+            owners: Owners::default(),
             clients: Vec::new(),
             endpoint,
             net_endpoint: CPtr::NULL,

@@ -12,6 +12,7 @@
 //! | `walk` | paths to inodes |
 //! | `server` | the tree with its shared files |
 //! | `open`, `names`, `attributes` | the calls |
+//! | `locks`, `ranges` | locks of files |
 //! | `boot` | the tree at first |
 //! | `requests` | messages to calls |
 #![cfg_attr(not(test), no_std)]
@@ -23,8 +24,10 @@ extern crate alloc;
 mod attributes;
 mod boot;
 mod errno;
+mod locks;
 mod names;
 mod open;
+mod ranges;
 mod requests;
 mod server;
 mod tree;
@@ -34,5 +37,6 @@ mod walk;
 mod tests;
 
 pub use errno::Errno;
+pub use ranges::Owner;
 pub use requests::{Reply, Request};
 pub use server::{Files, Server};

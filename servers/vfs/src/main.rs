@@ -50,6 +50,7 @@ fn serve(mut server: Server<Root>) -> ! {
         (info, words) = match message.info.label() {
             0 => {
                 server.sweep();
+                server.sweep_locks();
                 (NO_MESSAGE, [0; REGISTERS])
             }
             _ => {

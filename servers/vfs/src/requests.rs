@@ -3,12 +3,13 @@
 
 use alloc::vec::Vec;
 
+use vfs_hooks::file_lock::Asked;
 use vfs_hooks::vfs::{Attributes, MOST_STRINGS, REPLY_WORDS, label};
 
 use crate::attributes::Place;
 use crate::errno::Errno;
 use crate::open::Found;
-use crate::server::{Files, Server};
+use crate::server::{Files, Server, number};
 
 /// AT_REMOVEDIR.
 const REMOVE_DIRECTORY: u64 = 0x200;
@@ -79,8 +80,8 @@ impl<F: Files> Server<F> {
     pub fn request(&mut self, process: usize, request: &Request, now: u64) -> Result<Reply, Errno> {
         let [base, second, third] = request.words;
         let [first_string, second_string] = request.strings;
-        if request.strings.iter().any(|string| string.contains(&0)) && request.label != label::TIMES
-        {
+        let binary = matches!(request.label, label::TIMES | label::LOCK);
+        if !binary && request.strings.iter().any(|string| string.contains(&0)) {
             return Err(Errno::INVAL);
         }
         let base = self.inode(base);
@@ -152,6 +153,10 @@ impl<F: Files> Server<F> {
                 Ok(Reply::default())
             }
             label::PATH => Reply::string(&self.tree.path(base)?),
+            label::LOCK => {
+                let asked = Asked::decode([second, third], second_string).ok_or(Errno::INVAL)?;
+                self.lock(process, number(base), &asked)
+            }
             label::COUNT => {
                 let mut reply = Reply::default();
                 reply.words[0] = self.tree.count() as u64;

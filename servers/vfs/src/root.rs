@@ -6,7 +6,8 @@ use sel4_bindings::{CPtr, MessageInfo, call as sel4_call, rdtsc};
 use vfs_hooks::file::{Header, address};
 use vfs_hooks::process::slot;
 use vfs_hooks::wire;
-use vfs_server::{Errno, Files};
+use vfs_hooks::wire::root::{OWNER_OPEN, OWNER_PROCESS};
+use vfs_server::{Errno, Files, Owner};
 
 /// CLOCK_REALTIME, nanoseconds.
 pub fn now() -> u64 {
@@ -46,6 +47,29 @@ impl Files for Root {
 
     fn end(&mut self, file: u32) -> bool {
         ask(wire::root::FILE_END, [file.into(), 0, 0]).is_ok()
+    }
+
+    fn watch_owner(&mut self, process: usize, owner: Owner) -> Result<(), Errno> {
+        let words = match owner {
+            Owner::Process(_) => [process as u64, OWNER_PROCESS, 0],
+            Owner::Open(channel) => [process as u64, OWNER_OPEN, channel.into()],
+        };
+        ask(wire::root::OWNER_WATCH, words).map(drop)
+    }
+
+    fn ended_owner(&mut self) -> Option<Owner> {
+        let word = ask(wire::root::OWNER_ENDED, [0; 3]).ok()?;
+        let number = word as u32;
+        match word >> 32 {
+            OWNER_PROCESS => Some(Owner::Process(number as usize)),
+            OWNER_OPEN => Some(Owner::Open(number)),
+            _ => None,
+        }
+    }
+
+    fn kick(&mut self, process: usize, thread: u16) {
+        // Refused only if the process has ended.
+        let _ = ask(wire::root::KICK, [process as u64, thread.into(), 0]);
     }
 
     fn header(&self, file: u32) -> &Header {

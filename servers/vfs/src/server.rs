@@ -9,6 +9,8 @@ use vfs_hooks::sync::Ordering;
 use vfs_hooks::vfs::{Attributes, FILE, ROOT};
 
 use crate::errno::Errno;
+use crate::locks::Locks;
+use crate::ranges::Owner;
 use crate::tree::{CHARACTER, Contents, DIRECTORY, Inode, Kind, Record, Tree};
 
 /// What the server needs of the system around it: shared files ([`vfs_hooks::file`]).
@@ -24,6 +26,15 @@ pub trait Files {
 
     /// Its header, while it lives.
     fn header(&self, file: u32) -> &Header;
+
+    /// From now on [`Files::ended_owner`] tells of its end. EBADF: it is a channel that `process` does not hold.
+    fn watch_owner(&mut self, process: usize, owner: Owner) -> Result<(), Errno>;
+
+    /// An owner of locks that has ended; each is told once.
+    fn ended_owner(&mut self) -> Option<Owner>;
+
+    /// Has a thread look again at what it waits for, if it is there.
+    fn kick(&mut self, process: usize, thread: u16);
 }
 
 /// The server.
@@ -35,6 +46,8 @@ pub struct Server<F> {
     pub files: F,
     /// Inodes without names whose contents somebody may hold.
     orphans: Vec<Inode>,
+    /// Locks of files.
+    pub locks: Locks,
 }
 
 /// The inode number of a key.
@@ -49,6 +62,7 @@ impl<F: Files> Server<F> {
             tree: Tree::new(limit, now),
             files,
             orphans: Vec::new(),
+            locks: Locks::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The server on the host: shared files without pages, nonsense as requests, and Linux's own file system beside it.
 
+mod locks;
 mod model;
 mod requests;
 
@@ -10,12 +11,19 @@ use std::vec::Vec;
 use vfs_hooks::file::Header;
 
 use crate::errno::Errno;
+use crate::ranges::Owner;
 use crate::server::{Files, Server};
 
 /// Shared files: a header and holders each.
 #[derive(Debug, Default)]
 pub struct Fake {
     files: Vec<Option<(Header, BTreeSet<usize>)>>,
+    /// Owners of locks that have ended.
+    ended: Vec<Owner>,
+    /// Threads that were kicked.
+    kicked: Vec<(usize, u16)>,
+    /// A channel that the caller does not hold.
+    foreign: Option<u32>,
 }
 
 impl Fake {
@@ -54,6 +62,21 @@ impl Files for Fake {
             *slot = None;
         }
         !held
+    }
+
+    fn watch_owner(&mut self, _: usize, owner: Owner) -> Result<(), Errno> {
+        match owner {
+            Owner::Open(channel) if Some(channel) == self.foreign => Err(Errno::BADF),
+            _ => Ok(()),
+        }
+    }
+
+    fn ended_owner(&mut self) -> Option<Owner> {
+        self.ended.pop()
+    }
+
+    fn kick(&mut self, process: usize, thread: u16) {
+        self.kicked.push((process, thread));
     }
 
     fn header(&self, file: u32) -> &Header {
