@@ -34,6 +34,7 @@ pub mod channel_pipe;
 pub mod channel_socket;
 pub mod eventfd;
 pub mod events;
+pub mod figures;
 pub mod file;
 pub mod file_lock;
 pub mod lock;

@@ -91,7 +91,7 @@ pub mod root {
     pub const CHANNEL_SEND: u64 = 48;
     /// MR0 carrying channel, MR1 side, MR2 channel × 4 + sides: the caller, who holds that side, holds these from now on; also takes back what it sent itself. EBADF: they are not on their way. ENOMEM.
     pub const CHANNEL_TAKE: u64 = 49;
-    /// MR0 channel of which the caller holds side 0, MR1 type of socket, MR2 length, then the name: an abstract one, which goes with side 0's last holder, or a path from `/`, which stays until NAME_REMOVE. EADDRINUSE, EINVAL.
+    /// MR0 channel of which the caller holds side 0, MR1 type of socket, MR2 length, then the name: an abstract one, or a path from `/`. It goes with side 0's last holder, a path also by NAME_REMOVE. EADDRINUSE, EINVAL.
     pub const NAME_BIND: u64 = 50;
     /// MR0 channel with a name, of which the caller holds side 0, MR1 backlog: connections may come. Its value is the number that wait. EINVAL.
     pub const NAME_LISTEN: u64 = 51;
@@ -127,6 +127,8 @@ pub mod root {
     pub const OWNER_PROCESS: u64 = 1;
     /// See [`OWNER_PROCESS`].
     pub const OWNER_OPEN: u64 = 2;
+    /// MR0: from which on. Reply: three of the [`figures`](crate::figures). EINVAL.
+    pub const FIGURES: u64 = 90;
 }
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.

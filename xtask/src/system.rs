@@ -49,6 +49,8 @@ pub struct Setup {
     pub stats: bool,
     /// Let it count what is not idling, too.
     pub meter: bool,
+    /// Let the program interrupt all that it starts, between any two instructions.
+    pub below: bool,
     /// Build it so that it logs what starting each process costs.
     pub spawn_meter: bool,
 }
@@ -68,6 +70,7 @@ impl Setup {
             memory: MEMORY,
             stats: false,
             meter: false,
+            below: false,
             spawn_meter: false,
         }
     }
@@ -147,6 +150,9 @@ fn boot_config(setup: &Setup, program: &Ready) -> Result<Vec<u8>> {
     }
     if setup.stats {
         config.set("stats", b"1")?;
+    }
+    if setup.below {
+        config.set("below", b"1")?;
     }
     if setup.meter {
         config.set("meter", b"1")?;

@@ -20,6 +20,14 @@ pub struct Arena {
     slots: Vec<CPtr>,
 }
 
+impl Arena {
+    /// Bytes and slots that it has.
+    pub fn holds(&self) -> (u64, usize) {
+        let bytes = self.chunks.iter().map(|(_, bits)| 1 << bits).sum();
+        (bytes, self.slots.len())
+    }
+}
+
 impl Objects {
     /// Untyped memory of `arena` in which the next `count` objects of 2^`bits` bytes each will be made.
     pub fn chunk(&mut self, arena: &mut Arena, bits: u32, count: usize) -> Result<CPtr> {

@@ -20,7 +20,7 @@ use crate::meter;
 use crate::network;
 use crate::objects::{Objects, Result};
 use crate::pci::Function;
-use crate::process::{PRIORITY, Process};
+use crate::process::{self as processes, PRIORITY, Process};
 use crate::programs::{ABI, Programs, Refused};
 use crate::space::PROGRAM;
 use crate::system::System;
@@ -102,6 +102,9 @@ pub fn run(info: BootInfo) -> ! {
     system.console.take(early);
     if config.meter {
         must(meter::start(&mut system.memory), "starting the meter");
+    }
+    if config.below {
+        processes::run_below();
     }
     log!(
         "root server: {} kernel, {} MiB, {} MHz",

@@ -21,6 +21,8 @@ pub struct Config {
     pub stats: bool,
     /// Count what is not idling, among the counters.
     pub meter: bool,
+    /// The first program interrupts all others, for tests.
+    pub below: bool,
 }
 
 /// Addresses, most significant byte first in the number.
@@ -52,6 +54,7 @@ impl Config {
                 ("net", _) => config.net = Some(net(value).ok_or_else(wrong)?),
                 ("stats", "0" | "1") => config.stats = value == "1",
                 ("meter", "0" | "1") => config.meter = value == "1",
+                ("below", "0" | "1") => config.below = value == "1",
                 _ => return Err(wrong()),
             }
         }
@@ -84,9 +87,9 @@ mod tests {
 
     #[test]
     fn reads_all_keys() {
-        let text = "kernel=queue\0program=/bin/x\0arg=x\0arg=\0env=A=b=c\0net=10.0.2.15/24,10.0.2.2\0stats=1\0meter=1\0";
+        let text = "kernel=queue\0program=/bin/x\0arg=x\0arg=\0env=A=b=c\0net=10.0.2.15/24,10.0.2.2\0stats=1\0meter=1\0below=1\0";
         let config = Config::parse(text.as_bytes()).unwrap();
-        assert!(config.queue_kernel && config.stats && config.meter);
+        assert!(config.queue_kernel && config.stats && config.meter && config.below);
         assert_eq!(config.program, "/bin/x");
         assert_eq!(config.args, ["x", ""]);
         assert_eq!(config.env, ["A=b=c"]);

@@ -85,6 +85,11 @@ impl SharedFiles {
         }
     }
 
+    /// How many there are, and their pages.
+    pub fn count(&self) -> (usize, usize) {
+        (self.files.iter().flatten().count(), self.pages)
+    }
+
     fn get(&mut self, number: u64) -> Option<&mut SharedFile> {
         self.files.get_mut(number as usize)?.as_mut()
     }

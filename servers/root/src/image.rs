@@ -7,7 +7,7 @@ use core::cell::RefCell;
 
 use root_server::elf::Elf;
 use sel4_bindings::CPtr;
-use vfs_hooks::process::LARGE_PAGE;
+use vfs_hooks::process::{LARGE_PAGE, PAGE};
 
 use crate::memory::Memory;
 use crate::objects::Result;
@@ -38,6 +38,12 @@ impl Image {
             large: RefCell::default(),
             warm: RefCell::default(),
         }
+    }
+
+    /// Bytes of pages that are kept for the next process.
+    pub fn kept(&self) -> u64 {
+        let (small, large) = (self.pages.borrow().len(), self.large.borrow().len());
+        (small * PAGE + large * LARGE_PAGE) as u64
     }
 
     /// A process has touched a page early in its life.

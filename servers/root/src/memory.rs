@@ -83,6 +83,18 @@ impl Memory {
         ours.saturating_sub(RESERVE)
     }
 
+    /// Bytes and slots that are kept for later: what [`Objects::kept`] says, views of frames, slots of frames made at once.
+    pub fn kept(&self) -> (u64, usize) {
+        let (bytes, slots) = self.objects.kept();
+        let frames = self.batches.len() * MAX_BATCH;
+        (bytes, slots + self.lenses.len() + frames)
+    }
+
+    /// Mappings of pages of shared files, and those pages themselves.
+    pub fn shares(&self) -> u64 {
+        self.shares.values().map(|users| u64::from(*users)).sum()
+    }
+
     /// Whether `pages` small frames and their page tables can be had.
     pub fn has_room(&self, pages: usize) -> bool {
         let tables = pages / 512 + 4;

@@ -132,6 +132,14 @@ impl Objects {
         self.used
     }
 
+    /// Bytes and slots that the root server keeps for its own later use: page tables, CNodes, halves of untyped memory, large frames.
+    pub fn kept(&self) -> (u64, usize) {
+        let (tables, slots) = self.tables.holds();
+        let cnodes = (self.cnodes as u64 - 1) << (ObjectType::CNode.size_bits() + LOW_BITS as u32);
+        let halves = 2 * self.untyped.halves();
+        (tables + cnodes, slots + halves + self.large.len())
+    }
+
     /// Bytes of memory that the kernel left to the root server.
     pub fn total(&self) -> u64 {
         self.total

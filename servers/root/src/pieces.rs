@@ -44,6 +44,11 @@ impl Pieces {
         self.available
     }
 
+    /// How many pieces are halved.
+    pub fn halves(&self) -> usize {
+        self.wholes.len()
+    }
+
     /// Puts a free piece of 2^`bits` bytes in.
     pub fn put(&mut self, piece: u32, bits: u32) {
         if let Some(free) = self.free.get_mut(bits as usize) {

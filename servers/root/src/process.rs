@@ -5,12 +5,14 @@ use alloc::collections::BTreeSet;
 use alloc::rc::Rc;
 use alloc::string::String;
 use core::ops::Range;
+use core::sync::atomic::AtomicBool;
 
 use root_server::elf::Elf;
 use sel4_bindings::*;
 use vfs_hooks::channel::{CHANNEL_BITS, MOST};
 use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::process::{self, LARGE_PAGE, PAGE, ProcessInfo, ProcessStats, badge, slot};
+use vfs_hooks::sync::Ordering;
 
 use crate::image::Image;
 use crate::memory::Memory;
@@ -23,6 +25,15 @@ use crate::threads::{self, Notification, Thread, Threads};
 
 /// Priority of every process and of the root server: one, so that calls take the kernel's fast path.
 pub const PRIORITY: u8 = 100;
+
+/// Processes other than the first program and the servers run below [`PRIORITY`]: for tests, whose first program interrupts the others between any two
+/// instructions. It must share no lock with them.
+static BELOW: AtomicBool = AtomicBool::new(false);
+
+/// From now on processes that programs start run below the first.
+pub fn run_below() {
+    BELOW.store(true, Ordering::Relaxed);
+}
 
 /// Counters in [`ProcessStats`].
 const STATS: usize = size_of::<ProcessStats>() / 8;
@@ -227,11 +238,13 @@ impl Process {
             (_, None) => return Err(Error::InvalidArgument),
         };
         let guard = 64 - process::CSPACE_TOP_BITS - process::CSPACE_LOW_BITS;
+        let other = self.number != badge::INIT && self.number < badge::NET_SERVER;
+        let below = other && BELOW.load(Ordering::Relaxed);
         tcb_configure(
             thread.tcb,
             fault as u64,
             PrioProps {
-                priority: PRIORITY,
+                priority: PRIORITY - u8::from(below),
                 max_controlled: 0,
             },
             self.top,

@@ -125,6 +125,15 @@ impl Programs {
         Ok(image)
     }
 
+    /// How many programs have run, and bytes of their pages that are kept.
+    pub fn kept(&self) -> (usize, u64) {
+        let images = self.images.borrow();
+        (
+            images.len(),
+            images.values().map(|image| image.kept()).sum(),
+        )
+    }
+
     /// A process with number `number` that is ready to start, and how many bytes of its stack are used.
     pub fn load(
         &self,

@@ -167,6 +167,7 @@ impl System {
             root::OWNER_WATCH => return Answer::error(self.owner_watch(number, [a, b, c])),
             root::OWNER_ENDED => return Answer::of(self.next_ended(number)),
             root::KICK => return Answer::error(self.kick_thread(number, a, b)),
+            root::FIGURES => return Answer::of(self.some_figures(number, a)),
             root::NET_OPEN => return Answer::error(self.net_open(number)),
             root::CLIENT_GONE => return Answer::error(self.client_gone(number, a)),
             root::CONSOLE_WRITE => return self.console_write(message),

@@ -54,8 +54,8 @@ pub struct Named {
     waiting: VecDeque<(usize, usize)>,
 }
 
-/// Channels by name; `None`: a path whose socket is closed.
-pub type Names = BTreeMap<Vec<u8>, Option<usize>>;
+/// Channels by name. A name goes with its socket, also that of a path: who finds the path's inode and no name here knows that nobody listens.
+pub type Names = BTreeMap<Vec<u8>, usize>;
 
 fn is_path(name: &[u8]) -> bool {
     name.first() == Some(&b'/')
@@ -186,7 +186,7 @@ impl System {
             backlog: None,
             waiting: VecDeque::new(),
         });
-        self.names.insert(name, Some(channel as usize));
+        self.names.insert(name, channel as usize);
         Ok(())
     }
 
@@ -201,8 +201,7 @@ impl System {
 
     /// The channel of a name, for sockets of a type.
     fn named(&mut self, name: &[u8], kind: u32) -> Result<usize> {
-        let index = self.names.get(name).ok_or(errno::ENOENT)?;
-        let index = index.ok_or(errno::ECONNREFUSED)?;
+        let index = *self.names.get(name).ok_or(errno::ENOENT)?;
         let found = self
             .channel(index as u64)
             .map_err(|_| errno::ECONNREFUSED)?;
@@ -309,20 +308,17 @@ impl System {
                 let all = core::mem::take(&mut channel.carried);
                 (dropped, channel.carried) = all.into_iter().partition(|c| unheld[c.to]);
             }
-            if unheld[0]
-                && let Some(named) = channel.named.take()
-            {
-                let own = self.names.get(&named.name) == Some(&Some(index));
-                if own && is_path(&named.name) {
-                    self.names.insert(named.name, None);
-                } else if own {
-                    self.names.remove(&named.name);
-                }
+            if unheld[0] {
+                self.forget_name(index);
             }
             let unheld = self.channels[index].as_ref().is_some_and(|channel| {
                 channel.holders.is_empty()
                     && (channel.flights == [0; SIDES] || !self.is_carried(index))
             });
+            if unheld {
+                // A listener that is on its way in a circle has a name still.
+                self.forget_name(index);
+            }
             if unheld && let Some(mut channel) = self.channels[index].take() {
                 dropped.append(&mut channel.carried);
                 // Never seen to fail: all that is deleted is the root server's own.
@@ -335,6 +331,17 @@ impl System {
                     work.push(carried.channel);
                 }
             }
+        }
+    }
+
+    /// The channel's socket is closed: it has no name any longer.
+    fn forget_name(&mut self, index: usize) {
+        let channel = self.channels.get_mut(index).and_then(Option::as_mut);
+        // A path may have been removed while the socket was open.
+        if let Some(named) = channel.and_then(|channel| channel.named.take())
+            && self.names.get(&named.name) == Some(&index)
+        {
+            self.names.remove(&named.name);
         }
     }
 

@@ -9,8 +9,10 @@ use root_server::errno;
 use root_server::ranges::Ranges;
 use sel4_bindings::*;
 use vfs_hooks::channel::{CHANNELS, MOST, SPAN};
+use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::net::CHANNEL_SIZE;
-use vfs_hooks::process::{LARGE_PAGE, NET_CHANNEL, PAGE};
+
+use vfs_hooks::process::{LARGE_PAGE, NET_CHANNEL, PAGE, THREADS, thread_memory};
 
 use crate::arena::Arena;
 use crate::files::is_header;
@@ -215,6 +217,12 @@ impl Space {
         own.count()
     }
 
+    /// Bytes of its own pages and tables, and slots that the tables have.
+    pub fn holds(&self) -> (u64, usize) {
+        let (bytes, slots) = self.arena.holds();
+        (bytes + (self.own_pages() * PAGE) as u64, slots)
+    }
+
     /// Copies what `other` has and this one has not. Its process does not run.
     pub fn copy(&mut self, memory: &mut Memory, other: &Space) -> Result<()> {
         for (&number, page) in &other.pages {
@@ -222,6 +230,10 @@ impl Space {
             let prot = u64::from(page.prot);
             // The caller hands on channels; what else is borrowed here is the net server's.
             if (CHANNELS..CHANNELS + MOST * SPAN).contains(&address) || is_header(address) {
+                continue;
+            }
+            // What other threads have is nobody's in the copy, and in the way of the threads that it makes.
+            if (THREADS..thread_memory(MAX_THREADS)).contains(&address) {
                 continue;
             }
             if let Frame::Shared(frame) = page.owner {

@@ -4,8 +4,10 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use root_server::errno;
 use root_server::family::{Family, Pid};
 use sel4_bindings::*;
+use vfs_hooks::figures::{AT_ONCE, Figures};
 use vfs_hooks::process::{PAGE, badge};
 
 use crate::channels::Channel;
@@ -240,6 +242,54 @@ impl System {
             self.print_stats();
         }
         serial::exit(status)
+    }
+
+    /// What is given away, and what is not: [`vfs_hooks::figures`].
+    fn figures(&self, number: usize) -> Figures {
+        let (kept, kept_slots) = self.memory.kept();
+        let asking = self.processes.get(&number);
+        let (own, own_slots) = asking.map_or((0, 0), |process| process.space.holds());
+        let (images, image_bytes) = self.programs.kept();
+        let channels = || self.channels.iter().flatten();
+        let (files, file_pages) = self.files.count();
+        let slots = self.memory.objects.used_slots() - kept_slots - own_slots;
+        [
+            self.memory.available() + kept + image_bytes + own,
+            slots as u64,
+            self.processes.len() as u64,
+            self.family.count() as u64,
+            channels().count() as u64,
+            channels().map(|c| c.holders.len() as u64).sum(),
+            channels().map(|c| c.carried.len() as u64).sum(),
+            channels().filter(|c| c.named.is_some()).count() as u64,
+            self.names.len() as u64,
+            files as u64,
+            file_pages as u64,
+            self.memory.shares(),
+            self.clients.iter().flatten().count() as u64,
+            images as u64,
+            guest_rt::heap::used() as u64,
+        ]
+    }
+
+    /// FIGURES.
+    pub fn some_figures(
+        &self,
+        number: usize,
+        first: u64,
+    ) -> core::result::Result<[u64; AT_ONCE], u64> {
+        let figures = self.figures(number);
+        let some = figures.iter().skip(first as usize).copied();
+        let mut answer = [0; AT_ONCE];
+        let mut count = 0;
+        for (place, figure) in answer.iter_mut().zip(some) {
+            *place = figure;
+            count += 1;
+        }
+        match count {
+            AT_ONCE => Ok(answer),
+            _ => Err(errno::EINVAL),
+        }
     }
 
     /// One line of counters for the driver: those of the first program, and the system's.

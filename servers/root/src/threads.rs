@@ -91,13 +91,19 @@ impl Thread {
 /// A new frame for the page of a thread's IPC buffer, and where the root server sees its [`ThreadState`].
 pub fn message_page(memory: &mut Memory, number: usize) -> Result<(CPtr, usize)> {
     let frame = memory.frame()?;
-    memory.with(frame, |bytes| {
+    let written = memory.with(frame, |bytes| {
         bytes[USER_DATA * 8..][..8].copy_from_slice(&number.to_le_bytes());
         // The state's first word.
         let own = thread_state(number).to_le_bytes();
         bytes[THREAD_STATE..][..own.len()].copy_from_slice(&own);
-    })?;
-    Ok((frame, memory.lens(frame)? + THREAD_STATE))
+    });
+    match written.and_then(|()| memory.lens(frame)) {
+        Ok(at) => Ok((frame, at + THREAD_STATE)),
+        Err(error) => {
+            memory.free(frame);
+            Err(error)
+        }
+    }
 }
 
 impl Thread {
@@ -254,7 +260,12 @@ impl Process {
                 return Err(errno::ENOMEM);
             }
             let made = self.make_thread(memory, endpoint, number);
-            let thread = made.map_err(|_| errno::ENOMEM)?;
+            let thread = made.map_err(|_| {
+                // What it has of its own is not to be in the way of the next try.
+                let own = process::thread_memory(number)..process::thread_memory(number + 1);
+                self.space.drop_pages(memory, &own);
+                errno::ENOMEM
+            })?;
             self.threads.others.insert(number, thread);
         }
         let thread = self.threads.get_mut(number).ok_or(errno::ESRCH)?;
@@ -293,6 +304,8 @@ impl Process {
         let (objects, arena) = (&mut memory.objects, &mut self.space.arena);
         let notification = Notification::new(objects, arena)?;
         let (buffer, state) = message_page(memory, number)?;
+        let address = process::ipc_buffer(number);
+        self.space.adopt(memory, buffer, address, 3)?;
         let (objects, arena) = (&mut memory.objects, &mut self.space.arena);
         let thread = Thread::new(objects, arena, notification, state)?;
         let last_stack = process::thread_memory(number);
@@ -300,8 +313,6 @@ impl Process {
             let frame = memory.frame()?;
             self.space.adopt(memory, frame, page, 3)?;
         }
-        let address = process::ipc_buffer(number);
-        self.space.adopt(memory, buffer, address, 3)?;
         self.furnish_thread(memory, endpoint, number, &thread, buffer)?;
         Ok(thread)
     }

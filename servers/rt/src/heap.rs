@@ -4,7 +4,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use talc::DefaultBinning;
 use talc::base::Talc;
@@ -14,6 +14,8 @@ struct Heap {
     /// Guards `talc`. Nobody waits for it: a second thread in here is a bug of the program and ends it.
     busy: AtomicBool,
     talc: UnsafeCell<Talc<Manual, DefaultBinning>>,
+    /// Bytes that are allocated.
+    used: AtomicUsize,
 }
 
 // SAFETY: `with` lets one thread at a time at the contents.
@@ -23,6 +25,7 @@ unsafe impl Sync for Heap {}
 static HEAP: Heap = Heap {
     busy: AtomicBool::new(false),
     talc: UnsafeCell::new(Talc::new(Manual)),
+    used: AtomicUsize::new(0),
 };
 
 impl Heap {
@@ -41,13 +44,27 @@ impl Heap {
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller promises a layout of non-zero size.
-        self.with(|talc| unsafe { talc.allocate(layout) }.map_or(null_mut(), |p| p.as_ptr()))
+        let at =
+            self.with(|talc| unsafe { talc.allocate(layout) }.map_or(null_mut(), |p| p.as_ptr()));
+        if !at.is_null() {
+            // One thread: no other comes between the load and the store.
+            let used = self.used.load(Ordering::Relaxed) + layout.size();
+            self.used.store(used, Ordering::Relaxed);
+        }
+        at
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // SAFETY: the caller promises that `ptr` came from `alloc` with this layout.
         self.with(|talc| unsafe { talc.deallocate(ptr, layout) });
+        let used = self.used.load(Ordering::Relaxed) - layout.size();
+        self.used.store(used, Ordering::Relaxed);
     }
+}
+
+/// Bytes that are allocated.
+pub fn used() -> usize {
+    HEAP.used.load(Ordering::Relaxed)
 }
 
 /// Adds `len` bytes at `start` to the heap. `false`: too small to be of use.

@@ -116,6 +116,7 @@ fn run_inner(paths: &Paths, args: &Args) -> Result<u8> {
         memory: args.mem,
         stats: args.stats,
         meter: false,
+        below: false,
         spawn_meter: false,
     };
     if let Chosen::Port(port) = &chosen {

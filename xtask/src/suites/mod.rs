@@ -17,6 +17,7 @@ mod frames;
 pub mod guest;
 mod host;
 mod http;
+mod kills;
 mod lint;
 mod oracle;
 mod ports;
@@ -144,6 +145,11 @@ pub const ALL: &[Suite] = &[
         run: posix::on_fast,
     },
     Suite {
+        name: "kills",
+        about: "500 processes killed at random points, both kernels: everything comes back",
+        run: kills::run,
+    },
+    Suite {
         name: "demo-queue",
         about: "the demo server over real TCP, queue kernel",
         run: demo::on_queue,
@@ -196,6 +202,11 @@ pub const LONG: &[Suite] = &[
         name: "kernel-mutants",
         about: "broken queue kernels: the tests notice each",
         run: queue::mutants,
+    },
+    Suite {
+        name: "kills-long",
+        about: "the same with 10,000",
+        run: kills::long,
     },
     Suite {
         name: "oracle-long",

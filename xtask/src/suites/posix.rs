@@ -148,7 +148,12 @@ fn compile_hostmode(paths: &Paths, cc: &Path, name: &str) -> Result<PathBuf> {
 }
 
 fn compile(paths: &Paths, cc: &Path, name: &str) -> Result<PathBuf> {
-    let sources = c_files(&paths.root.join("tests/posix"))?;
+    compile_folder(paths, cc, "tests/posix", name)
+}
+
+/// A program of all C files in a folder of the tree.
+pub fn compile_folder(paths: &Paths, cc: &Path, folder: &str, name: &str) -> Result<PathBuf> {
+    let sources = c_files(&paths.root.join(folder))?;
     compile_files(paths, cc, name, &sources)
 }
 

@@ -26,11 +26,12 @@ pub fn state_of(thread: usize) -> &'static State {
 #[inline]
 pub fn state() -> &'static State {
     let own: usize;
-    // SAFETY: GS is the page of the thread's IPC buffer; the root server wrote the state's address there before the thread began, and it stays.
+    // SAFETY: GS is the page of the thread's IPC buffer; the root server wrote the state's address there before the thread began. It stays, but in the
+    // child of a fork by another thread than the first the thread is the first: so it must be read again after whatever may fork, hence not `nomem`.
     unsafe {
         core::arch::asm!(
             "mov {}, gs:[{at}]", out(reg) own, at = const THREAD_STATE,
-            options(nostack, pure, nomem, preserves_flags)
+            options(nostack, pure, readonly, preserves_flags)
         );
         &*(own as *const State)
     }
