@@ -38,6 +38,8 @@ pub enum Heir {
     Path(u64),
     /// A side of a pipe: channel and side.
     Pipe(u32, u32),
+    /// A FIFO: channel and sides, inode number, and what it has seen of writers.
+    Fifo([u32; 2], u64, u64),
     /// A pidfd: its channel, and the process.
     Process(u32, u32),
     /// A signalfd: its set.
@@ -59,6 +61,7 @@ impl Heir {
             | Heir::Process(channel, _) => [channel << 2 | 1, 0],
             Heir::File(number, _, channel) => [channel << 2 | 1, PASSED | number],
             Heir::Pipe(channel, side) => [channel << 2 | 1 << side, 0],
+            Heir::Fifo([channel, sides], ..) => [channel << 2 | sides, 0],
             Heir::Unix(passed) => passed.channels,
         };
         words.into_iter().filter(|word| *word != 0)
@@ -155,6 +158,13 @@ impl Writer {
                 self.u32(4);
                 self.u32(*channel);
                 self.u32(*side);
+            }
+            Heir::Fifo([channel, sides], inode, since) => {
+                self.u32(10);
+                self.u32(*channel);
+                self.u32(*sides);
+                self.u64(*inode);
+                self.u64(*since);
             }
             Heir::Process(channel, pid) => {
                 self.u32(6);
@@ -277,6 +287,11 @@ impl Reader<'_> {
                 Heir::File(number, self.u64()?, self.channel()?)
             }
             9 => Heir::Path(self.u64()?),
+            10 => {
+                let channel = self.channel()?;
+                let sides = self.u32().filter(|sides| (1..=3).contains(sides))?;
+                Heir::Fifo([channel, sides], self.u64()?, self.u64()?)
+            }
             4 => Heir::Pipe(self.channel()?, self.u32().filter(|side| *side <= 1)?),
             6 => Heir::Process(self.channel()?, self.u32()?),
             5 => Heir::Event(self.channel()?, self.u32()? != 0),
@@ -434,6 +449,7 @@ mod tests {
             Heir::Path(77),
             Heir::Pipe(4095, 1),
             Heir::Event(0, true),
+            Heir::Fifo([5, 3], 1 << 40, u64::MAX),
             Heir::Signals(1 << 40 | 3),
             Heir::Process(3, 17),
             Heir::Unix(Passed {

@@ -13,6 +13,7 @@
 //!
 //! A channel is one trust group: what is read from it is the other holders' claim.
 
+use crate::channel_packets::Packets;
 use crate::events::Events;
 use crate::ring::RingIndices;
 use crate::subscription::{SUBSCRIPTIONS, Subscriptions};
@@ -91,12 +92,14 @@ pub struct Header {
     /// Process that is at work on it; 0: none.
     lock: AtomicU32,
     reserved: AtomicU32,
-    /// An eventfd's count, or a file's position.
+    /// An eventfd's count, a file's position, or how often a FIFO was opened.
     pub value: AtomicU64,
     /// The bytes from [`DATA`] on.
     pub ring: RingIndices,
     /// Reader and writer.
     pub sides: [Side; SIDES],
+    /// What of a pipe's bytes are packets.
+    pub packets: Packets,
 }
 
 #[cfg(not(any(loom, shuttle)))]
@@ -144,7 +147,7 @@ impl Header {
 
     /// After a change of state: counts edges of `side` in the directions of `news`, and signals those who wait for any of it, by number of
     /// watch.
-    pub fn publish(&self, side: usize, news: Events, mut signal: impl FnMut(usize)) {
+    pub fn publish(&self, side: usize, news: Events, signal: impl FnMut(usize)) {
         let own = &self.sides[side];
         if news.intersects(Events::INPUT | Events::ALWAYS) {
             own.input.fetch_add(1, Ordering::Release);
@@ -152,7 +155,12 @@ impl Header {
         if news.intersects(Events::OUTPUT | Events::ALWAYS) {
             own.output.fetch_add(1, Ordering::Release);
         }
-        own.subscriptions.notify(news, |cell| {
+        self.tell(side, news, signal);
+    }
+
+    /// Signals those who watch `side` for any of `news`, by number of watch, whether or not it is news of that side.
+    pub fn tell(&self, side: usize, news: Events, mut signal: impl FnMut(usize)) {
+        self.sides[side].subscriptions.notify(news, |cell| {
             // The cell's word is the other holders' claim.
             if (cell as usize) < SUBSCRIPTIONS {
                 signal(watch_number(side, cell as usize));

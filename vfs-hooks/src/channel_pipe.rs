@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::channel::{Header, READER, WRITER};
+use crate::channel_packets::Next;
 use crate::events::Events;
 use crate::pipe::PIPE_BUF;
 use crate::ring::Ring;
@@ -41,7 +42,7 @@ impl<'a> ChannelPipe<'a> {
     }
 
     fn is_writable(&self) -> bool {
-        self.ring.space() as usize >= PIPE_BUF
+        self.ring.space() as usize >= PIPE_BUF && !self.header.packets.is_full()
     }
 
     /// Takes up to `out.len()` bytes for process `own`. `Ok(0)` for a non-empty `out` is the end: nothing is left and no writer.
@@ -49,7 +50,7 @@ impl<'a> ChannelPipe<'a> {
         &self,
         own: u32,
         out: &mut [u8],
-        signal: impl FnMut(usize),
+        mut signal: impl FnMut(usize),
     ) -> Result<usize, Refused> {
         if out.is_empty() {
             return Ok(0);
@@ -58,17 +59,92 @@ impl<'a> ChannelPipe<'a> {
         let over = self.header.holders(WRITER) == 0;
         let lock = self.header.try_lock(own).ok_or(Refused::Busy)?;
         let was_writable = self.is_writable();
-        let n = self.ring.read(out).unwrap_or(0);
+        let n = match self.header.packets.is_empty() {
+            true => self.ring.read(out).unwrap_or(0),
+            false => self.read_packets(out),
+        };
         let news = !was_writable && self.is_writable();
         drop(lock);
         if news {
-            self.header.publish(WRITER, WRITABLE, signal);
+            self.header.publish(WRITER, WRITABLE, &mut signal);
+            // Who has a FIFO open for both watches it as a reader.
+            self.header.tell(READER, WRITABLE, signal);
         }
         match n {
             0 if over => Ok(0),
             0 => Err(Refused::Again),
             n => Ok(n),
         }
+    }
+
+    /// Takes bytes while there are packets: up to the end of the first one, of which the rest is dropped.
+    #[cold]
+    fn read_packets(&self, out: &mut [u8]) -> usize {
+        let mut done = 0;
+        while done < out.len() {
+            let head = self.header.ring.head.load(Ordering::Relaxed);
+            let next = self.header.packets.next(head, self.ring.len().unwrap_or(0));
+            let (Next::Bytes(len) | Next::Packet(len)) = next;
+            let n = len.min(out.len() - done);
+            let n = self.ring.peek(0, &mut out[done..done + n]).unwrap_or(0);
+            if n == 0 {
+                break;
+            }
+            done += n;
+            let packet = matches!(next, Next::Packet(_));
+            // Of an empty ring nothing is taken.
+            let _ = self.ring.consume(if packet { len } else { n });
+            if packet {
+                self.header.packets.took();
+                break;
+            }
+        }
+        done
+    }
+
+    /// Whether a packet waits, as a guess.
+    pub fn has_packets(&self) -> bool {
+        !self.header.packets.is_empty()
+    }
+
+    /// As [`ChannelPipe::write`], in packets of up to [`PIPE_BUF`] bytes.
+    pub fn write_packets(
+        &self,
+        own: u32,
+        bytes: &[u8],
+        signal: impl FnMut(usize),
+    ) -> Result<usize, Refused> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        if self.header.holders(READER) == 0 {
+            return Err(Refused::Broken);
+        }
+        let lock = self.header.try_lock(own).ok_or(Refused::Busy)?;
+        let packets = bytes.chunks(PIPE_BUF);
+        let n = packets.map_while(|packet| self.put_packet(packet)).sum();
+        drop(lock);
+        if n == 0 {
+            return Err(Refused::Again);
+        }
+        self.header.publish(READER, READABLE, signal);
+        Ok(n)
+    }
+
+    /// Appends a packet if there is room for it; its size. The caller has the lock, or the pipe for itself.
+    pub fn put_packet(&self, bytes: &[u8]) -> Option<usize> {
+        let packets = &self.header.packets;
+        let tail = self.header.ring.tail.load(Ordering::Relaxed);
+        packets.repair(tail);
+        if (self.ring.space() as usize) < bytes.len() {
+            return None;
+        }
+        self.ring.stage(0, bytes).ok()?;
+        if !packets.enter(tail, bytes.len()) {
+            return None;
+        }
+        self.ring.publish(bytes.len()).ok()?;
+        Some(bytes.len())
     }
 
     /// Appends `bytes` for process `own`: all or nothing up to [`PIPE_BUF`], beyond it what fits, at least 1. Returns how much.
@@ -116,6 +192,18 @@ impl<'a> ChannelPipe<'a> {
             events.set(Events::ERR, self.header.holders(READER) == 0);
         }
         Readiness { events, edges }
+    }
+
+    /// The same of both sides together: of who has a FIFO open for reading and writing.
+    pub fn readiness_of_both(&self) -> Readiness {
+        let [reader, writer] = [READER, WRITER].map(|side| self.readiness(side));
+        Readiness {
+            events: reader.events | writer.events,
+            edges: Edges {
+                input: reader.edges.input,
+                output: writer.edges.output,
+            },
+        }
     }
 }
 
@@ -219,6 +307,44 @@ mod tests {
         assert!(watches.is_empty(), "not a page yet");
         pipe.read(1, &mut out[..1], |n| watches.push(n)).unwrap();
         assert_eq!(watches, [watch_number(WRITER, 0)]);
+    }
+
+    #[test]
+    fn a_read_ends_with_a_packet_and_drops_its_rest() {
+        let mut memory = Memory::new();
+        let pipe = memory.pipe();
+        let mut out = vec![0; 3 * PIPE_BUF];
+        assert_eq!(pipe.write(1, b"bytes", |_| ()), Ok(5));
+        let long = vec![1; PIPE_BUF + 2];
+        assert_eq!(pipe.write_packets(1, &long, |_| ()), Ok(PIPE_BUF + 2));
+        assert_eq!(pipe.write(1, b"more", |_| ()), Ok(4));
+        assert_eq!(pipe.read(2, &mut out[..3], |_| ()), Ok(3));
+        assert_eq!(pipe.read(2, &mut out[..8], |_| ()), Ok(8));
+        assert_eq!(&out[..3], b"es\x01");
+        assert!(pipe.has_packets());
+        assert_eq!(
+            (pipe.available(), pipe.read(2, &mut out, |_| ())),
+            (6, Ok(2))
+        );
+        assert_eq!(pipe.read(2, &mut out, |_| ()), Ok(4));
+        assert!(!pipe.has_packets());
+        assert_eq!(pipe.read(2, &mut out, |_| ()), Err(Refused::Again));
+    }
+
+    #[test]
+    fn as_many_packets_as_pages_fill_it() {
+        let mut memory = Memory::new();
+        let pipe = memory.pipe();
+        for _ in 0..16 {
+            assert_eq!(pipe.readiness(WRITER).events, WRITABLE);
+            assert_eq!(pipe.write_packets(1, b"p", |_| ()), Ok(1));
+        }
+        assert_eq!(pipe.readiness(WRITER).events, Events::empty());
+        assert_eq!(pipe.write_packets(1, b"q", |_| ()), Err(Refused::Again));
+        let edges = pipe.readiness(WRITER).edges;
+        assert_eq!(pipe.read(2, &mut [0; 9], |_| ()), Ok(1));
+        assert_eq!(pipe.readiness(WRITER).events, WRITABLE);
+        assert_ne!(pipe.readiness(WRITER).edges, edges);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! How Linux counts what is in a pipe (pipe(7), Pipe capacity): 16 pages, each with what one write put there. A page that is not full is
-//! in use all the same, so a pipe can be full with 16 bytes; only a write whose odd part fits whole is added to the last page.
+//! in use all the same, so a pipe can be full with 16 bytes; only a write whose odd part fits whole is added to the last page. Nothing is added to a
+//! packet (pipe(2), O_DIRECT), which is a page of its own.
 #![forbid(unsafe_code)]
 
 /// Pages of a pipe.
@@ -15,8 +16,10 @@ pub struct Pages {
     left: [u16; PAGES],
     first: u8,
     used: u8,
-    /// Where the last page's bytes end in it: those that were read before them stay in place.
+    /// Where the last page's bytes end in it: those that were read before them stay in place. At its end, if it is a packet.
     end: u16,
+    /// A bit for each that is a packet.
+    packets: u16,
 }
 
 impl Pages {
@@ -31,9 +34,32 @@ impl Pages {
         &mut self.left[usize::from(self.first + i) % PAGES]
     }
 
+    /// Whether any is a packet.
+    #[inline]
+    pub fn has_packets(&self) -> bool {
+        self.packets != 0
+    }
+
+    /// Bytes of the first page, and whether it is a packet.
+    pub fn next(&self) -> Option<(usize, bool)> {
+        let first = usize::from(self.first);
+        let packet = self.packets & 1 << first != 0;
+        (self.used > 0).then(|| (self.left[first].into(), packet))
+    }
+
     /// Takes in a write; how many of its bytes there was room for. Up to [`PAGE`] bytes it is all or none.
     #[inline]
     pub fn add(&mut self, len: usize) -> usize {
+        self.put(len, false)
+    }
+
+    /// As [`Pages::add`], in packets.
+    pub fn add_packets(&mut self, len: usize) -> usize {
+        self.put(len, true)
+    }
+
+    #[inline]
+    fn put(&mut self, len: usize, packets: bool) -> usize {
         let mut done = 0;
         let odd = len % PAGE;
         if odd > 0 && self.used > 0 && usize::from(self.end) + odd <= PAGE {
@@ -44,8 +70,12 @@ impl Pages {
         while done < len && !self.is_full() {
             let n = (len - done).min(PAGE);
             *self.slot(self.used) = n as u16;
-            self.used += 1;
             self.end = n as u16;
+            if packets {
+                self.packets |= 1 << (usize::from(self.first + self.used) % PAGES);
+                self.end = PAGE as u16;
+            }
+            self.used += 1;
             done += n;
         }
         done
@@ -60,6 +90,7 @@ impl Pages {
             *left -= n as u16;
             len -= n;
             if *left == 0 {
+                self.packets &= !(1 << self.first);
                 self.first = (self.first + 1) % PAGES as u8;
                 self.used -= 1;
             }
@@ -101,5 +132,24 @@ mod tests {
         assert_eq!(pages.used, 1);
         pages.take(2);
         assert_eq!(pages.used, 0);
+    }
+    #[test]
+    fn packets_are_pages_of_their_own() {
+        let mut pages = Pages::default();
+        pages.add(10);
+        // As on Linux, the first part of it that fits joins the bytes before.
+        assert_eq!(pages.add_packets(5), 5);
+        assert_eq!((pages.used, pages.has_packets()), (1, false));
+        assert_eq!(pages.add_packets(PAGE), PAGE);
+        assert_eq!(pages.add(1), 1);
+        assert_eq!(pages.used, 3);
+        assert_eq!(pages.next(), Some((15, false)));
+        pages.take(15);
+        assert_eq!(pages.next(), Some((PAGE, true)));
+        pages.take(PAGE);
+        assert_eq!(
+            (pages.next(), pages.has_packets()),
+            (Some((1, false)), false)
+        );
     }
 }

@@ -8,7 +8,7 @@
 
 use crate::bytes::{Bytes, NoMemory};
 use crate::events::Events;
-use crate::pages::Pages;
+use crate::pages::{PAGE, Pages};
 use crate::source::{SourceId, Sources};
 
 /// Bytes that a pipe holds (pipe(7), Pipe capacity).
@@ -94,6 +94,9 @@ impl Pipe {
         if out.is_empty() {
             return Ok(0);
         }
+        if self.pages.has_packets() {
+            return Ok(self.read_packets(sources, out));
+        }
         let was_writable = self.is_writable();
         let n = self.bytes.read(out);
         if n == 0 {
@@ -104,17 +107,69 @@ impl Pipe {
             };
         }
         self.pages.take(n);
+        self.has_read(sources, was_writable);
+        Ok(n)
+    }
+
+    /// Tells of what a read has changed.
+    #[inline]
+    fn has_read(&self, sources: &mut impl Sources, was_writable: bool) {
         if self.bytes.is_empty() {
             self.publish_reader(sources, Events::empty());
         }
         if !was_writable && self.is_writable() {
             self.publish_writer(sources, Events::WRITABLE);
         }
-        Ok(n)
+    }
+
+    /// [`Pipe::read`] while there are packets: up to the end of the first one, of which the rest is dropped.
+    #[cold]
+    fn read_packets(&mut self, sources: &mut impl Sources, out: &mut [u8]) -> usize {
+        let was_writable = self.is_writable();
+        let mut done = 0;
+        while let Some((len, packet)) = self.pages.next()
+            && done < out.len()
+        {
+            let n = len.min(out.len() - done);
+            self.bytes.peek(&mut out[done..done + n]);
+            done += n;
+            let gone = if packet { len } else { n };
+            self.bytes.consume(gone);
+            self.pages.take(gone);
+            if packet {
+                break;
+            }
+        }
+        self.has_read(sources, was_writable);
+        done
+    }
+
+    /// Whether a packet waits.
+    pub fn has_packets(&self) -> bool {
+        self.pages.has_packets()
     }
 
     /// Appends `bytes`: all or nothing up to [`PIPE_BUF`], beyond it what fits, at least 1. Returns how much.
     pub fn write(&mut self, sources: &mut impl Sources, bytes: &[u8]) -> Result<usize, PipeError> {
+        self.put(sources, bytes, Pages::add)
+    }
+
+    /// The same in packets of up to [`PIPE_BUF`] bytes (pipe(2), O_DIRECT).
+    pub fn write_packets(
+        &mut self,
+        sources: &mut impl Sources,
+        bytes: &[u8],
+    ) -> Result<usize, PipeError> {
+        self.put(sources, bytes, Pages::add_packets)
+    }
+
+    #[inline]
+    fn put(
+        &mut self,
+        sources: &mut impl Sources,
+        bytes: &[u8],
+        add: impl Fn(&mut Pages, usize) -> usize,
+    ) -> Result<usize, PipeError> {
         if bytes.is_empty() {
             return Ok(0);
         }
@@ -122,7 +177,7 @@ impl Pipe {
             return Err(PipeError::Broken);
         }
         let mut pages = self.pages;
-        let n = pages.add(bytes.len());
+        let n = add(&mut pages, bytes.len());
         if n == 0 {
             // Linux wakes the readers even so: an edge for those that take edges.
             self.publish_reader(sources, Events::READABLE);
@@ -147,14 +202,13 @@ impl Pipe {
         self.writers > 0
     }
 
-    /// Takes all bytes, for a pipe that moves; its watchers are told nothing.
-    pub fn drain(&mut self, mut take: impl FnMut(&[u8])) {
-        let mut part = [0; 1024];
-        loop {
-            match self.bytes.read(&mut part) {
-                0 => return,
-                n => take(&part[..n]),
-            }
+    /// Takes all bytes, for a pipe that moves, and says of each part whether it is a packet; its watchers are told nothing.
+    pub fn drain(&mut self, mut take: impl FnMut(&[u8], bool)) {
+        let mut part = [0; PAGE];
+        while let Some((len, packet)) = self.pages.next() {
+            let n = self.bytes.read(&mut part[..len.min(PAGE)]);
+            take(&part[..n], packet);
+            self.pages.take(len);
         }
     }
 
@@ -224,8 +278,15 @@ mod tests {
         pipe.write(&mut all, &bytes).unwrap();
         all.news(pipe.reader(), Events::all());
         let mut moved = vec![];
-        pipe.drain(|part| moved.extend_from_slice(part));
-        assert_eq!(moved, bytes);
+        pipe.write_packets(&mut all, &[7; PIPE_BUF]).unwrap();
+        let mut parts = vec![];
+        all.news(pipe.reader(), Events::all());
+        pipe.drain(|part, packet| {
+            moved.extend_from_slice(part);
+            parts.push((part.len(), packet));
+        });
+        assert_eq!(moved[..3000], bytes);
+        assert_eq!(parts, [(3000, false), (PIPE_BUF, true)]);
         assert_eq!(pipe.available(), 0);
         assert_eq!(all.news(pipe.reader(), Events::all()), (false, 0, 0));
         assert!(pipe.has_reader() && pipe.has_writer());
@@ -233,6 +294,35 @@ mod tests {
         assert!(pipe.has_reader() && !pipe.has_writer());
         pipe.close_reader(&mut all);
         assert!(!pipe.has_reader());
+    }
+
+    #[test]
+    fn a_read_ends_with_a_packet_and_drops_its_rest() {
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+        let writer = pipe.writer();
+        pipe.write(&mut all, b"bytes").unwrap();
+        pipe.write_packets(&mut all, &[1; PIPE_BUF + 1]).unwrap();
+        // The odd byte went first, as on Linux.
+        let mut out = [0; 2 * PIPE_BUF];
+        assert_eq!(pipe.read(&mut all, &mut out[..4]), Ok(4));
+        assert_eq!(pipe.read(&mut all, &mut out[..10]), Ok(10));
+        assert_eq!(&out[..3], b"s\x01\x01");
+        assert_eq!(pipe.available(), 0);
+        for _ in 0..16 {
+            assert_eq!(pipe.write_packets(&mut all, b"p"), Ok(1));
+        }
+        assert_eq!(all.level(writer), Events::empty());
+        assert_eq!(pipe.write(&mut all, b"b"), Err(PipeError::Again));
+        assert!(pipe.has_packets());
+        assert_eq!(pipe.read(&mut all, &mut out), Ok(1));
+        assert_eq!(all.level(writer), Events::WRITABLE);
+        pipe.close_writer(&mut all);
+        for _ in 1..16 {
+            assert_eq!(pipe.read(&mut all, &mut out), Ok(1));
+        }
+        assert!(!pipe.has_packets());
+        assert_eq!(pipe.read(&mut all, &mut out), Ok(0));
     }
 
     #[test]

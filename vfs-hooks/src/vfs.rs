@@ -84,7 +84,7 @@ pub struct Attributes {
     pub changed: u64,
     /// CLOCK_REALTIME, nanoseconds.
     pub accessed: u64,
-    /// Regular file: see [`FILE`]. Device: its number (major << 8 | minor). Socket: what it was made with.
+    /// Regular file: see [`FILE`]. Device: its number (major << 8 | minor). FIFO that was opened: a [`Place`](crate::fifo::Place). Socket: what it was made with.
     pub place: u64,
     /// 1: the call made it.
     pub created: u64,

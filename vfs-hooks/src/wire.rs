@@ -129,6 +129,8 @@ pub mod root {
     pub const OWNER_OPEN: u64 = 2;
     /// MR0: from which on. Reply: three of the [`figures`](crate::figures). EINVAL.
     pub const FIGURES: u64 = 90;
+    /// VFS server only. MR0 inode number of a FIFO, MR1 process, MR2 sides (bit `s`: side `s`), or [`NEEDS_READER`](crate::fifo::NEEDS_READER): the process holds these sides of the FIFO's channel from now on. Reply: MR1 a [`Place`](crate::fifo::Place). ENXIO, ENOMEM, EMFILE, ESRCH, EINVAL.
+    pub const FIFO_OPEN: u64 = 77;
 }
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.

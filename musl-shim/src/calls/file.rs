@@ -167,6 +167,13 @@ fn fcntl(args: &Args) -> Result<usize, Errno> {
         }
         F_GETFL => Ok(file.flags() as usize),
         F_SETFL => {
+            let direct = argument as u32 & O_DIRECT != 0;
+            if direct
+                && file.file.pipe_size().is_none()
+                && file.file.stat().st_mode & TYPE != REGULAR
+            {
+                return Err(Errno::EINVAL);
+            }
             file.set_flags(argument as u32);
             Ok(0)
         }

@@ -101,8 +101,9 @@ pub fn write_all(file: &OpenFile, bytes: &[u8], dont_wait: bool) -> Result<usize
     let mut done = 0;
     loop {
         let result = blocking(file, Events::OUT, dont_wait, || {
-            match file.flags() & O_APPEND {
+            match file.flags() & (O_APPEND | O_DIRECT) {
                 0 => file.file.write(&bytes[done..]),
+                O_DIRECT => file.file.write_packets(&bytes[done..]),
                 _ => file.file.append(&bytes[done..], true),
             }
         });
@@ -165,12 +166,12 @@ pub fn read_vector(
         let mut record = [0; RECORD];
         let record = &mut record[..total.min(RECORD)];
         let n = blocking(file, Events::IN, dont_wait, || read(record))?;
-        return scatter(&record[..n], address, count);
+        return scatter(&record[..n], 0, address, count);
     }
     if count > 1 && file.file.unix().is_some_and(UnixSocket::has_packets) {
         let mut packet = vec![0; total.min(GATHER)];
         let n = blocking(file, Events::IN, dont_wait, || read(&mut packet))?;
-        return scatter(&packet[..n], address, count);
+        return scatter(&packet[..n], 0, address, count);
     }
     let mut done = 0;
     for i in 0..count {
@@ -180,7 +181,21 @@ pub fn read_vector(
             continue;
         }
         let buffer = bytes_mut(base, len)?;
-        let result = blocking(file, Events::IN, dont_wait || done > 0, || read(buffer));
+        let mut whole = None;
+        let result = blocking(file, Events::IN, dont_wait || done > 0, || {
+            // Bytes are read into one iovec after the other, a packet into all.
+            if count > 1 && file.file.has_packets() {
+                let mut packet = vec![0; (total - done).min(GATHER)];
+                let n = read(&mut packet)?;
+                packet.truncate(n);
+                whole = Some(packet);
+                return Ok(n);
+            }
+            read(buffer)
+        });
+        if let Some(packet) = whole {
+            return scatter(&packet, done, address, count).map(|n| done + n);
+        }
         let n = match result {
             Ok(n) => n,
             Err(_) if done > 0 => break,
@@ -195,13 +210,20 @@ pub fn read_vector(
     Ok(done)
 }
 
-/// Puts bytes into the iovecs, which have room for them.
-pub fn scatter(mut bytes: &[u8], address: usize, count: usize) -> Result<usize, Errno> {
+/// Puts bytes into the iovecs, behind the first `skip` bytes of room; there is room for them.
+pub fn scatter(
+    mut bytes: &[u8],
+    mut skip: usize,
+    address: usize,
+    count: usize,
+) -> Result<usize, Errno> {
     let total = bytes.len();
     for i in 0..count {
         let (base, len) = iovec(address, i)?;
-        let (part, rest) = bytes.split_at(len.min(bytes.len()));
-        bytes_mut(base, part.len())?.copy_from_slice(part);
+        let skipped = skip.min(len);
+        skip -= skipped;
+        let (part, rest) = bytes.split_at((len - skipped).min(bytes.len()));
+        bytes_mut(base + skipped, part.len())?.copy_from_slice(part);
         bytes = rest;
     }
     Ok(total)
@@ -388,7 +410,7 @@ fn pipe(args: &Args) -> Result<usize, Errno> {
 /// <https://man7.org/linux/man-pages/man2/pipe.2.html>
 fn pipe2(args: &Args) -> Result<usize, Errno> {
     let flags = args[1] as u32;
-    if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+    if flags & !(O_CLOEXEC | O_NONBLOCK | O_DIRECT) != 0 {
         return Err(Errno::EINVAL);
     }
     user::check(args[0], 8)?;

@@ -349,7 +349,7 @@ pub fn receive_message(
     } else {
         let mut whole = vec![0; total.min(RING as usize)];
         let got = receive(file, socket, &mut whole, flags)?;
-        scatter(&whole[..got.copied], vector, count)?;
+        scatter(&whole[..got.copied], 0, vector, count)?;
         got
     };
     let (name, files) = match &got.control[..] {

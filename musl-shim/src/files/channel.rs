@@ -39,6 +39,28 @@ pub fn let_go(channel: usize, side: usize) {
     channels::drop_sides(channel, 1 << side);
 }
 
+/// A side of a channel that the process holds for one open file.
+#[derive(Debug)]
+pub struct Held {
+    /// The channel.
+    pub channel: usize,
+    side: usize,
+}
+
+impl Held {
+    /// Of a side that the process holds.
+    pub fn new(channel: usize, side: usize) -> Held {
+        hold(channel, side);
+        Held { channel, side }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let_go(self.channel, self.side);
+    }
+}
+
 /// After the process was given a side of a channel, in a word as SPAWN has it: gives up what no file holds.
 pub fn drop_unheld(word: u32) {
     let channel = (word >> 2) as usize;

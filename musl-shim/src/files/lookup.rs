@@ -9,6 +9,7 @@ use vfs_hooks::vfs::{Attributes, FILE};
 use super::archive_file;
 use super::device::Device;
 use super::directory::Directory;
+use super::fifo;
 use super::path_file::PathFile;
 use super::position::Position;
 use super::regular::Regular;
@@ -112,6 +113,7 @@ pub fn open(at: At, flags: u32, mode: u32) -> Result<Rc<OpenFile>, Errno> {
             }
             Ok(OpenFile::new(file, flags))
         }
+        S_IFIFO => fifo::open(&attributes, flags),
         _ => Err(Errno::ENXIO),
     }
 }

@@ -29,6 +29,7 @@ pub mod device;
 pub mod directory;
 pub mod epoll;
 pub mod eventfd;
+pub mod fifo;
 pub mod locks;
 pub mod lookup;
 pub mod path_file;
@@ -91,6 +92,16 @@ pub trait File {
     /// Puts bytes at the end (O_APPEND), and moves the position there if `moves`.
     fn append(&self, bytes: &[u8], moves: bool) -> Result<usize, Errno> {
         self.write(bytes)
+    }
+
+    /// Puts bytes in packets (O_DIRECT of a pipe).
+    fn write_packets(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        self.write(bytes)
+    }
+
+    /// Whether a read may end with a packet, of which it drops the rest.
+    fn has_packets(&self) -> bool {
+        false
     }
 
     /// ftruncate(2).
@@ -253,17 +264,26 @@ impl<F: ?Sized> Drop for OpenFile<F> {
     }
 }
 
-/// Flags that F_SETFL can change.
+/// Flags that F_SETFL can change of any file.
 const SETTABLE: u32 = O_APPEND | O_NONBLOCK;
 
 impl<F: File + 'static> OpenFile<F> {
     /// Opens `file` with access mode and status of `flags`.
     pub fn new(file: F, flags: u32) -> Rc<OpenFile> {
+        let kept = O_ACCMODE | settable(&file) | O_DIRECTORY | O_LARGEFILE | O_PATH;
         Rc::new(OpenFile {
             source: file.source(),
-            flags: Cell::new(flags & (O_ACCMODE | SETTABLE | O_DIRECTORY | O_LARGEFILE | O_PATH)),
+            flags: Cell::new(flags & kept),
             file,
         })
+    }
+}
+
+/// Flags that F_SETFL can change. Of O_DIRECT pipes alone make anything: packets.
+fn settable(file: &dyn File) -> u32 {
+    match file.pipe_size() {
+        None => SETTABLE,
+        Some(_) => SETTABLE | O_DIRECT,
     }
 }
 
@@ -286,8 +306,9 @@ impl OpenFile {
 
     /// F_SETFL.
     pub fn set_flags(&self, flags: u32) {
+        let settable = settable(&self.file);
         self.flags
-            .set(self.flags.get() & !SETTABLE | flags & SETTABLE);
+            .set(self.flags.get() & !settable | flags & settable);
     }
 
     /// O_NONBLOCK.
@@ -358,6 +379,7 @@ pub fn reopen(description: &Description) -> Option<Rc<OpenFile>> {
         Heir::Process(channel, pid) => pidfd::inherited(*channel, *pid, flags),
         Heir::Unix(passed) => unix::heir::inherited(passed, flags)?,
         Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,
+        Heir::Fifo(place, inode, since) => fifo::inherited(*place, *inode, *since, flags)?,
         Heir::Signals(set) => signalfd::SignalFile::open(*set, flags),
         Heir::Event(channel, semaphore) => {
             eventfd::EventFile::inherited(*channel, *semaphore, flags)

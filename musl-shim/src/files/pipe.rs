@@ -11,7 +11,7 @@ use vfs_hooks::source::{Readiness, SourceId};
 
 use super::channel::{Side, patiently};
 use super::{File, OpenFile, empty_stat};
-use crate::abi::{O_NONBLOCK, O_RDONLY, O_WRONLY, S_IFIFO, Stat};
+use crate::abi::{O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY, S_IFIFO, Stat};
 use crate::errno::Errno;
 use crate::inherit::Heir;
 use crate::platform::{adopt, channels};
@@ -35,12 +35,14 @@ struct End {
 pub fn open(flags: u32) -> [Rc<OpenFile>; 2] {
     let pipe = Pipe::new(&mut *core());
     let form = Rc::new(RefCell::new(Form::Local(pipe)));
-    let status = flags & O_NONBLOCK;
-    let end = |side: usize, access: u32| {
+    let end = |side: usize, flags: u32| {
         let form = form.clone();
-        OpenFile::new(adopt(End { form, side }), access | status)
+        OpenFile::new(adopt(End { form, side }), flags)
     };
-    [end(READER, O_RDONLY), end(WRITER, O_WRONLY)]
+    [
+        end(READER, O_RDONLY | flags & O_NONBLOCK),
+        end(WRITER, O_WRONLY | flags & (O_NONBLOCK | O_DIRECT)),
+    ]
 }
 
 /// An end that another process has passed on. `None`: there is no such side.
@@ -52,7 +54,8 @@ pub fn inherited(channel: u32, side: u32, flags: u32) -> Option<Rc<OpenFile>> {
     Some(OpenFile::new(End { form, side }, flags))
 }
 
-fn pipe(channel: usize) -> ChannelPipe<'static> {
+/// The pipe in a channel that this process holds.
+pub fn pipe(channel: usize) -> ChannelPipe<'static> {
     ChannelPipe::new(channels::header(channel), channels::ring(channel))
 }
 
@@ -68,18 +71,38 @@ fn errno(error: PipeError) -> Errno {
     }
 }
 
-/// Does something with a pipe in a channel.
-fn shared(
-    side: &Option<Side>,
-    mut work: impl FnMut(ChannelPipe, &Side) -> Result<usize, Refused>,
-) -> Result<usize, Errno> {
-    let side = side.as_ref().ok_or(Errno::EBADF)?;
-    patiently(|| match work(pipe(side.channel), side) {
+/// What came of a try; `None`: another process is in the way.
+fn settled(result: Result<usize, Refused>) -> Option<Result<usize, Errno>> {
+    match result {
         Err(Refused::Busy) => None,
         Err(Refused::Again) => Some(Err(Errno::EAGAIN)),
         Err(Refused::Broken) => Some(Err(Errno::EPIPE)),
         Ok(n) => Some(Ok(n)),
-    })?
+    }
+}
+
+/// Reads from a pipe in a channel.
+pub fn read(channel: usize, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let (pipe, own) = (pipe(channel), channels::own());
+    patiently(|| settled(pipe.read(own, buffer, |watch| channels::signal(channel, watch))))?
+}
+
+/// Writes to a pipe in a channel.
+pub fn write(channel: usize, bytes: &[u8]) -> Result<usize, Errno> {
+    let (pipe, own) = (pipe(channel), channels::own());
+    patiently(|| settled(pipe.write(own, bytes, |watch| channels::signal(channel, watch))))?
+}
+
+/// The same in packets.
+pub fn write_packets(channel: usize, bytes: &[u8]) -> Result<usize, Errno> {
+    let (pipe, own) = (pipe(channel), channels::own());
+    let signal = |watch| channels::signal(channel, watch);
+    patiently(|| settled(pipe.write_packets(own, bytes, signal)))?
+}
+
+/// The channel of an end that is open here.
+fn channel_of(side: &Option<Side>) -> Result<usize, Errno> {
+    side.as_ref().map(|side| side.channel).ok_or(Errno::EBADF)
 }
 
 impl End {
@@ -88,8 +111,7 @@ impl End {
         let mut form = self.form.borrow_mut();
         let local = match &mut *form {
             Form::Shared(sides) => {
-                let side = sides[self.side].as_ref().ok_or(Errno::EBADF)?;
-                return Ok(side.channel as u32);
+                return Ok(channel_of(&sides[self.side])? as u32);
             }
             Form::Local(local) => local,
         };
@@ -97,9 +119,12 @@ impl End {
         let held = u32::from(open[READER]) | u32::from(open[WRITER]) << 1;
         let channel = channels::create(held)?;
         let sources = [local.reader(), local.writer()];
-        local.drain(|bytes| {
+        local.drain(|bytes, packet| {
             // A new ring is empty and as large as a pipe.
-            let _ = channels::ring(channel).write(bytes);
+            match packet {
+                true => drop(pipe(channel).put_packet(bytes)),
+                false => drop(channels::ring(channel).write(bytes)),
+            }
         });
         let side =
             |number: usize| open[number].then(|| Side::new(channel, number, sources[number], look));
@@ -112,18 +137,30 @@ impl File for End {
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         match &mut *self.form.borrow_mut() {
             Form::Local(local) => local.read(&mut *core(), buffer).map_err(errno),
-            Form::Shared(sides) => shared(&sides[READER], |pipe, side| {
-                pipe.read(channels::own(), buffer, |watch| side.signal(watch))
-            }),
+            Form::Shared(sides) => read(channel_of(&sides[READER])?, buffer),
         }
     }
 
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         match &mut *self.form.borrow_mut() {
             Form::Local(local) => local.write(&mut *core(), bytes).map_err(errno),
-            Form::Shared(sides) => shared(&sides[WRITER], |pipe, side| {
-                pipe.write(channels::own(), bytes, |watch| side.signal(watch))
-            }),
+            Form::Shared(sides) => write(channel_of(&sides[WRITER])?, bytes),
+        }
+    }
+
+    fn write_packets(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match &mut *self.form.borrow_mut() {
+            Form::Local(local) => local.write_packets(&mut *core(), bytes).map_err(errno),
+            Form::Shared(sides) => write_packets(channel_of(&sides[WRITER])?, bytes),
+        }
+    }
+
+    fn has_packets(&self) -> bool {
+        match &*self.form.borrow() {
+            Form::Local(local) => local.has_packets(),
+            Form::Shared(sides) => {
+                channel_of(&sides[self.side]).is_ok_and(|channel| pipe(channel).has_packets())
+            }
         }
     }
 

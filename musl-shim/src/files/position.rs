@@ -5,7 +5,7 @@ use core::cell::{Cell, RefCell};
 
 use vfs_hooks::sync::Ordering;
 
-use super::channel::{hold, let_go};
+use super::channel::Held;
 use crate::errno::Errno;
 use crate::platform::channels;
 
@@ -13,24 +13,8 @@ use crate::platform::channels;
 #[derive(Debug, Default)]
 pub struct Position {
     own: Cell<u64>,
+    /// The channel, held for this position alone.
     shared: RefCell<Option<Held>>,
-}
-
-/// A channel that the process holds for this position alone.
-#[derive(Debug)]
-struct Held(usize);
-
-impl Held {
-    fn new(channel: usize) -> Held {
-        hold(channel, 0);
-        Held(channel)
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let_go(self.0, 0);
-    }
 }
 
 impl Position {
@@ -38,7 +22,7 @@ impl Position {
     pub fn inherited(channel: u32) -> Position {
         Position {
             own: Cell::new(0),
-            shared: RefCell::new(Some(Held::new(channel as usize))),
+            shared: RefCell::new(Some(Held::new(channel as usize, 0))),
         }
     }
 
@@ -46,7 +30,7 @@ impl Position {
     pub fn get(&self) -> u64 {
         match &*self.shared.borrow() {
             None => self.own.get(),
-            Some(held) => channels::header(held.0).value.load(Ordering::Acquire),
+            Some(held) => channels::header(held.channel).value.load(Ordering::Acquire),
         }
     }
 
@@ -55,7 +39,7 @@ impl Position {
         match &*self.shared.borrow() {
             None => self.own.set(position),
             Some(held) => {
-                let value = &channels::header(held.0).value;
+                let value = &channels::header(held.channel).value;
                 value.store(position, Ordering::Release);
             }
         }
@@ -66,7 +50,7 @@ impl Position {
         match &*self.shared.borrow() {
             None => self.own.set(self.own.get() + step(self.own.get())),
             Some(held) => {
-                let value = &channels::header(held.0).value;
+                let value = &channels::header(held.channel).value;
                 let _ = value.fetch_update(Ordering::AcqRel, Ordering::Acquire, |at| {
                     Some(at.saturating_add(step(at)))
                 });
@@ -78,12 +62,12 @@ impl Position {
     pub fn share(&self) -> Result<u32, Errno> {
         let mut shared = self.shared.borrow_mut();
         if let Some(held) = &*shared {
-            return Ok(held.0 as u32);
+            return Ok(held.channel as u32);
         }
         let channel = channels::create(1)?;
         let value = &channels::header(channel).value;
         value.store(self.own.get(), Ordering::Release);
-        *shared = Some(Held::new(channel));
+        *shared = Some(Held::new(channel, 0));
         Ok(channel as u32)
     }
 }

@@ -56,6 +56,8 @@ pub struct Channel {
     pub carried: Vec<Carried>,
     /// Its name, for sockets that look for it.
     pub named: Option<Named>,
+    /// The inode number of the FIFO that it is.
+    pub fifo: Option<u64>,
 }
 
 impl Channel {
@@ -81,6 +83,7 @@ impl Channel {
             flights: [0; SIDES],
             carried: Vec::new(),
             named: None,
+            fifo: None,
         })
     }
 

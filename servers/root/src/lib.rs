@@ -23,6 +23,8 @@ pub mod errno {
     pub const ENOENT: u64 = 2;
     /// There is no such process.
     pub const ESRCH: u64 = 3;
+    /// Nobody has the other side open.
+    pub const ENXIO: u64 = 6;
     /// Arguments and environment are too long.
     pub const E2BIG: u64 = 7;
     /// The file is not a program.

@@ -39,6 +39,7 @@ mod channels;
 mod clock;
 mod console;
 mod faults;
+mod fifos;
 mod files;
 mod image;
 mod interrupt;

@@ -163,6 +163,9 @@ impl System {
             root::FILE_DROP => return Answer::error(self.file_drop(number, a)),
             root::FILE_MAP => return Answer::error(self.file_map(number, [a, b, c])),
             root::FILE_TRIM => return Answer::error(self.file_trim(number, a, b)),
+            root::FIFO_OPEN => {
+                return Answer::of(self.fifo_open(number, [a, b, c]).map(|place| [place]));
+            }
             root::FILE_USAGE => return Answer::with(errno::OK, self.file_usage()),
             root::OWNER_WATCH => return Answer::error(self.owner_watch(number, [a, b, c])),
             root::OWNER_ENDED => return Answer::of(self.next_ended(number)),

@@ -93,7 +93,8 @@ impl Channel {
 }
 
 impl System {
-    fn channel(&mut self, index: u64) -> Result<&mut Channel> {
+    /// A channel that there is. EBADF.
+    pub fn channel(&mut self, index: u64) -> Result<&mut Channel> {
         let channel = self.channels.get_mut(index as usize);
         channel.and_then(Option::as_mut).ok_or(errno::EBADF)
     }
@@ -140,7 +141,7 @@ impl System {
     }
 
     /// Makes a process a holder.
-    fn give(&mut self, number: usize, index: usize, sides: u8) -> Result<()> {
+    pub fn give(&mut self, number: usize, index: usize, sides: u8) -> Result<()> {
         let System {
             channels,
             processes,
@@ -320,6 +321,9 @@ impl System {
                 self.forget_name(index);
             }
             if unheld && let Some(mut channel) = self.channels[index].take() {
+                if let Some(inode) = channel.fifo {
+                    self.fifos.remove(&inode);
+                }
                 dropped.append(&mut channel.carried);
                 // Never seen to fail: all that is deleted is the root server's own.
                 let _ = channel.end(&mut self.memory);

@@ -14,6 +14,7 @@ use crate::channels::Channel;
 use crate::clock::{self, Clock};
 use crate::console::{Command, Console};
 use crate::faults;
+use crate::fifos::Fifos;
 use crate::files::SharedFiles;
 use crate::life::killed;
 use crate::log;
@@ -59,6 +60,8 @@ pub struct System {
     pub channels: Vec<Option<Channel>>,
     /// Names of AF_UNIX.
     pub names: Names,
+    /// FIFOs that are open.
+    pub fifos: Fifos,
     /// Shared files.
     pub files: SharedFiles,
     /// Owners of locks.
@@ -130,6 +133,7 @@ impl System {
             family: Family::new(badge::INIT as Pid),
             channels: Vec::new(),
             names: Names::new(),
+            fifos: Fifos::new(),
             files,
             owners: Owners::default(),
             clients: Vec::new(),

@@ -3,12 +3,14 @@
 
 use alloc::vec::Vec;
 
+use vfs_hooks::channel::{READER, WRITER};
+use vfs_hooks::fifo::NEEDS_READER;
 use vfs_hooks::vfs::Attributes;
 
 use crate::errno::Errno;
-use crate::server::{Files, Server};
+use crate::server::{Files, Server, number};
 use crate::tree::{
-    Contents, DIRECTORY, Inode, Kind, LINK, READ, REGULAR, Record, SOCKET, TYPE, WRITE,
+    Contents, DIRECTORY, FIFO, Inode, Kind, LINK, READ, REGULAR, Record, SOCKET, TYPE, WRITE,
 };
 use crate::walk::{End, Last};
 
@@ -18,9 +20,12 @@ pub mod flag {
     pub const ACCESS: u32 = 3;
     pub const READ_ONLY: u32 = 0;
     pub const WRITE_ONLY: u32 = 1;
+    pub const BOTH: u32 = 2;
+    pub const NONBLOCK: u32 = 0o4000;
     pub const CREATE: u32 = 0o100;
     pub const EXCLUSIVE: u32 = 0o200;
     pub const TRUNCATE: u32 = 0o1000;
+    pub const DIRECT: u32 = 0o40000;
     pub const DIRECTORY: u32 = 0o200000;
     pub const NO_FOLLOW: u32 = 0o400000;
     pub const PATH: u32 = 0o10000000;
@@ -135,6 +140,14 @@ impl<F: Files> Server<F> {
             record.allows(WRITE)?;
         }
         match &record.kind {
+            _ if record.mode & TYPE == FIFO => {
+                let place = self.open_fifo(process, inode, flags)?;
+                let attributes = self.attributes(inode)?;
+                return Ok(Found::Inode(Attributes {
+                    place,
+                    ..attributes
+                }));
+            }
             Kind::Regular(Contents::Archive(..)) if !writes => {}
             Kind::Regular(_) => {
                 self.hold(inode, process, flags & flag::TRUNCATE == 0)?;
@@ -142,6 +155,21 @@ impl<F: Files> Server<F> {
             _ => {}
         }
         self.attributes(inode).map(Found::Inode)
+    }
+
+    /// fifo(7): the root server gives the process the sides that it wants.
+    fn open_fifo(&mut self, process: usize, inode: Inode, flags: u32) -> Result<u64, Errno> {
+        if flags & flag::DIRECT != 0 {
+            return Err(Errno::INVAL);
+        }
+        let how = match flags & flag::ACCESS {
+            flag::READ_ONLY => 1 << READER,
+            flag::WRITE_ONLY if flags & flag::NONBLOCK != 0 => 1 << WRITER | NEEDS_READER,
+            flag::WRITE_ONLY => 1 << WRITER,
+            flag::BOTH => 1 << READER | 1 << WRITER,
+            _ => return Err(Errno::INVAL),
+        };
+        self.files.open_fifo(number(inode), process, how)
     }
 
     /// O_TMPFILE: a file without a name, in the file system of a directory.

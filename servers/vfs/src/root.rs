@@ -72,6 +72,10 @@ impl Files for Root {
         let _ = ask(wire::root::KICK, [process as u64, thread.into(), 0]);
     }
 
+    fn open_fifo(&mut self, inode: u64, process: usize, how: u64) -> Result<u64, Errno> {
+        ask(wire::root::FIFO_OPEN, [inode, process as u64, how])
+    }
+
     fn header(&self, file: u32) -> &Header {
         // SAFETY: FILE_CREATE mapped it there, and it stays until FILE_END, after which the server has no such number; it consists of atomics.
         unsafe { &*(address(file as usize) as *const Header) }

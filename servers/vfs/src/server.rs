@@ -24,6 +24,9 @@ pub trait Files {
     /// Gives its contents back. `false`: somebody holds it.
     fn end(&mut self, file: u32) -> bool;
 
+    /// `process` opens the FIFO with this inode number; a [`Place`](vfs_hooks::fifo::Place).
+    fn open_fifo(&mut self, inode: u64, process: usize, how: u64) -> Result<u64, Errno>;
+
     /// Its header, while it lives.
     fn header(&self, file: u32) -> &Header;
 

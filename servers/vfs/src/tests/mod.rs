@@ -8,9 +8,11 @@ mod requests;
 use std::collections::BTreeSet;
 use std::vec::Vec;
 
+use vfs_hooks::fifo::NEEDS_READER;
 use vfs_hooks::file::Header;
 
 use crate::errno::Errno;
+use crate::open::{Found, flag};
 use crate::ranges::Owner;
 use crate::server::{Files, Server};
 
@@ -24,6 +26,8 @@ pub struct Fake {
     kicked: Vec<(usize, u16)>,
     /// A channel that the caller does not hold.
     foreign: Option<u32>,
+    /// FIFOs that were opened: inode number, process, how.
+    fifos: Vec<(u64, usize, u64)>,
 }
 
 impl Fake {
@@ -79,6 +83,11 @@ impl Files for Fake {
         self.kicked.push((process, thread));
     }
 
+    fn open_fifo(&mut self, inode: u64, process: usize, how: u64) -> Result<u64, Errno> {
+        self.fifos.push((inode, process, how));
+        Ok(self.fifos.len() as u64)
+    }
+
     fn header(&self, file: u32) -> &Header {
         &self.files[file as usize].as_ref().expect("it lives").0
     }
@@ -118,4 +127,31 @@ fn what_is_unlinked_ends_with_its_last_holder() {
     server.files.process_ended(8);
     server.sweep();
     assert_eq!((server.tree.count(), server.files.count()), (before, 0));
+}
+
+#[test]
+fn a_fifo_is_opened_by_its_inode_whatever_its_name() {
+    let mut server = server();
+    let root = server.tree.root();
+    let made = server.mknod((root, b"tmp/f"), 0o010644, 0, 2).unwrap();
+    let from = server.inode(made.inode);
+    server.link(from, (root, b"tmp/g"), 2).unwrap();
+    let mut open = |path: &[u8], flags| server.open(7, (root, path), flags, 0, 3);
+    let place = |found| match found {
+        Ok(Found::Inode(attributes)) => (attributes.inode, attributes.place),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(place(open(b"tmp/f", flag::READ_ONLY)), (made.inode, 1));
+    assert_eq!(place(open(b"tmp/g", flag::WRITE_ONLY)), (made.inode, 2));
+    let at_once = flag::WRITE_ONLY | flag::NONBLOCK;
+    assert_eq!(place(open(b"tmp/g", at_once)), (made.inode, 3));
+    assert_eq!(place(open(b"tmp/f", flag::BOTH)), (made.inode, 4));
+    assert_eq!(open(b"tmp/f", flag::ACCESS), Err(Errno::INVAL));
+    // By its path alone it is not opened.
+    assert_eq!(place(open(b"tmp/f", flag::PATH)), (made.inode, 0));
+    let how: Vec<u64> = server.files.fifos.iter().map(|(.., how)| *how).collect();
+    assert_eq!(how, [1, 2, 2 | NEEDS_READER, 3]);
+    server.chmod((root, b"tmp/f"), 0, 0o200, 4).unwrap();
+    let denied = server.open(7, (root, b"tmp/f"), flag::READ_ONLY, 0, 5);
+    assert_eq!(denied, Err(Errno::ACCES));
 }

@@ -124,6 +124,20 @@ impl<F: File> File for Adopted<F> {
         self.transfer(|own| own.write(bytes), nr::WRITE, Events::OUT, range)
     }
 
+    fn write_packets(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        let range = [bytes.as_ptr() as usize, bytes.len()];
+        self.transfer(
+            |own| own.write_packets(bytes),
+            nr::WRITE,
+            Events::OUT,
+            range,
+        )
+    }
+
+    fn has_packets(&self) -> bool {
+        self.ask(F::has_packets).unwrap_or(false)
+    }
+
     fn stat(&self) -> Stat {
         self.ask(F::stat).unwrap_or(crate::files::empty_stat())
     }
