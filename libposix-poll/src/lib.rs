@@ -104,8 +104,8 @@ pub mod remote;
 pub mod slab;
 pub mod watch;
 
-#[cfg(test)]
-mod contract;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 #[cfg(all(test, shuttle))]
 mod interleavings;
 #[cfg(test)]

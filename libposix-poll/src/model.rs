@@ -55,31 +55,14 @@ impl Queue {
     }
 }
 
-/// What the kernel, or the root server, does not do any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Make queues.
-    Create,
-    /// Attach, for no reason that more room would help.
-    Attach,
-    /// Attach, since the buffer is full.
-    AttachFull,
-    /// Attach since the small buffer is full, and give a large one.
-    Enlarge,
-}
-
 #[derive(Default)]
 struct State {
-    refusal: Option<Refusal>,
     notifications: Vec<Notification>,
     queues: Vec<Option<Queue>>,
     /// Badge bits of the process's notification.
     bits: u64,
     /// Threads that block on a queue, in order, and the cookie that each was handed.
     waiters: Vec<(usize, usize, Option<u64>)>,
-    calls: u64,
-    /// The frame was taken away: entries are only counted.
-    overrun: bool,
     /// Slots that are signalled between the next collection and the look at what it brought.
     late: Vec<u32>,
 }
@@ -132,12 +115,6 @@ impl Model {
         self.state.lock().expect("no test panics in the model")
     }
 
-    fn call(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state();
-        state.calls += 1;
-        state
-    }
-
     /// A source signals a watch slot.
     pub fn signal(&self, slot: u32) {
         let mut state = self.state();
@@ -146,16 +123,6 @@ impl Model {
         } else {
             state.bits |= 1 << (slot % WATCH_BITS);
         }
-    }
-
-    /// Kernel entries so far: what "no system call" is checked with.
-    pub fn calls(&self) -> u64 {
-        self.state().calls
-    }
-
-    /// From now on, or no more, the queues have lost their frames.
-    pub fn set_overrun(&self, overrun: bool) {
-        self.state().overrun = overrun;
     }
 
     /// Sources signal these slots as soon as the next collection has ended.
@@ -170,27 +137,15 @@ impl Model {
         queues.for_each(|queue| queue.divisor = divisor);
     }
 
-    /// From now on, or no more, this is refused.
-    pub fn refuse(&self, refusal: Option<Refusal>) {
-        self.state().refusal = refusal;
-    }
-
     /// From now on it is the kernel of a child, which has none of the objects.
     pub fn after_fork(&self) {
         *self.state() = State::default();
     }
 
-    /// Watch slots whose notifications are attached.
-    pub fn attached(&self) -> usize {
-        let state = self.state();
-        let attached = |n: &&Notification| n.attached.is_some();
-        state.notifications.iter().filter(attached).count()
-    }
-
     /// The thread begins to wait there.
     pub fn enter(&self, thread: usize, block: Block) {
         if let Block::Queue(queue) = block {
-            self.call().waiters.push((thread, queue.0 as usize, None));
+            self.state().waiters.push((thread, queue.0 as usize, None));
         }
     }
 
@@ -229,7 +184,7 @@ impl Kernel for Model {
     }
 
     fn grow_watches(&mut self) -> Result<u32, Errno> {
-        let mut state = self.call();
+        let mut state = self.state();
         let total = state.notifications.len() + 256;
         if total > 1 << 14 {
             return Err(Errno::NOMEM);
@@ -240,10 +195,7 @@ impl Kernel for Model {
 
     fn queue_create(&mut self) -> Result<QueueId, Errno> {
         assert!(self.queues);
-        let mut state = self.call();
-        if state.refusal == Some(Refusal::Create) {
-            return Err(Errno::NOMEM);
-        }
+        let mut state = self.state();
         state.queues.push(Some(Queue {
             head: 0,
             tail: 0,
@@ -258,7 +210,7 @@ impl Kernel for Model {
     }
 
     fn queue_destroy(&mut self, queue: QueueId) {
-        let mut state = self.call();
+        let mut state = self.state();
         state.queues[queue.0 as usize] = None;
         for notification in &mut state.notifications {
             if matches!(notification.attached, Some((q, _)) if q == queue.0 as usize) {
@@ -268,10 +220,7 @@ impl Kernel for Model {
     }
 
     fn queue_enlarge(&mut self, queue: QueueId) -> Result<Collected, Errno> {
-        let mut state = self.call();
-        if state.refusal == Some(Refusal::Enlarge) {
-            return Err(Errno::NOMEM);
-        }
+        let mut state = self.state();
         let queue = state.queue(queue);
         let run = queue.collect();
         queue.size = BufferSize::Large;
@@ -279,16 +228,11 @@ impl Kernel for Model {
     }
 
     fn attach(&mut self, queue: QueueId, slot: u32, cookie: u64) -> Result<(), AttachError> {
-        let mut state = self.call();
+        let mut state = self.state();
         if state.notifications[slot as usize].attached.is_some() {
             return Err(AttachError::Refused);
         }
-        let refusal = state.refusal;
-        if refusal == Some(Refusal::Attach) {
-            return Err(AttachError::Refused);
-        }
-        let full = matches!(refusal, Some(Refusal::AttachFull | Refusal::Enlarge));
-        if full || state.queue(queue).full() {
+        if state.queue(queue).full() {
             return Err(AttachError::Full);
         }
         state.queue(queue).attached += 1;
@@ -302,7 +246,7 @@ impl Kernel for Model {
     }
 
     fn detach(&mut self, queue: QueueId, slot: u32) {
-        let mut state = self.call();
+        let mut state = self.state();
         let notification = &mut state.notifications[slot as usize];
         let (attached, position) = (notification.attached.take(), notification.position);
         assert_eq!(attached.map(|a| a.0), Some(queue.0 as usize));
@@ -326,16 +270,15 @@ impl Kernel for Model {
     }
 
     fn collect(&mut self, queue: QueueId) -> Collected {
-        let mut state = self.call();
-        let overrun = state.overrun;
+        let mut state = self.state();
         let run = state.queue(queue).collect();
         for slot in core::mem::take(&mut state.late) {
             state.signal(slot);
         }
-        Collected { overrun, ..run }
+        run
     }
 
     fn poll_bits(&mut self) -> u64 {
-        core::mem::take(&mut self.call().bits)
+        core::mem::take(&mut self.state().bits)
     }
 }

@@ -20,6 +20,7 @@
 //! | `memory`, `heap`, `clock`, `state`, `process`, `random` | what else a process has |
 //! | `user`, `abi` | the program's pointers, C's layouts |
 //!
+//! Feature `contract` (on seL4): with what tests/contract calls.
 //! Feature `library` (with `host`): for a Rust program that has an allocator and an entry of its own, and makes calls by `call`.
 #![cfg_attr(not(any(test, feature = "library")), no_std)]
 
@@ -31,6 +32,8 @@ mod calls;
 mod clock;
 mod console;
 mod context;
+#[cfg(feature = "contract")]
+mod contract;
 mod deliver;
 mod dispatch;
 mod errno;

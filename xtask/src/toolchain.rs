@@ -26,11 +26,16 @@ pub struct Toolchain {
 /// Features of the shim for host mode.
 pub const HOST_MODE: &[&str] = &["musl-shim/host"];
 
+/// Features of the shim for tests/contract.
+pub const CONTRACT: &[&str] = &["musl-shim/contract"];
+
 /// Where programs are to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Where {
     /// On seL4.
     Guest,
+    /// On seL4, for tests/contract: with the event core's cases in the shim.
+    Contract,
     /// On this Linux, in host mode.
     Host,
 }
@@ -40,6 +45,7 @@ impl Where {
     fn cc(self) -> &'static str {
         match self {
             Where::Guest => "posix-poll-cc",
+            Where::Contract => "posix-poll-cc-contract",
             Where::Host => "posix-poll-cc-host",
         }
     }
@@ -48,6 +54,7 @@ impl Where {
     fn shim(self) -> &'static str {
         match self {
             Where::Guest => "musl_shim",
+            Where::Contract => "musl_shim_contract",
             Where::Host => "musl_shim_host",
         }
     }
@@ -55,6 +62,7 @@ impl Where {
     fn features(self) -> &'static [&'static str] {
         match self {
             Where::Guest => &[],
+            Where::Contract => CONTRACT,
             Where::Host => HOST_MODE,
         }
     }
@@ -85,7 +93,7 @@ fn write_wrappers(paths: &Paths, sysroot: &Path, place: Where) -> Result<PathBuf
     let object = format!("{}/lib/entry.o ", sysroot.display());
     // On seL4 the entry first looks whether it is Linux that started it.
     let (entry, start) = match place {
-        Where::Guest => (object.as_str(), "__posix_entry"),
+        Where::Guest | Where::Contract => (object.as_str(), "__posix_entry"),
         Where::Host => ("", "__posix_start"),
     };
     let fill = |name: &str| -> Result<String> {

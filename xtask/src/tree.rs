@@ -47,6 +47,7 @@ impl Tree {
         let folder = match place {
             Where::Guest => "ports-guest",
             Where::Host => "ports-host",
+            Where::Contract => "ports-contract",
         };
         let dir = paths.target.join(folder).join(name);
         let lock = Lock::take(&dir.with_extension("lock"), &format!("compiling {name}"))?;

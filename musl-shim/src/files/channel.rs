@@ -118,19 +118,23 @@ impl Remote for Watched {
     }
 }
 
+/// A side as the event core sees it.
+pub fn watched(channel: usize, side: usize, look: Look) -> Box<dyn Remote> {
+    Box::new(Watched {
+        channel,
+        side,
+        look,
+    })
+}
+
 impl Side {
     /// A side that the process holds from now on by this. Who watches `source` moves along.
     pub fn new(channel: usize, side: usize, source: SourceId, look: Look) -> Side {
         hold(channel, side);
         // What holds is looked up from now on.
         core().publish(source, Events::empty(), Events::empty());
-        let watched = Watched {
-            channel,
-            side,
-            look,
-        };
         // Those for whom there is no cell are told nothing more of other processes; they hear of what this one does.
-        let _ = core().set_remote(source, Some(Box::new(watched)));
+        let _ = core().set_remote(source, Some(watched(channel, side, look)));
         Side {
             channel,
             side,

@@ -9,7 +9,7 @@ use super::Report;
 use crate::guest::{self, cargo};
 use crate::paths::Paths;
 use crate::process::run_logged;
-use crate::toolchain::HOST_MODE;
+use crate::toolchain::{CONTRACT, HOST_MODE};
 
 /// What runs on seL4 only.
 const GUEST: &[&str] = &[
@@ -76,10 +76,15 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
             "warnings",
         ]),
     );
-    let mut clippy = guest::cargo_for_guest(paths, "clippy", &paths.guest_for(HOST_MODE));
-    clippy.args(["--quiet", "--message-format=short", "-p", "musl-shim"]);
-    clippy.args(["--features", &HOST_MODE.join(","), "--", "-D", "warnings"]);
-    check("clippy for host mode", &mut clippy);
+    for (name, features) in [
+        ("clippy for host mode", HOST_MODE),
+        ("clippy for tests/contract", CONTRACT),
+    ] {
+        let mut clippy = guest::cargo_for_guest(paths, "clippy", &paths.guest_for(features));
+        clippy.args(["--quiet", "--message-format=short", "-p", "musl-shim"]);
+        clippy.args(["--features", &features.join(","), "--", "-D", "warnings"]);
+        check(name, &mut clippy);
+    }
     let mut clippy = guest::cargo_for_guest(paths, "clippy", &paths.guest());
     clippy.args(["--quiet", "--message-format=short"]);
     for package in GUEST {

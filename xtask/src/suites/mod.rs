@@ -10,6 +10,7 @@ use crate::paths::Paths;
 mod bench;
 mod cc;
 mod compare;
+mod contract;
 pub mod costs;
 mod demo;
 mod driver;
@@ -148,6 +149,16 @@ pub const ALL: &[Suite] = &[
         name: "kills",
         about: "500 processes killed at random points, both kernels: everything comes back",
         run: kills::run,
+    },
+    Suite {
+        name: "contract-queue",
+        about: "the event core's contract in a process on the queue kernel: real channels, watches, threads",
+        run: contract::on_queue,
+    },
+    Suite {
+        name: "contract-stock",
+        about: "the same on the unmodified kernel",
+        run: contract::on_stock,
     },
     Suite {
         name: "demo-queue",

@@ -84,10 +84,16 @@ fn noticed(badge: u64) -> u64 {
 
 /// Blocks the calling thread where the core says, until something comes or the deadline passes. The core lock is released meanwhile.
 pub fn wait(block: Block, deadline: Deadline) -> Woke {
+    wait_for(block, deadline).0
+}
+
+/// [`wait`]; and whether the queue ended it.
+#[inline]
+pub fn wait_for(block: Block, deadline: Deadline) -> (Woke, bool) {
     let kept = threads::take_notices();
     if kept != 0 {
         let bits = noticed(kept);
-        return Woke { cookie: None, bits };
+        return (Woke { cookie: None, bits }, false);
     }
     arm(deadline);
     let on = match block {
@@ -109,7 +115,7 @@ pub fn wait(block: Block, deadline: Deadline) -> Woke {
         stats().handoffs.fetch_add(1, Relaxed);
         woke.cookie = Some(message.mrs[0]);
     }
-    woke
+    (woke, from_queue)
 }
 
 /// The system calls.
