@@ -33,8 +33,8 @@ use vfs_hooks::source::{SourceId, Sources};
 pub(crate) struct Entry {
     /// What holds, as published.
     pub level: Events,
-    /// What somebody looked for in vain since it last held.
-    pub missed: u32,
+    /// What each look found since it was last published: nobody looked for it in vain. (This way round a look is one instruction.)
+    pub found: Events,
     /// Its watches; exclusive ones at the tail, as in Linux's wait queues.
     pub watches: List,
     /// The epoll instance that it is.
@@ -92,7 +92,7 @@ impl Entry {
     fn new(level: Events, instance: u32) -> Self {
         Entry {
             level,
-            missed: 0,
+            found: Events::all(),
             watches: List::EMPTY,
             instance,
             generation: 0,
@@ -178,7 +178,7 @@ impl<K: Kernel> Core<K> {
         let Some(entry) = self.sources.find_mut(source.0) else {
             return Events::empty();
         };
-        entry.missed |= !entry.level.bits();
+        entry.found &= entry.level;
         if entry.plain {
             return entry.level;
         }
@@ -197,7 +197,7 @@ impl<K: Kernel> Core<K> {
         if instance != NONE && self.has_ready(instance) {
             level |= Events::READABLE;
         }
-        self.sources[source].missed |= !level.bits();
+        self.sources[source].found &= level;
         level
     }
 
@@ -208,7 +208,7 @@ impl<K: Kernel> Core<K> {
         let (source, interest) = (watch.source, watch.interest);
         let entry = &mut self.sources[source];
         if entry.plain {
-            entry.missed |= !entry.level.bits();
+            entry.found &= entry.level;
             return entry.level & interest;
         }
         self.look_further(at)
@@ -411,7 +411,7 @@ impl<K: Kernel> Sources for Core<K> {
             return;
         };
         entry.level = level;
-        entry.missed &= !level.bits();
+        entry.found |= level;
         if entry.asked.intersects(news) {
             self.tell(source.0 as u32, news);
         }
@@ -419,7 +419,7 @@ impl<K: Kernel> Sources for Core<K> {
 
     fn missed(&self, source: SourceId, events: Events) -> bool {
         let at = self.sources.find(source.0);
-        at.is_some_and(|at| self.sources[at].missed & events.bits() != 0)
+        at.is_some_and(|at| !self.sources[at].found.contains(events))
     }
 
     fn close(&mut self, source: SourceId) {

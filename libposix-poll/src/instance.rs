@@ -172,7 +172,7 @@ impl<K: Kernel> Core<K> {
                 if !source.plain || events.is_empty() || !watch.mode.stays() {
                     break;
                 }
-                source.missed |= !source.level.bits();
+                source.found &= source.level;
                 report(events, watch.data);
                 taken += 1;
                 stayed = at;

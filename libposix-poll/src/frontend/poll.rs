@@ -36,6 +36,13 @@ const ASKABLE: Events = Events::IN
 /// What can be asked of a file that is always ready (trap 14).
 const ALWAYS_READY: Events = Events::READABLE.union(Events::WRITABLE);
 
+/// The same, out of the way of what is watched.
+#[cold]
+#[inline(never)]
+fn always_ready() -> Events {
+    ALWAYS_READY
+}
+
 /// Watches that may be kept unused beside those in use.
 const SPARE: usize = 64;
 
@@ -51,7 +58,7 @@ impl<K: Kernel> Core<K> {
         let Some(entry) = self.sources.get_mut(source) else {
             return Events::from_bits_retain(asked) & ALWAYS_READY;
         };
-        entry.missed |= !entry.level.bits();
+        entry.found &= entry.level;
         let mut level = entry.level;
         if !entry.plain {
             level = self.level_further(source);
@@ -63,9 +70,9 @@ impl<K: Kernel> Core<K> {
     #[inline]
     pub fn holds(&mut self, source: u32) -> Events {
         let Some(entry) = self.sources.get_mut(source) else {
-            return ALWAYS_READY;
+            return always_ready();
         };
-        entry.missed |= !entry.level.bits();
+        entry.found &= entry.level;
         if entry.plain {
             return entry.level;
         }

@@ -30,38 +30,79 @@ const REPORTED: [Events; 3] = [READ, WRITE, EXCEPT];
 pub struct NotOpen;
 
 impl<K: Kernel> Core<K> {
-    /// Looks at the fds of one word of the sets: those of `asked` of which what their set asks for holds. `number` is the source's number
-    /// ([`SourceId::number`](vfs_hooks::source::SourceId::number)) of the fd of a bit, that of a file which cannot be watched included; none:
-    /// not open.
+    /// Looks at the fds of one word of the sets: those of `asked` of which what their set asks for holds, and how many bits these are. `number` is the
+    /// source's number ([`SourceId::number`](vfs_hooks::source::SourceId::number)) of the fd of a bit, that of a file which cannot be watched included;
+    /// none: not open.
+    ///
+    /// Instructions for each fd, with the shim's table (tests/cost.rs): 19 for one that is not ready, 20 for one that is, 34 if fds of its word are in
+    /// several sets.
     #[inline]
     pub fn select(
         &mut self,
         asked: Words,
-        mut number: impl FnMut(u32) -> Option<u32>,
-    ) -> Result<Words, NotOpen> {
-        let mut found = [0; 3];
-        let mut any = asked[0] | asked[1] | asked[2];
+        number: impl FnMut(u32) -> Option<u32>,
+    ) -> Result<(Words, usize), NotOpen> {
+        // Most calls use one set: what matters at all is what it reports.
+        let single = match asked {
+            [word, 0, 0] => Some((0, word, READ)),
+            [0, word, 0] => Some((1, word, WRITE)),
+            [0, 0, word] => Some((2, word, EXCEPT)),
+            _ => None,
+        };
+        if let Some((set, word, reported)) = single {
+            let mut found = 0;
+            self.scan(word, reported, number, |bit, _| found |= 1 << bit)?;
+            let words = core::array::from_fn(|i| if i == set { found } else { 0 });
+            return Ok((words, found.count_ones() as usize));
+        }
         // Whose events make none of the sets in use true needs no second look.
-        let mut matters = Events::empty();
+        let (mut any, mut matters) = (0, Events::empty());
         for (&word, reported) in asked.iter().zip(REPORTED) {
             if word != 0 {
-                matters |= reported;
+                (any, matters) = (any | word, matters | reported);
             }
         }
-        while any != 0 {
-            let bit = any.trailing_zeros();
-            any &= any - 1;
-            let level = self.holds(number(bit).ok_or(NotOpen)?);
-            if level.intersects(matters) {
-                for (word, reported) in found.iter_mut().zip(REPORTED) {
-                    *word |= u64::from(level.intersects(reported)) << bit;
+        let [mut read, mut write, mut except] = [0; 3];
+        self.scan(any, matters, number, |bit, level| {
+            let found_in = |set: Events| u64::from(level.intersects(set)) << bit;
+            read |= found_in(READ);
+            write |= found_in(WRITE);
+            except |= found_in(EXCEPT);
+        })?;
+        let found = [read & asked[0], write & asked[1], except & asked[2]];
+        let count = found.map(u64::count_ones).iter().sum::<u32>();
+        Ok((found, count as usize))
+    }
+
+    /// Looks at the fds of `bits`; reports those of which any of `matters` holds.
+    #[inline(always)]
+    fn scan(
+        &mut self,
+        mut bits: u64,
+        matters: Events,
+        mut number: impl FnMut(u32) -> Option<u32>,
+        mut report: impl FnMut(u32, Events),
+    ) -> Result<(), NotOpen> {
+        let mut look = |bit| match number(bit) {
+            Some(number) => Ok(self.holds(number)),
+            None => Err(NotOpen),
+        };
+        while bits != 0 {
+            let mut bit = bits.trailing_zeros();
+            let mut level = look(bit)?;
+            bits &= bits - 1;
+            // Those that are ready stand together as a rule: they have a loop of their own, without a jump back.
+            while level.intersects(matters) {
+                report(bit, level);
+                if bits == 0 {
+                    return Ok(());
                 }
+                bit = bits.trailing_zeros();
+                level = look(bit)?;
+                bits &= bits - 1;
             }
         }
-        for (found, asked) in found.iter_mut().zip(asked) {
-            *found &= asked;
-        }
-        Ok(found)
+        Ok(())
     }
 }
 

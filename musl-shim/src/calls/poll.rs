@@ -186,12 +186,10 @@ fn scan_select(sets: FdSets, found: &mut Vec<Words>) -> Result<usize, Errno> {
     let (table, mut core) = (table(), core());
     let mut ready = 0;
     for i in 0..sets.len() {
-        let words = core
+        let (words, count) = core
             .select(sets.words(i)?, |bit| table.number(i * 64 + bit as usize))
             .map_err(|NotOpen| Errno::EBADF)?;
-        if words != [0; 3] {
-            ready += words.map(u64::count_ones).iter().sum::<u32>() as usize;
-        }
+        ready += count;
         found.push(words);
     }
     Ok(ready)
