@@ -361,3 +361,22 @@ CHECK(process, nothing_is_lost, "hundreds of children, ended in several ways, le
     if (on_sel4())
         EXPECT_EQ(free_memory(), before);
 }
+
+CHECK(process, same_identity, "anybody may become who they are, and only the privileged somebody else")
+{
+    OK(setuid(getuid()));
+    OK(setgid(getgid()));
+    OK(setreuid((uid_t)-1, geteuid()));
+    OK(setregid(getgid(), (gid_t)-1));
+    OK(setresuid((uid_t)-1, (uid_t)-1, (uid_t)-1));
+    OK(setresgid(getgid(), getegid(), getgid()));
+    EXPECT_ERRNO(setuid((uid_t)-1), EINVAL);
+    EXPECT_ERRNO(setgid((gid_t)-1), EINVAL);
+    uid_t real, effective, saved;
+    OK(getresuid(&real, &effective, &saved));
+    EXPECT(real == getuid() && effective == geteuid());
+    if (geteuid() != 0) {
+        EXPECT_ERRNO(setuid(geteuid() + 1), EPERM);
+        EXPECT_ERRNO(setresgid((gid_t)-1, getegid() + 1, (gid_t)-1), EPERM);
+    }
+}

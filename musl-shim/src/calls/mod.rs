@@ -6,6 +6,7 @@ use crate::dispatch::Call;
 mod child;
 mod epoll;
 mod file;
+mod identity;
 mod io;
 mod lock;
 mod memory;
@@ -22,7 +23,7 @@ mod timer;
 pub mod unix;
 
 /// The tables of all areas.
-pub const AREAS: [&[Call]; 16] = [
+pub const AREAS: &[&[Call]] = &[
     io::CALLS,
     file::CALLS,
     lock::CALLS,
@@ -35,6 +36,7 @@ pub const AREAS: [&[Call]; 16] = [
     time::CALLS,
     timer::CALLS,
     process::CALLS,
+    identity::CALLS,
     thread::CALLS,
     child::CALLS,
     signal::CALLS,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The process: its end, its identity, its limits, what its threads have of the processor.
+//! The process: its end, its limits, what its threads have of the processor.
 
 use crate::errno::Errno;
 
 use crate::abi::*;
 use crate::clock::{self, SECOND};
 use crate::dispatch::{Args, Call};
-use crate::process::{self, LIMITS, UID, pid};
+use crate::process::{self, LIMITS, pid};
 use crate::shared::unlocked;
 use crate::{platform, threads, user};
 
@@ -18,13 +18,6 @@ pub const CALLS: &[Call] = &[
     Call::new("getrlimit", 97, getrlimit),
     Call::new("getrusage", 98, getrusage),
     Call::new("times", 100, times),
-    Call::new("getuid", 102, uid),
-    Call::new("getgid", 104, uid),
-    Call::new("geteuid", 107, uid),
-    Call::new("getegid", 108, uid),
-    Call::new("getgroups", 115, getgroups),
-    Call::new("getresuid", 118, getresid),
-    Call::new("getresgid", 120, getresid),
     Call::new("prctl", 157, prctl),
     Call::new("arch_prctl", 158, arch_prctl),
     Call::new("setrlimit", 160, setrlimit),
@@ -41,27 +34,6 @@ fn exit(args: &Args) -> Result<usize, Errno> {
 
 fn own_id(_: &Args) -> Result<usize, Errno> {
     Ok(pid())
-}
-
-fn uid(_: &Args) -> Result<usize, Errno> {
-    Ok(UID)
-}
-
-fn getresid(args: &Args) -> Result<usize, Errno> {
-    for &at in &args[..3] {
-        user::write(at, UID as u32)?;
-    }
-    Ok(0)
-}
-
-/// Only the own group.
-fn getgroups(args: &Args) -> Result<usize, Errno> {
-    match args[0] as i32 {
-        ..0 => return Err(Errno::EINVAL),
-        0 => {}
-        1.. => user::write(args[1], UID as u32)?,
-    }
-    Ok(1)
 }
 
 /// ESRCH for anybody but this process and its threads (or 0, which means the caller).
