@@ -11,10 +11,11 @@ use super::{File, character_stat};
 use crate::abi::*;
 use crate::errno::Errno;
 use crate::inherit::Heir;
+use crate::platform::children;
 use crate::platform::console::{self, has_ended, waiting};
 use crate::poller::core;
 use crate::shared::Shared;
-use crate::{process, user};
+use crate::user;
 
 /// fds 0, 1, 2, /dev/console, /dev/tty.
 #[derive(Debug)]
@@ -134,7 +135,13 @@ impl File for Terminal {
             }
             // A serial line does not know its size.
             TIOCGWINSZ => user::write(argument, [0u8; 8])?,
-            TIOCGPGRP => user::write(argument, process::pid() as i32)?,
+            // Every process group counts as the one in the foreground.
+            TIOCGPGRP => user::write(argument, children::group() as i32)?,
+            TIOCSPGRP => {
+                if user::read::<i32>(argument)? < 0 {
+                    return Err(Errno::EINVAL);
+                }
+            }
             _ => return Err(Errno::ENOTTY),
         }
         Ok(0)

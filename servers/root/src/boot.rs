@@ -262,7 +262,7 @@ fn start_net_server(system: &mut System) {
 
 /// Starts the program that boot.cfg names: init, for the others that it may start.
 fn start_init(system: &mut System, config: &Config) {
-    let defaults = ["PATH=/bin", "HOME=/"];
+    let defaults = ["PATH=/bin:/usr/bin:/sbin:/usr/sbin", "HOME=/"];
     let named = |v: &str| String::from(v.split('=').next().unwrap_or(v));
     let given: Vec<String> = config.env.iter().map(|v| named(v)).collect();
     // What boot.cfg sets replaces the default of the same name.
