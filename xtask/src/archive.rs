@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 const FOLDER: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;
 const PROGRAM: u32 = 0o100_755;
+const LINK: u32 = 0o120_777;
 
 /// Files by guest path without the leading slash.
 #[derive(Default)]
@@ -24,6 +25,11 @@ impl Archive {
     /// Adds a program.
     pub fn program(&mut self, path: &str, bytes: Vec<u8>) -> Result<()> {
         self.add(path, PROGRAM, bytes)
+    }
+
+    /// Adds a symbolic link.
+    pub fn link(&mut self, path: &str, target: &str) -> Result<()> {
+        self.add(path, LINK, target.as_bytes().to_vec())
     }
 
     fn add(&mut self, path: &str, mode: u32, bytes: Vec<u8>) -> Result<()> {
@@ -111,6 +117,7 @@ mod tests {
         let mut archive = Archive::default();
         archive.file("/srv/x.txt", b"hello".to_vec()).unwrap();
         archive.program("bin/p", b"12".to_vec()).unwrap();
+        archive.link("/bin/q", "/bin/p").unwrap();
         let bytes = archive.finish().unwrap();
         assert_eq!(bytes.len() % 4, 0);
         let mut at = 0;
@@ -135,6 +142,7 @@ mod tests {
         let want: Vec<(String, usize, Vec<u8>)> = vec![
             ("bin".into(), 0o040_755, vec![]),
             ("bin/p".into(), 0o100_755, b"12".to_vec()),
+            ("bin/q".into(), 0o120_777, b"/bin/p".to_vec()),
             ("srv".into(), 0o040_755, vec![]),
             ("srv/x.txt".into(), 0o100_644, b"hello".to_vec()),
         ];

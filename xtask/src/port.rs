@@ -65,6 +65,8 @@ struct Build {
     make: Vec<String>,
     /// What it makes, by path in the source.
     program: String,
+    /// What it makes, too: a list of further names of the program, a guest path a line.
+    links: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,10 +148,11 @@ impl Port {
         Tree::prepare(paths, &self.name, place, source, &self.text)
     }
 
-    /// Makes the program for seL4; where it is.
-    pub fn compile(&self, paths: &Paths) -> Result<PathBuf> {
+    /// Makes the program for seL4; where it is, and its other names in the guest.
+    pub fn compile(&self, paths: &Paths) -> Result<(PathBuf, Vec<String>)> {
         let program = paths.target.join("ports").join(&self.name);
         fs::create_dir_all(paths.target.join("ports"))?;
+        let mut links = Vec::new();
         match (&self.manifest.source, &self.manifest.build) {
             (None, None) => self.compile_ours(paths, &program)?,
             (Some(_), Some(build)) => {
@@ -159,6 +162,12 @@ impl Port {
                 strip.arg("--strip-debug").arg("-o").arg(&program);
                 strip.arg(tree.dir.join(&build.program));
                 output("strip", &mut strip)?;
+                if let Some(list) = &build.links {
+                    let list = tree.dir.join(list);
+                    let text = fs::read_to_string(&list)
+                        .with_context(|| format!("cannot read {}", list.display()))?;
+                    links = text.lines().map(str::to_owned).collect();
+                }
             }
             _ => bail!(
                 "the port {} cannot be run: {}",
@@ -166,7 +175,7 @@ impl Port {
                 self.manifest.status
             ),
         }
-        Ok(program)
+        Ok((program, links))
     }
 
     /// Compiles Debian's source.
@@ -195,7 +204,11 @@ impl Port {
         if !build.configure.is_empty() {
             tree.configure(&mut command(&build.configure)?)?;
         }
-        tree.link(&[&build.program], &mut command(&build.make)?)?;
+        let made: Vec<&str> = std::iter::once(&build.program)
+            .chain(&build.links)
+            .map(String::as_str)
+            .collect();
+        tree.link(&made, &mut command(&build.make)?)?;
         Ok(tree)
     }
 

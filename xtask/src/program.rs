@@ -34,6 +34,8 @@ pub struct Ready {
     pub bytes: Vec<u8>,
     /// What it takes in memory.
     pub memory: u64,
+    /// Other names of it: guest paths.
+    pub links: Vec<String>,
 }
 
 /// Finds out what `name` means; an error says what it could have been.
@@ -63,9 +65,9 @@ pub fn choose(paths: &Paths, name: &str) -> Result<Chosen> {
 impl Chosen {
     /// Compiles what has to be, and checks that the result is a program of ours.
     pub fn make(&self, paths: &Paths) -> Result<Ready> {
-        let path = match self {
-            Self::Elf(path) => path.clone(),
-            Self::Source(path) => toolchain::compile(paths, path)?,
+        let (path, links) = match self {
+            Self::Elf(path) => (path.clone(), Vec::new()),
+            Self::Source(path) => (toolchain::compile(paths, path)?, Vec::new()),
             Self::Port(port) => port.compile(paths)?,
         };
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -83,6 +85,7 @@ impl Chosen {
             name,
             memory: program.memory(),
             bytes,
+            links,
         })
     }
 }

@@ -80,9 +80,12 @@ impl Setup {
 pub fn prepare(paths: &Paths, setup: &Setup, program: &Ready) -> Result<Machine> {
     let mut archive = Archive::default();
     archive.file("boot.cfg", boot_config(setup, program)?)?;
-    archive.program(&format!("bin/{}", program.name), program.bytes.clone())?;
-    for program in &setup.programs {
-        archive.program(&format!("bin/{}", program.name), program.bytes.clone())?;
+    for program in std::iter::once(program).chain(&setup.programs) {
+        let path = format!("/bin/{}", program.name);
+        archive.program(&path, program.bytes.clone())?;
+        for link in &program.links {
+            archive.link(link, &path)?;
+        }
     }
     for (bytes, guest) in &setup.texts {
         archive.file(guest, bytes.clone())?;

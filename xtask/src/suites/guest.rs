@@ -43,6 +43,16 @@ impl Write for Buffer {
 
 /// Boots and waits for the end, at most `limit`.
 pub fn boot(paths: &Paths, machine: &Machine, limit: Duration) -> Result<Outcome> {
+    boot_typed(paths, machine, limit, b"")
+}
+
+/// The same, with something typed on the console.
+pub fn boot_typed(
+    paths: &Paths,
+    machine: &Machine,
+    limit: Duration,
+    typed: &[u8],
+) -> Result<Outcome> {
     let buffer = Buffer::default();
     let deadline = Instant::now() + limit;
     let mut guest = Guest::boot(paths, machine, buffer.clone())?;
@@ -52,8 +62,14 @@ pub fn boot(paths: &Paths, machine: &Machine, limit: Duration) -> Result<Outcome
         code: None,
         log: Vec::new(),
     };
+    let mut typed = Some(typed).filter(|typed| !typed.is_empty());
     loop {
-        match guest.next(Some(deadline))? {
+        let event = guest.next(Some(deadline))?;
+        // What comes before the guest's first word, it does not hear.
+        if let Some(typed) = typed.take() {
+            guest.console()?.write_all(typed)?;
+        }
+        match event {
             Event::Exit(status) => outcome.status = Some(status),
             Event::Log(line) => outcome.log.push(line),
             Event::Listening(_) | Event::Stats(_) | Event::ConsoleClosed => {}

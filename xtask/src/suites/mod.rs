@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::paths::Paths;
 
 mod bench;
+mod busybox;
 mod cc;
 mod compare;
 mod contract;
@@ -179,6 +180,16 @@ pub const ALL: &[Suite] = &[
         name: "frames-stock",
         about: "the same on the unmodified kernel",
         run: demo::frames_on_stock,
+    },
+    Suite {
+        name: "busybox-queue",
+        about: "busybox: scripts of its shell, from init, and typed on the console; queue kernel",
+        run: busybox::on_queue,
+    },
+    Suite {
+        name: "busybox-stock",
+        about: "the same on the unmodified kernel",
+        run: busybox::on_stock,
     },
     Suite {
         name: "lighttpd-queue",

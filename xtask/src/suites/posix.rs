@@ -123,6 +123,7 @@ pub fn guest(paths: &Paths, kernel: Kernel) -> Result<Transcript> {
             name: "posix".into(),
             bytes,
             memory,
+            links: Vec::new(),
         },
     )?;
     let outcome = boot(paths, &machine, HUNG)?;
