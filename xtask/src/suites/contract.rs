@@ -52,6 +52,7 @@ fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
         name: "contract".into(),
         bytes,
         memory,
+        links: Vec::new(),
     };
     let machine = system::prepare(paths, &setup, &program)?;
     let outcome = boot(paths, &machine, HUNG)?;
