@@ -40,6 +40,8 @@ pub enum Heir {
     Pipe(u32, u32),
     /// A FIFO: channel and sides, inode number, and what it has seen of writers.
     Fifo([u32; 2], u64, u64),
+    /// Something of /proc: its path there, and the channel that says where it is read next.
+    Proc(Vec<u8>, u32),
     /// A pidfd: its channel, and the process.
     Process(u32, u32),
     /// A signalfd: its set.
@@ -58,6 +60,7 @@ impl Heir {
             Heir::Archived(_, channel)
             | Heir::Directory(_, channel)
             | Heir::Event(channel, _)
+            | Heir::Proc(_, channel)
             | Heir::Process(channel, _) => [channel << 2 | 1, 0],
             Heir::File(number, _, channel) => [channel << 2 | 1, PASSED | number],
             Heir::Pipe(channel, side) => [channel << 2 | 1 << side, 0],
@@ -165,6 +168,11 @@ impl Writer {
                 self.u32(*sides);
                 self.u64(*inode);
                 self.u64(*since);
+            }
+            Heir::Proc(path, channel) => {
+                self.u32(32);
+                self.bytes(path);
+                self.u32(*channel);
             }
             Heir::Process(channel, pid) => {
                 self.u32(6);
@@ -294,6 +302,7 @@ impl Reader<'_> {
             }
             4 => Heir::Pipe(self.channel()?, self.u32().filter(|side| *side <= 1)?),
             6 => Heir::Process(self.channel()?, self.u32()?),
+            32 => Heir::Proc(self.bytes()?, self.channel()?),
             5 => Heir::Event(self.channel()?, self.u32()? != 0),
             7 => Heir::Signals(self.u64()?),
             16 => Heir::Unix(Passed {
@@ -452,6 +461,7 @@ mod tests {
             Heir::Fifo([5, 3], 1 << 40, u64::MAX),
             Heir::Signals(1 << 40 | 3),
             Heir::Process(3, 17),
+            Heir::Proc(b"self/stat".to_vec(), 12),
             Heir::Unix(Passed {
                 kind: 5,
                 state: 1,

@@ -51,6 +51,7 @@ mod net;
 mod panic;
 mod platform;
 mod poller;
+mod proc;
 mod process;
 mod random;
 mod shared;

@@ -53,6 +53,16 @@ pub fn round_up(len: usize) -> Result<usize, Errno> {
 }
 
 impl Memory {
+    /// What is mapped by this process's wish: start, end, protection.
+    pub fn regions(&self) -> impl Iterator<Item = (usize, usize, u32)> {
+        self.space.regions()
+    }
+
+    /// Where the break has been moved over.
+    pub fn heap(&self) -> Range<usize> {
+        self.brk_start..self.brk_mapped
+    }
+
     /// Bytes that are mapped by this process's wish.
     pub fn committed(&self) -> usize {
         self.space.committed()

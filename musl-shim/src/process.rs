@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The process itself: how it starts, who it is, its limits.
 
-use crate::abi::Rlimit;
+use crate::abi::{Rlimit, Rusage, Timeval};
+use crate::clock::SECOND;
 pub use crate::platform::process::pid;
 use crate::shared::Shared;
 use crate::{alarms, clock, files, inherit, memory, platform, random, signal};
+use vfs_hooks::process::PAGE;
 
 /// Real, effective and saved user and group id: not root, so that daemons do not try to become somebody else.
 pub const UID: usize = 1000;
@@ -22,6 +24,33 @@ const CORE: usize = 4;
 const NOFILE: usize = 7;
 /// How many limits there are.
 pub const LIMITS: usize = 16;
+
+/// What getrusage(2) counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Nanoseconds of processor time.
+    pub time: u64,
+    /// Most pages at a time.
+    pub peak: u64,
+}
+
+impl Usage {
+    /// All of it as time in user mode.
+    pub fn rusage(self) -> Rusage {
+        let time = |ns: u64| Timeval {
+            tv_sec: (ns / SECOND) as i64,
+            tv_usec: (ns % SECOND / 1000) as i64,
+        };
+        let mut others = [0; 14];
+        // ru_maxrss, in KiB.
+        others[0] = (self.peak * (PAGE as u64 / 1024)) as i64;
+        Rusage {
+            ru_utime: time(self.time),
+            ru_stime: time(0),
+            others,
+        }
+    }
+}
 
 const fn limit(both: u64) -> Rlimit {
     Rlimit {

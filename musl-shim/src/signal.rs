@@ -255,6 +255,15 @@ pub fn ignored() -> u64 {
     ignored.map(bit).sum()
 }
 
+/// The signals that are ignored, and those that have a handler.
+pub fn dispositions() -> [u64; 2] {
+    let actions = ACTIONS.lock();
+    let caught = (1..=LAST).filter(|&s| !matches!(actions[s - 1].handler, SIG_IGN | SIG_DFL));
+    let caught = caught.map(bit).sum();
+    drop(actions);
+    [ignored(), caught]
+}
+
 /// As another program left it: blocked, ignored and waiting signals.
 pub fn inherit(blocked: u64, ignored: u64, pending: u64) {
     set_mask(blocked);

@@ -94,6 +94,12 @@ impl Space {
         self.insert(start, end, protection);
     }
 
+    /// What is in use: start, end, protection.
+    pub fn regions(&self) -> impl Iterator<Item = (usize, usize, u32)> {
+        let used = self.used.iter();
+        used.map(|(start, region)| (*start, region.end, region.protection))
+    }
+
     /// Bytes in use that are not PROT_NONE.
     pub fn committed(&self) -> usize {
         let mapped = self

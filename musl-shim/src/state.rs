@@ -32,8 +32,6 @@ pub struct State {
     pub tls: AtomicUsize,
     /// Head of its list of robust mutexes: only kept for whoever asks.
     pub robust: AtomicUsize,
-    /// Its name (PR_SET_NAME).
-    pub name: [AtomicU64; 2],
 }
 
 const _: () = assert!(size_of::<State>() <= STATE_ROOM);
@@ -58,7 +56,7 @@ impl State {
             entry: first.seen.entry.load(Relaxed),
             stack: [0, 1].map(|i: usize| self.seen.stack[i].load(Relaxed)),
             words: [&self.clear, &self.tls, &self.robust].map(|word| word.load(Relaxed)),
-            name: [0, 1].map(|i: usize| self.name[i].load(Relaxed)),
+            name: [0, 1].map(|i: usize| self.seen.name[i].load(Relaxed)),
         }
     }
 
@@ -69,7 +67,7 @@ impl State {
         self.seen.entry.store(from.entry, Relaxed);
         for i in 0..2 {
             self.seen.stack[i].store(from.stack[i], Relaxed);
-            self.name[i].store(from.name[i], Relaxed);
+            self.seen.name[i].store(from.name[i], Relaxed);
         }
         let words = [&self.clear, &self.tls, &self.robust];
         for (word, value) in words.into_iter().zip(from.words) {
@@ -80,7 +78,7 @@ impl State {
     /// Its name.
     pub fn name(&self) -> [u8; 16] {
         let mut name = [0; 16];
-        for (half, word) in name.chunks_exact_mut(8).zip(&self.name) {
+        for (half, word) in name.chunks_exact_mut(8).zip(&self.seen.name) {
             half.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
         }
         name
@@ -88,7 +86,7 @@ impl State {
 
     /// Gives it a name.
     pub fn set_name(&self, name: [u8; 16]) {
-        for (half, word) in name.as_chunks().0.iter().zip(&self.name) {
+        for (half, word) in name.as_chunks().0.iter().zip(&self.seen.name) {
             word.store(u64::from_ne_bytes(*half), Relaxed);
         }
     }

@@ -124,6 +124,16 @@ pub fn set_name(name: [u8; 16]) {
     state().set_name(name);
 }
 
+/// The name of a thread that has not ended; zeroes: it was given none.
+pub fn name_of(thread: usize) -> [u8; 16] {
+    state_of(thread).name()
+}
+
+/// Gives a thread that has not ended a name.
+pub fn rename(thread: usize, name: [u8; 16]) {
+    state_of(thread).set_name(name);
+}
+
 /// The calling thread's name.
 pub fn name() -> [u8; 16] {
     state().name()

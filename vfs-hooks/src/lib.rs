@@ -35,6 +35,7 @@ pub mod channel_pipe;
 pub mod channel_socket;
 pub mod eventfd;
 pub mod events;
+pub mod facts;
 pub mod fifo;
 pub mod figures;
 pub mod file;

@@ -34,6 +34,8 @@ pub struct ThreadState {
     pub registers: [AtomicU64; REGISTERS],
     /// The fault for which it did so: signal (0: none), si_code, address.
     pub fault: [AtomicU64; 3],
+    /// Its name (PR_SET_NAME); zeroes: the program's.
+    pub name: [AtomicU64; 2],
 }
 
 /// Address of a thread's state in its process.

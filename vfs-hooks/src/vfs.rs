@@ -58,6 +58,8 @@ pub mod label {
     pub const PATH: u64 = 14;
     /// Reply: inodes in use. statfs(2).
     pub const COUNT: u64 = 15;
+    /// Base: any inode's number. Reply: string, an absolute path of it; ENOENT: it has none. For /proc.
+    pub const NAME: u64 = 17;
     /// Base: any inode's number; the rest as [`file_lock`](crate::file_lock) has it. flock(2), fcntl(2).
     pub const LOCK: u64 = 16;
 }

@@ -45,7 +45,7 @@ pub mod root {
     pub const EXEC: u64 = 16;
     /// A copy of the caller, with the calling thread only. MR0: its number. Reply, to both: MR1 the child's process number, in the child 0. ENOMEM, EAGAIN.
     pub const FORK: u64 = 17;
-    /// MR0 whom (as the first argument of waitpid(2), 64 bits), MR1 bits: 0 leave it to be waited for again, 1 also children that have stopped, 2 also those that have gone on, 3 none that have ended. Never waits: EAGAIN if there is nothing yet, and then [`notice::KICK`](crate::process::notice::KICK) and [`ProcessInfo::ended`](crate::process::ProcessInfo::ended) tell of what comes. Reply: MR1 process number, MR2 wait status. ECHILD.
+    /// MR0 whom (as the first argument of waitpid(2), 64 bits), MR1 bits: 0 leave it to be waited for again, 1 also children that have stopped, 2 also those that have gone on, 3 none that have ended. Never waits: EAGAIN if there is nothing yet, and then [`notice::KICK`](crate::process::notice::KICK) and [`ProcessInfo::ended`](crate::process::ProcessInfo::ended) tell of what comes. Reply: MR1 process number, MR2 wait status | most pages that it had << 32, MR3 nanoseconds that it ran, with those of children that it waited for. ECHILD.
     pub const WAIT: u64 = 18;
     /// MR0 whom (as the first argument of kill(2), 64 bits), MR1 signal, 0: none, only look; si_code in the upper half, MR2 si_value. SIGKILL ends; others are added to those that TAKE_SIGNAL gives, and the process is kicked. ESRCH, EINVAL; EAGAIN: too many wait, and si_code is negative.
     pub const KILL: u64 = 19;
@@ -123,6 +123,12 @@ pub mod root {
     pub const OWNER_ENDED: u64 = 81;
     /// VFS server only. MR0 process, MR1 thread: it is to look at what it waits for. ESRCH.
     pub const KICK: u64 = 82;
+    /// MR0 process. Reply: MR1 the lowest number of one above it, 0: none.
+    pub const PROCESS_NEXT: u64 = 83;
+    /// MR0 process (0: the caller). Reply: words of [`Facts`](crate::facts::Facts). ESRCH.
+    pub const PROCESS_FACTS: u64 = 84;
+    /// MR0 process (0: the caller), MR1 number of a [`Text`](crate::facts::Text), MR2 offset. Reply: MR1 n, then n bytes of it from there on; 0: that was all. ESRCH, EINVAL, EFAULT.
+    pub const PROCESS_TEXT: u64 = 85;
     /// Kinds of owners of locks.
     pub const OWNER_PROCESS: u64 = 1;
     /// See [`OWNER_PROCESS`].

@@ -32,6 +32,7 @@ mod process;
 mod program;
 mod python;
 mod qemu;
+mod quit;
 mod source;
 mod suites;
 mod sysroot;

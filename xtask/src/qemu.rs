@@ -174,7 +174,12 @@ impl Guest {
         let parent = std::process::id();
         // SAFETY: between fork and exec the closure makes only async-signal-safe calls, on
         // descriptors that the parent holds open until after the spawn.
-        unsafe { qemu.pre_exec(move || die_with(parent).and_then(|()| inherit(&inherited))) };
+        unsafe {
+            qemu.pre_exec(move || {
+                crate::quit::ignore();
+                die_with(parent).and_then(|()| inherit(&inherited))
+            })
+        };
         let mut child = qemu.spawn().context("cannot start qemu-system-x86_64")?;
         // QEMU's ends must be QEMU's alone, or its death would not end our reading.
         drop((image, console_qemu, control_qemu, wire));
@@ -241,6 +246,13 @@ impl Guest {
     /// Sends a command line to the root server.
     pub fn command(&mut self, line: &str) -> Result<()> {
         writeln!(self.control, "{line}").context("the guest does not take commands any more")
+    }
+
+    /// A handle for commands, which are lines.
+    pub fn control(&self) -> Result<UnixStream> {
+        self.control
+            .try_clone()
+            .context("cannot share the control line")
     }
 
     /// A handle for typing on the console.

@@ -80,6 +80,9 @@ impl Setup {
 pub fn prepare(paths: &Paths, setup: &Setup, program: &Ready) -> Result<Machine> {
     let mut archive = Archive::default();
     archive.file("boot.cfg", boot_config(setup, program)?)?;
+    // What daemons look for on Linux: this system uses large pages where it likes, and never for what mmap(2) gives.
+    let pages = b"always madvise [never]\n".to_vec();
+    archive.file("sys/kernel/mm/transparent_hugepage/enabled", pages)?;
     for program in std::iter::once(program).chain(&setup.programs) {
         let path = format!("/bin/{}", program.name);
         archive.program(&path, program.bytes.clone())?;

@@ -9,7 +9,7 @@ use crate::errno::Errno;
 use crate::files::{self, pidfd};
 use crate::platform::children;
 use crate::poller::{self, core};
-use crate::process::{UID, pid};
+use crate::process::{UID, Usage, pid};
 use crate::{fork, signal, spawn, user, wait};
 
 /// The calls of this area.
@@ -38,7 +38,7 @@ fn execve(args: &Args) -> Result<usize, Errno> {
 }
 
 /// Waits for news of a child, `wanted` as the request WAIT has it; `None`: there are none, and `hang` is false.
-fn for_child(which: i32, wanted: u64, hang: bool) -> Result<Option<(usize, u32)>, Errno> {
+fn for_child(which: i32, wanted: u64, hang: bool) -> Result<Option<(usize, u32, Usage)>, Errno> {
     let mut found = None;
     let mut seen = None;
     let mut look = || {
@@ -99,25 +99,12 @@ fn wait4(args: &Args) -> Result<usize, Errno> {
     }
     let wanted = wanted(options | WEXITED);
     let found = for_child(which as i32, wanted, options & WNOHANG == 0)?;
-    let Some((pid, ended)) = found else {
+    let Some((pid, ended, used)) = found else {
         return Ok(0);
     };
     user::write_optional(status, ended)?;
-    user::write_optional(usage, no_usage())?;
+    user::write_optional(usage, used.rusage())?;
     Ok(pid)
-}
-
-/// Processor time of others is not counted.
-fn no_usage() -> Rusage {
-    let zero = Timeval {
-        tv_sec: 0,
-        tv_usec: 0,
-    };
-    Rusage {
-        ru_utime: zero,
-        ru_stime: zero,
-        others: [0; 14],
-    }
 }
 
 /// <https://man7.org/linux/man-pages/man2/waitid.2.html>
@@ -144,7 +131,8 @@ fn waitid(args: &Args) -> Result<usize, Errno> {
     if info != 0 {
         user::write(info, found.map_or([0; 32], siginfo))?;
     }
-    user::write_optional(usage, no_usage())?;
+    let used = found.map_or_else(Usage::default, |(.., used)| used);
+    user::write_optional(usage, used.rusage())?;
     Ok(0)
 }
 
@@ -178,7 +166,7 @@ fn pidfd_send_signal(args: &Args) -> Result<usize, Errno> {
 }
 
 /// siginfo_t of a child of which there is news: number, errno, code; then who, of which user, its status.
-fn siginfo((child, status): (usize, u32)) -> [i32; 32] {
+fn siginfo((child, status, _): (usize, u32, Usage)) -> [i32; 32] {
     const SIGCHLD: i32 = 17;
     const CLD_EXITED: i32 = 1;
     const CLD_KILLED: i32 = 2;

@@ -6,7 +6,8 @@ use crate::errno::Errno;
 use crate::abi::*;
 use crate::clock::{self, SECOND};
 use crate::dispatch::{Args, Call};
-use crate::process::{self, LIMITS, pid};
+use crate::platform::processes;
+use crate::process::{self, LIMITS, Usage, pid};
 use crate::shared::unlocked;
 use crate::{platform, threads, user};
 
@@ -168,23 +169,22 @@ fn prlimit64(args: &Args) -> Result<usize, Errno> {
 fn getrusage(args: &Args) -> Result<usize, Errno> {
     const RUSAGE_CHILDREN: i32 = -1;
     const RUSAGE_THREAD: i32 = 1;
+    // Where nobody can say, there is the time alone.
+    let facts = processes::facts(process::pid()).unwrap_or_default();
     let used = match args[0] as i32 {
-        0 | RUSAGE_THREAD => clock::since_start(),
-        RUSAGE_CHILDREN => 0,
+        0 | RUSAGE_THREAD => Usage {
+            time: clock::since_start(),
+            peak: facts.peak,
+        },
+        RUSAGE_CHILDREN => Usage {
+            time: facts.children_time,
+            peak: facts.children_peak,
+        },
         _ => return Err(Errno::EINVAL),
     };
-    let zero = Timeval {
-        tv_sec: 0,
-        tv_usec: 0,
-    };
-    let usage = Rusage {
-        ru_utime: Timeval {
-            tv_sec: (used / SECOND) as i64,
-            tv_usec: (used % SECOND / 1000) as i64,
-        },
-        ru_stime: zero,
-        others: [0; 14],
-    };
+    let mut usage = used.rusage();
+    // ru_minflt
+    usage.others[4] = facts.faults as i64;
     user::write(args[1], usage)?;
     Ok(0)
 }
@@ -192,10 +192,11 @@ fn getrusage(args: &Args) -> Result<usize, Errno> {
 fn times(args: &Args) -> Result<usize, Errno> {
     const TICK: u64 = SECOND / 100;
     let used = (clock::since_start() / TICK) as i64;
+    let children = processes::facts(process::pid()).map_or(0, |facts| facts.children_time);
     let times = Tms {
         tms_utime: used,
         tms_stime: 0,
-        tms_cutime: 0,
+        tms_cutime: (children / TICK) as i64,
         tms_cstime: 0,
     };
     user::write_optional(args[0], times)?;

@@ -24,6 +24,23 @@ impl Directory {
     }
 }
 
+/// Puts a struct linux_dirent64 at the start of a buffer: inode, offset of the next, length, type, name. How long it is; `None`: there is no room.
+pub fn put_entry(
+    buffer: &mut [u8],
+    (inode, next, kind, name): (u64, u64, u8, &[u8]),
+) -> Option<usize> {
+    const NAME: usize = 19;
+    let size = (NAME + name.len() + 1).next_multiple_of(8);
+    let record = buffer.get_mut(..size)?;
+    record.fill(0);
+    record[..8].copy_from_slice(&inode.to_le_bytes());
+    record[8..16].copy_from_slice(&next.to_le_bytes());
+    record[16..18].copy_from_slice(&(size as u16).to_le_bytes());
+    record[18] = kind;
+    record[NAME..NAME + name.len()].copy_from_slice(name);
+    Some(size)
+}
+
 impl File for Directory {
     fn inherit(&self) -> Result<Option<Heir>, Errno> {
         let channel = self.position.share()?;
@@ -80,9 +97,7 @@ impl File for Directory {
         Some(self.inode)
     }
 
-    /// struct linux_dirent64: inode, offset of the next, length, type, name.
     fn read_entries(&self, address: usize, len: usize) -> Result<usize, Errno> {
-        const NAME: usize = 19;
         let buffer = user::bytes_mut(address, len)?;
         let mut at = 0;
         loop {
@@ -91,16 +106,10 @@ impl File for Directory {
                 return Ok(at);
             }
             for entry in entry::parse(&string) {
-                let size = (NAME + entry.name.len() + 1).next_multiple_of(8);
-                let Some(record) = buffer.get_mut(at..at + size) else {
+                let parts = (entry.inode, entry.next, entry.kind, entry.name);
+                let Some(size) = put_entry(&mut buffer[at..], parts) else {
                     return if at == 0 { Err(Errno::EINVAL) } else { Ok(at) };
                 };
-                record.fill(0);
-                record[..8].copy_from_slice(&entry.inode.to_le_bytes());
-                record[8..16].copy_from_slice(&entry.next.to_le_bytes());
-                record[16..18].copy_from_slice(&(size as u16).to_le_bytes());
-                record[18] = entry.kind;
-                record[NAME..NAME + entry.name.len()].copy_from_slice(entry.name);
                 at += size;
                 self.position.set(entry.next);
             }

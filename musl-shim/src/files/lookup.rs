@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Paths to files: what the VFS server finds, the devices, and `/proc/self/fd`.
+//! Paths to files: what the VFS server finds, the devices, and /proc.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use vfs_hooks::vfs::{Attributes, FILE};
+use vfs_hooks::vfs::{Attributes, FILE, NO_FOLLOW};
 
 use super::archive_file;
 use super::device::Device;
@@ -15,9 +15,10 @@ use super::position::Position;
 use super::regular::Regular;
 use super::terminal::Terminal;
 use super::tree::{self, At, DIRECTORY, Found, REGULAR, TYPE};
-use super::{File, OpenFile, get};
+use super::{File, OpenFile};
 use crate::abi::*;
 use crate::errno::Errno;
+use crate::proc::{self, Target};
 
 /// What a path names.
 #[derive(Debug)]
@@ -30,30 +31,40 @@ pub enum Node {
     Terminal,
     /// An open file of this process, by /proc/self/fd.
     Open(Rc<OpenFile>),
+    /// Something else of /proc.
+    Proc(proc::Entry),
 }
 
-/// An open file of this process, by what follows `/proc`.
-fn open_file(rest: &[u8]) -> Option<Rc<OpenFile>> {
-    let digits = rest.strip_prefix(b"/self/fd/")?;
-    get(core::str::from_utf8(digits).ok()?.parse().ok()?).ok()
+/// What was found, or where a link of /proc leads on.
+enum Step {
+    Node(Node),
+    On(u64, Vec<u8>),
 }
 
-fn node(found: Found) -> Result<Node, Errno> {
-    match found {
-        Found::Local(rest) => open_file(&rest).map(Node::Open).ok_or(Errno::ENOENT),
+fn step(found: Found, follow: bool) -> Result<Step, Errno> {
+    Ok(Step::Node(match found {
+        Found::Local(rest) => match proc::find(&rest, follow)? {
+            Target::Entry(entry) => Node::Proc(entry),
+            Target::Open(file) => Node::Open(file),
+            Target::Tree(base, path) => return Ok(Step::On(base, path)),
+        },
         Found::Inode(attributes, _) if attributes.mode & TYPE == S_IFCHR => {
-            Ok(match Device::of_number(attributes.place) {
+            match Device::of_number(attributes.place) {
                 Some(device) => Node::Device(device),
                 None => Node::Terminal,
-            })
+            }
         }
-        Found::Inode(attributes, name) => Ok(Node::Entry(attributes, name)),
-    }
+        Found::Inode(attributes, name) => Node::Entry(attributes, name),
+    }))
 }
 
 /// What the path names; `flags` of [`vfs_hooks::vfs`].
 pub fn find(at: At, flags: u64) -> Result<Node, Errno> {
-    node(at.find(flags)?)
+    let follow = flags & NO_FOLLOW == 0;
+    match step(at.find(flags)?, follow)? {
+        Step::Node(node) => Ok(node),
+        Step::On(base, path) => find(At { base, path: &path }, flags),
+    }
 }
 
 impl Node {
@@ -75,6 +86,7 @@ impl Node {
             Node::Device(device) => device.stat(),
             Node::Terminal => Terminal::stat(),
             Node::Open(file) => file.file.stat(),
+            Node::Proc(entry) => entry.stat(),
         }
     }
 }
@@ -83,13 +95,18 @@ impl Node {
 pub fn open(at: At, flags: u32, mode: u32) -> Result<Rc<OpenFile>, Errno> {
     let found = at.open(flags, mode)?;
     let created = matches!(&found, Found::Inode(attributes, _) if attributes.created != 0);
-    let (attributes, _) = match node(found)? {
+    let node = match step(found, flags & O_NOFOLLOW == 0)? {
+        Step::Node(node) => node,
+        Step::On(base, path) => return open(At { base, path: &path }, flags, mode),
+    };
+    let (attributes, _) = match node {
         Node::Device(device) => return Ok(OpenFile::new(device, flags)),
         Node::Terminal => return Ok(OpenFile::new(Terminal::new(), flags)),
         Node::Open(_) if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL => {
             return Err(Errno::EEXIST);
         }
         Node::Open(file) => return reopen(file, flags),
+        Node::Proc(entry) => return proc::file::open(entry, flags),
         Node::Entry(attributes, name) => (attributes, name),
     };
     if flags & O_PATH != 0 && attributes.mode & TYPE != DIRECTORY {

@@ -124,6 +124,11 @@ pub trait File {
         None
     }
 
+    /// Its path, if it is in /proc.
+    fn proc_path(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The file opened again, at its start, if that makes a difference.
     fn again(&self, flags: u32) -> Option<Rc<OpenFile>> {
         None
@@ -376,6 +381,7 @@ pub fn reopen(description: &Description) -> Option<Rc<OpenFile>> {
             OpenFile::new(directory::Directory::at(*inode, position), flags)
         }
         Heir::Path(inode) => OpenFile::new(path_file::PathFile::new(*inode), flags),
+        Heir::Proc(path, channel) => crate::proc::file::inherited(path, *channel, flags)?,
         Heir::Process(channel, pid) => pidfd::inherited(*channel, *pid, flags),
         Heir::Unix(passed) => unix::heir::inherited(passed, flags)?,
         Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,

@@ -10,6 +10,7 @@
 //! | `memory` | mapping pages, the heap's first piece, the archive |
 //! | `net` | the net server, if there is one |
 //! | `process` | start, end, identity, thread pointer, entropy |
+//! | `processes` | what there is to tell of each process |
 //! | `threads` | numbers of threads; parking and kicking them |
 //! | `transport` | backends for the event core, which also block the thread |
 //! | `vfs` | names of files, and the memory that their contents are in |

@@ -33,6 +33,8 @@ pub struct Console {
 pub enum Command {
     /// Print the counters.
     Stats,
+    /// Print a table of the processes.
+    Processes,
     /// End as if the program had.
     Exit(u8),
     /// Anything else.
@@ -114,8 +116,10 @@ impl Console {
 impl Command {
     fn parse(line: &str) -> Command {
         let line = line.trim();
-        if line == "stats" {
-            return Command::Stats;
+        match line {
+            "stats" => return Command::Stats,
+            "ps" => return Command::Processes,
+            _ => {}
         }
         let status = line.strip_prefix("exit ").and_then(|n| n.parse().ok());
         match status {

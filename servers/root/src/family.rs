@@ -23,12 +23,32 @@ struct Member {
     session: Pid,
     /// Wait status, once it has ended.
     status: Option<u32>,
+    /// What it used, once it has ended.
+    used: Usage,
+    /// What its children used that it waited for.
+    children: Usage,
     /// Wait status of its last stop or continuation, until it is waited for.
     change: Option<u32>,
     /// Its children vanish when they end: it ignores SIGCHLD.
     forgets_children: bool,
     /// It runs another program than its parent gave it birth with (setpgid(2): EACCES).
     executed: bool,
+}
+
+/// What getrusage(2) counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Nanoseconds.
+    pub time: u64,
+    /// Most pages at a time.
+    pub peak: u64,
+}
+
+impl Usage {
+    fn add(&mut self, other: Usage) {
+        self.time = self.time.saturating_add(other.time);
+        self.peak = self.peak.max(other.peak);
+    }
 }
 
 /// What wait(2) asks for.
@@ -71,6 +91,8 @@ pub struct Family {
     members: BTreeMap<Pid, Member>,
     init: Pid,
     next: Pid,
+    /// What the child used of which [`Family::wait`] told last.
+    pub waited: Usage,
 }
 
 impl Family {
@@ -81,6 +103,8 @@ impl Family {
             group: init,
             session: init,
             status: None,
+            used: Usage::default(),
+            children: Usage::default(),
             change: None,
             forgets_children: false,
             executed: true,
@@ -89,6 +113,7 @@ impl Family {
             members: BTreeMap::from([(init, first)]),
             init,
             next: init + 1,
+            waited: Usage::default(),
         }
     }
 
@@ -113,6 +138,7 @@ impl Family {
         self.advance();
         let child = Member {
             parent,
+            children: Usage::default(),
             change: None,
             forgets_children: false,
             executed: false,
@@ -161,6 +187,28 @@ impl Family {
         if let Some(member) = self.members.get_mut(&pid) {
             member.forgets_children = forget;
         }
+    }
+
+    /// What a process that is about to end has used.
+    pub fn spent(&mut self, pid: Pid, used: Usage) {
+        if let Some(member) = self.members.get_mut(&pid) {
+            member.used = used;
+        }
+    }
+
+    /// What a process that has ended used, what the children used that a process waited for, and its wait status.
+    pub fn usage(&self, pid: Pid) -> (Usage, Usage, Option<u32>) {
+        let member = self.members.get(&pid);
+        member.map_or_else(Default::default, |m| (m.used, m.children, m.status))
+    }
+
+    /// The lowest number above this one.
+    pub fn following(&self, after: Pid) -> Option<Pid> {
+        let above = (
+            core::ops::Bound::Excluded(after),
+            core::ops::Bound::Unbounded,
+        );
+        self.members.range(above).next().map(|(pid, _)| *pid)
     }
 
     /// `pid` has ended with `status`.
@@ -250,13 +298,30 @@ impl Family {
             .chain(children)
             .find_map(|(pid, m)| Some((*pid, news(m)?)))
             .ok_or(errno::EAGAIN)?;
+        self.waited = self
+            .members
+            .get(&found.0)
+            .map_or_else(Usage::default, |child| {
+                let mut all = child.used;
+                all.add(child.children);
+                all
+            });
         if !wanted.keep {
+            self.account(caller, found.0);
             match self.members.get_mut(&found.0) {
                 Some(member) if member.status.is_none() => member.change = None,
                 _ => drop(self.members.remove(&found.0)),
             }
         }
         Ok(found)
+    }
+
+    /// A child that has ended counts among its parent's, now that it is waited for.
+    fn account(&mut self, parent: Pid, child: Pid) {
+        let ended = self.members.get(&child).is_some_and(|m| m.status.is_some());
+        if ended && let Some(parent) = self.members.get_mut(&parent) {
+            parent.children.add(self.waited);
+        }
     }
 
     /// Those that kill(2) means by `which`; ended ones, which signals do not reach, are left out but count as found. ESRCH.

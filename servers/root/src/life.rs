@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use root_server::errno;
-use root_server::family::{Ending, Pid};
+use root_server::family::{Ending, Pid, Usage};
 use sel4_bindings::{CPtr, CapData, CapRights, EndpointBadge, Error};
 use vfs_hooks::process::{badge, slot};
 use vfs_hooks::spawn::{self, Block, MAX_BLOCK};
@@ -100,8 +100,11 @@ impl System {
     }
 
     /// Takes a process in, with what the information page says about its place among the others.
-    fn adopt(&mut self, process: Process) {
+    fn adopt(&mut self, mut process: Process) {
         let number = process.number;
+        if process.started == 0 {
+            process.started = self.clock.now();
+        }
         self.console.publish(&process);
         self.processes.insert(number, process);
         self.publish_ids(number);
@@ -186,6 +189,7 @@ impl System {
             is.ended
                 .store(was.ended.load(Ordering::Relaxed), Ordering::Relaxed);
             process.signals = core::mem::take(&mut old.signals);
+            process.started = old.started;
             let held = core::mem::take(&mut old.channels);
             let files = core::mem::take(&mut old.files);
             self.dismantle(old);
@@ -272,6 +276,11 @@ impl System {
             log!("{path} is a server: the system ends");
             self.shut_down(SERVER_FAILED);
         }
+        let used = Usage {
+            time: self.clock.now().saturating_sub(process.started),
+            peak: process.space.peak() as u64,
+        };
+        self.family.spent(number as Pid, used);
         self.dismantle(process);
         self.owner_ended(OWNER_PROCESS, number);
         let ending = self.family.end(number as Pid, status);

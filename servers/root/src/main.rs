@@ -15,6 +15,7 @@
 //! | `programs`, `image` | processes out of files |
 //! | `life` | how processes begin and end |
 //! | `queues` | notification queues and watch slots |
+//! | `facts` | what processes are told of each other |
 //! | `channels` | memory that processes share, and its watches |
 //! | `owners` | whose locks the VFS server is to free |
 //! | `sockets` | names of AF_UNIX, and channels on their way from one process to another |
@@ -38,6 +39,7 @@ mod boot;
 mod channels;
 mod clock;
 mod console;
+mod facts;
 mod faults;
 mod fifos;
 mod files;

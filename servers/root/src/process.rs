@@ -86,6 +86,12 @@ pub struct Process {
     pub threads: Threads,
     /// Signals that others sent.
     pub signals: Signals,
+    /// When it began, CLOCK_MONOTONIC nanoseconds; 0: it has not.
+    pub started: u64,
+    /// Pages that came when they were touched.
+    pub page_faults: u64,
+    /// Where its arguments and its environment lie.
+    pub strings: [Range<usize>; 2],
     /// When one of its threads is to look, CLOCK_MONOTONIC nanoseconds.
     pub alarm: Option<u64>,
 }
@@ -174,6 +180,9 @@ impl Process {
             client: None,
             threads: Threads::new(parts.first),
             signals: Signals::default(),
+            started: 0,
+            page_faults: 0,
+            strings: [0..0, 0..0],
             alarm: None,
         };
         match process.furnish(memory, endpoint, parts.buffer) {
@@ -389,6 +398,7 @@ impl Process {
             .find(|page| self.is_lazy(*page) && !self.space.has_page(*page));
         match page {
             Some(page) if memory.has_room(1) => {
+                self.page_faults += 1;
                 if self.faults < WARM_PAGES {
                     self.faults += 1;
                     self.image.touched(page);
@@ -467,6 +477,7 @@ impl Process {
     /// A child that is a copy, as fork(2) has it: memory, but not queues, watches and connections.
     pub fn copy(&self, memory: &mut Memory, number: usize, endpoint: CPtr) -> Result<Process> {
         let mut child = Process::new(memory, number, &self.path, self.image.clone(), endpoint)?;
+        child.strings = self.strings.clone();
         let copied = child.space.copy(memory, &self.space);
         if let Err(error) = copied {
             child.end(memory)?;

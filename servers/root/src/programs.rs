@@ -170,6 +170,7 @@ impl Programs {
         }
         let path = alloc::string::String::from_utf8_lossy(block.path);
         let mut process = Process::new(memory, number, &path, image, endpoint)?;
+        process.strings = start.strings(inherited);
         self.inform(&mut process, clock, memory.objects.total());
         let inheritance = match block.inheritance.len() {
             0 => [0; 2],

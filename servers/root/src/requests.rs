@@ -42,6 +42,17 @@ impl Answer {
         }
     }
 
+    /// So many bytes, packed behind their number.
+    fn packed(bytes: &[u8]) -> Option<Answer> {
+        let mut results = Vec::from([bytes.len() as u64]);
+        for part in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            results.push(u64::from_le_bytes(word));
+        }
+        Answer::with(errno::OK, results)
+    }
+
     /// Lets a thread that faulted try again.
     pub fn resume() -> Answer {
         Answer {
@@ -92,7 +103,11 @@ impl System {
             root::FORK => return Answer::of(self.fork(number, a as usize).map(|pid| [pid])),
             root::WAIT => {
                 let found = self.family.wait(number as Pid, a as i64, Wanted::of(b));
-                return Answer::of(found.map(|(pid, status)| [pid.into(), status.into()]));
+                let used = self.family.waited;
+                return Answer::of(found.map(|(pid, status)| {
+                    let peak = used.peak.min(u32::MAX.into());
+                    [pid.into(), u64::from(status) | peak << 32, used.time]
+                }));
             }
             root::KILL => {
                 let killed = self.kill(number, a as i64, b, c);
@@ -171,6 +186,14 @@ impl System {
             root::OWNER_ENDED => return Answer::of(self.next_ended(number)),
             root::KICK => return Answer::error(self.kick_thread(number, a, b)),
             root::FIGURES => return Answer::of(self.some_figures(number, a)),
+            root::PROCESS_NEXT => return Answer::with(errno::OK, [self.next_process(a)]),
+            root::PROCESS_FACTS => return Answer::of(self.facts(number, a)),
+            root::PROCESS_TEXT => {
+                return match self.text(number, [a, b, c]) {
+                    Ok(bytes) => Answer::packed(&bytes),
+                    Err(errno) => Answer::error(errno),
+                };
+            }
             root::NET_OPEN => return Answer::error(self.net_open(number)),
             root::CLIENT_GONE => return Answer::error(self.client_gone(number, a)),
             root::CONSOLE_WRITE => return self.console_write(message),
@@ -253,13 +276,10 @@ impl System {
         let mut bytes = [0; wire::MAX_BYTES];
         let most = (most as usize).min(bytes.len());
         let (errno, len) = self.console.read(&self.processes, &mut bytes[..most]);
-        let mut results = Vec::from([len as u64]);
-        for part in bytes[..len].chunks(8) {
-            let mut word = [0; 8];
-            word[..part.len()].copy_from_slice(part);
-            results.push(u64::from_le_bytes(word));
+        match errno {
+            errno::OK => Answer::packed(&bytes[..len]),
+            errno => Answer::error(errno),
         }
-        Answer::with(errno, results)
     }
 
     fn log(&self, number: usize, message: &Message) -> Option<Answer> {

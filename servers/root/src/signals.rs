@@ -76,6 +76,11 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Whether the process is stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// What the shim sees: not 0 if it is to ask.
     fn word(&self) -> u64 {
         let stop = u64::from(self.stopped) << (SIGSTOP - 1);

@@ -11,8 +11,7 @@ use sel4_bindings::*;
 use vfs_hooks::channel::{CHANNELS, MOST, SPAN};
 use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::net::CHANNEL_SIZE;
-
-use vfs_hooks::process::{LARGE_PAGE, NET_CHANNEL, PAGE, THREADS, thread_memory};
+use vfs_hooks::process::{LARGE_PAGE, NET_CHANNEL, PAGE, STACK_SIZE, THREADS, thread_memory};
 
 use crate::arena::Arena;
 use crate::files::is_header;
@@ -66,6 +65,8 @@ pub struct Space {
     large: Vec<LargePage>,
     /// Addresses mapped PROT_NONE.
     reserved: Ranges,
+    /// Most small pages at a time.
+    peak: usize,
 }
 
 impl Space {
@@ -86,6 +87,7 @@ impl Space {
                 pages: BTreeMap::new(),
                 large: Vec::new(),
                 reserved: Ranges::default(),
+                peak: 0,
             }),
             Err(error) => {
                 memory.objects.end_arena(arena)?;
@@ -153,6 +155,7 @@ impl Space {
         if let Some(old) = self.pages.insert(number(address), page) {
             old.give_back(memory);
         }
+        self.peak = self.peak.max(self.pages.len());
         Ok(())
     }
 
@@ -209,6 +212,28 @@ impl Space {
                 at += 1;
             }
         }
+    }
+
+    /// Pages that are its own and large.
+    fn large_pages(&self) -> usize {
+        let own = self.large.iter().filter(|page| page.owner == Frame::Own);
+        own.count() * (LARGE_PAGE / PAGE)
+    }
+
+    /// Pages that are mapped, but for those that all processes have in common.
+    pub fn resident(&self) -> usize {
+        self.pages.len() + self.large_pages()
+    }
+
+    /// Most of them at a time.
+    pub fn peak(&self) -> usize {
+        self.peak + self.large_pages()
+    }
+
+    /// Bytes of addresses that are mapped or reserved, with all of the stack.
+    pub fn size(&self) -> usize {
+        let reserved: usize = self.reserved.iter().map(|range| range.len()).sum();
+        self.resident() * PAGE + reserved + STACK_SIZE
     }
 
     /// Pages that a copy would need memory for.

@@ -2,6 +2,7 @@
 //! The first thing on a program's stack: argc, argv, envp and the auxiliary vector, as Linux lays them out.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// What goes on the stack.
 #[derive(Debug)]
@@ -43,6 +44,15 @@ const AT_EXECFN: usize = 31;
 const USER: usize = 1000;
 
 impl Start<'_> {
+    /// Where [`Start::bytes`] puts arguments and environment, each string with a NUL behind it.
+    pub fn strings(&self, top: usize) -> [Range<usize>; 2] {
+        let len = |strings: &[&[u8]]| strings.iter().map(|s| s.len() + 1).sum::<usize>();
+        let before = self.random.len() + self.path.len() + 1;
+        let (args, env) = (len(self.args), len(self.env));
+        let start = ((top - before - args - env) & !15) + before;
+        [start..start + args, start + args..start + args + env]
+    }
+
     /// Bytes to put below `top`, the stack's end. The lowest of them is where rsp points, a multiple of 16.
     pub fn bytes(&self, top: usize) -> Vec<u8> {
         let mut strings = Vec::new();
@@ -131,6 +141,15 @@ mod tests {
                 assert_eq!(text(word(4 + i)), *variable);
             }
             assert_eq!(word(4 + extra), 0);
+            let [args, env] = start.strings(top);
+            assert_eq!(args.start, word(1));
+            assert_eq!(&bytes[args.start - sp..args.end - sp], b"prog\0\0");
+            assert_eq!(env.start, args.end);
+            assert!(extra == 0 || env.start == word(4));
+            let last = extra
+                .checked_sub(1)
+                .map_or(env.start, |i| word(4 + i) + text(word(4 + i)).len() + 1);
+            assert_eq!(env.end, last);
             let mut at = 5 + extra;
             while word(at) != AT_EXECFN {
                 at += 2;

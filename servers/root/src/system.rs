@@ -195,6 +195,7 @@ impl System {
             while let Some(command) = self.console.command() {
                 match command {
                     Command::Stats => self.print_stats(),
+                    Command::Processes => self.print_processes(),
                     Command::Exit(status) => self.shut_down(status),
                     Command::Unknown(line) => log!("no such command: {line:?}"),
                 }

@@ -152,6 +152,7 @@ impl<F: Files> Server<F> {
                 self.set_times(at, second, times, now)?;
                 Ok(Reply::default())
             }
+            label::NAME => Reply::string(&self.tree.any_path(base)?),
             label::PATH => Reply::string(&self.tree.path(base)?),
             label::LOCK => {
                 let asked = Asked::decode([second, third], second_string).ok_or(Errno::INVAL)?;

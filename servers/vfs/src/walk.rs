@@ -100,6 +100,30 @@ impl Tree {
         }
     }
 
+    /// An absolute path of an inode: of what is no directory the first that is found. ENOENT: it has none.
+    pub fn any_path(&self, inode: Inode) -> Result<Vec<u8>, Errno> {
+        if self.get(inode)?.is_directory() {
+            return self.path(inode);
+        }
+        let mut work = Vec::from([self.root()]);
+        while let Some(directory) = work.pop() {
+            for (_, name, child) in self.directory(directory)?.0.from(0) {
+                if child == inode {
+                    let mut path = self.path(directory)?;
+                    if path.last() != Some(&b'/') {
+                        path.push(b'/');
+                    }
+                    path.extend_from_slice(name);
+                    return Ok(path);
+                }
+                if self.directory(child).is_ok() {
+                    work.push(child);
+                }
+            }
+        }
+        Err(Errno::NOENT)
+    }
+
     /// Absolute path of a directory. ENOENT: it has been removed. ENAMETOOLONG.
     pub fn path(&self, directory: Inode) -> Result<Vec<u8>, Errno> {
         let mut names: Vec<&[u8]> = Vec::new();

@@ -17,6 +17,7 @@ use crate::paths::Paths;
 use crate::process::say;
 use crate::program::{self, Chosen, DEMO};
 use crate::qemu::{Event, Guest};
+use crate::quit::Quit;
 use crate::system::{self, MEMORY, Setup};
 
 /// Exit status when the driver or the system fails rather than the program.
@@ -31,6 +32,7 @@ const END_OF_INPUT: u8 = 4;
 const EXAMPLES: &str = "\
 The program's console is stdin and stdout, and its exit status is this command's: 128 plus the
 signal's number if a fault ended it, 124 after the timeout, 125 if the system could not be run.
+Ctrl-\\ prints a table of the guest's processes.
 
 Examples:
   cargo xtask run                                     # the demo: a web server, at http://127.0.0.1:8080/
@@ -145,7 +147,9 @@ fn run_inner(paths: &Paths, args: &Args) -> Result<u8> {
     let deadline = args
         .timeout
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let quit = Quit::hold()?;
     let mut guest = Guest::boot(paths, &machine, io::stdout())?;
+    quit.print_processes(guest.control()?);
     watch(
         &mut guest,
         &setup.forwards,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::Report;
+use super::{Report, listing};
 use crate::paths::Paths;
 
 /// Environment variable that marks the processes of one run.
@@ -288,6 +288,11 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     report.add(
         "no server runs while two processes talk by a pair of sockets",
         bench.no_server_runs(),
+    );
+    let forever = bench.command("run --no-net --timeout 120 forever.c").0;
+    report.add(
+        "Ctrl-\\ prints a table of the processes, and the guest goes on",
+        listing::on_quit(forever, "/bin/forever"),
     );
     report.add("the timeout", bench.timeout());
     report.add("QEMU ends with a driver that is killed", bench.killed());

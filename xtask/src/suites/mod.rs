@@ -21,6 +21,7 @@ mod host;
 mod http;
 mod kills;
 mod lint;
+mod listing;
 mod oracle;
 mod ports;
 pub mod posix;

@@ -5,6 +5,7 @@ use vfs_hooks::spawn::Block;
 
 use super::process;
 use crate::errno::Errno;
+use crate::process::Usage;
 use crate::siginfo::Info;
 
 /// ENOSYS where there can be none: in host mode, where the overlay's posix_spawn forks instead.
@@ -28,7 +29,7 @@ pub fn fork() -> Result<usize, Errno> {
 }
 
 /// Nobody has children.
-pub fn wait(_: i32, _: u64) -> Result<(usize, u32), Errno> {
+pub fn wait(_: i32, _: u64) -> Result<(usize, u32, Usage), Errno> {
     Err(Errno::ECHILD)
 }
 

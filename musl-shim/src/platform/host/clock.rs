@@ -25,3 +25,8 @@ pub fn monotonic() -> u64 {
 pub fn realtime() -> u64 {
     now(CLOCK_REALTIME)
 }
+
+/// It counts nanoseconds.
+pub fn khz() -> u64 {
+    1_000_000
+}

@@ -10,6 +10,7 @@ pub mod memory;
 mod mixed;
 pub mod net;
 pub mod process;
+pub mod processes;
 mod raw;
 pub mod threads;
 pub mod transport;

@@ -10,6 +10,7 @@ use vfs_hooks::wire::root;
 use super::info::info;
 use super::server::{self, ask_root};
 use crate::errno::Errno;
+use crate::process::Usage;
 use crate::siginfo::{Info, SI_USER};
 use crate::signal::LAST;
 
@@ -63,10 +64,11 @@ pub fn fork() -> Result<usize, Errno> {
     Ok(pid as usize)
 }
 
-/// A child and its wait status; `wanted`: bits of the request WAIT. EAGAIN: none yet; ECHILD.
-pub fn wait(which: i32, wanted: u64) -> Result<(usize, u32), Errno> {
-    let [pid, status, _] = ask_root(root::WAIT, [i64::from(which) as u64, wanted, 0])?;
-    Ok((pid as usize, status as u32))
+/// A child, its wait status and what it used; `wanted`: bits of the request WAIT. EAGAIN: none yet; ECHILD.
+pub fn wait(which: i32, wanted: u64) -> Result<(usize, u32, Usage), Errno> {
+    let [pid, status, time] = ask_root(root::WAIT, [i64::from(which) as u64, wanted, 0])?;
+    let peak = status >> 32;
+    Ok((pid as usize, status as u32, Usage { time, peak }))
 }
 
 /// Grows with every child that ends.

@@ -16,6 +16,12 @@ pub fn realtime() -> u64 {
     monotonic() + info().realtime_base
 }
 
+/// Kilohertz of the time-stamp counter.
+pub fn khz() -> u64 {
+    const MILLION: u64 = 1_000_000;
+    (MILLION << 32) / info().tsc_scale.max(1)
+}
+
 /// `ticks * scale / 2³²`.
 #[inline]
 fn scale(ticks: u64, scale: u64) -> u64 {

@@ -39,6 +39,35 @@ pub fn total() -> u64 {
     info().memory
 }
 
+/// The program's parts as its ELF file has them: start, end, PROT_* bits, offset in the file. Whole pages.
+pub fn segments() -> impl Iterator<Item = (usize, usize, u32, usize)> {
+    const LOAD: u32 = 1;
+    unsafe extern "C" {
+        // The linker's: where the ELF header lies in memory.
+        static __ehdr_start: u8;
+    }
+    let base = &raw const __ehdr_start as usize;
+    // SAFETY: the header is in the program's first part, which stays mapped, and says where its program headers are (elf(5)): at byte 32, and how
+    // many at byte 56.
+    let (headers, count) = unsafe {
+        let headers = ((base + 32) as *const u64).read_unaligned() as usize;
+        (base + headers, ((base + 56) as *const u16).read_unaligned())
+    };
+    (0..usize::from(count)).filter_map(move |i| {
+        let header = headers + i * 56;
+        // SAFETY: as above; each has 56 bytes.
+        let [kind, flags] = unsafe { (header as *const [u32; 2]).read_unaligned() };
+        // SAFETY: as above.
+        let [offset, start, _, _, len, _] =
+            unsafe { ((header + 8) as *const [u64; 6]).read_unaligned() }.map(|word| word as usize);
+        // Flags are read 4, write 2, execute 1; protections the other way round.
+        let protection = flags >> 2 & 1 | flags & 2 | (flags & 1) << 2;
+        let page = !(PAGE - 1);
+        let end = (start + len).next_multiple_of(PAGE);
+        (kind == LOAD && len != 0).then_some((start & page, end, protection, offset & page))
+    })
+}
+
 /// The boot archive.
 pub fn archive() -> &'static [u8] {
     // SAFETY: the root server maps that many bytes there, read-only, for the life of the process; they never change.

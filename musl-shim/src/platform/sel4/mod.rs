@@ -12,6 +12,7 @@ mod kernel;
 pub mod memory;
 pub mod net;
 pub mod process;
+pub mod processes;
 mod server;
 #[cfg(not(test))]
 mod thread;

@@ -35,6 +35,28 @@ pub fn ask_root(label: u64, words: [u64; 3]) -> Result<Words, Errno> {
     Ok([reply.mrs[1], reply.mrs[2], reply.mrs[3]])
 }
 
+/// Asks the root server for an answer of more words.
+pub fn ask_root_words<const N: usize>(label: u64, [a, b, c]: [u64; 3]) -> Result<[u64; N], Errno> {
+    let reply = request(ROOT, label, [a, b, c, 0], 3)?;
+    Ok(core::array::from_fn(|i| match reply.mrs.get(i + 1) {
+        Some(register) => *register,
+        None => get_mr(i + 1),
+    }))
+}
+
+/// Asks the root server for bytes.
+pub fn ask_root_packed(label: u64, [a, b, c]: [u64; 3]) -> Result<Vec<u8>, Errno> {
+    let reply = request(ROOT, label, [a, b, c, 0], 3)?;
+    let len = (reply.mrs[1] as usize).min(MAX_BYTES);
+    let words = (0..len.div_ceil(8)).map(|i| match reply.mrs.get(i + 2) {
+        Some(register) => *register,
+        None => get_mr(i + 2),
+    });
+    let mut bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
 /// Asks the root server with two words and some bytes, at most [`MAX_BYTES`] but two words.
 pub fn ask_root_bytes(label: u64, [a, b]: [u64; 2], bytes: &[u8]) -> Result<Words, Errno> {
     let bytes = &bytes[..bytes.len().min(MAX_BYTES - 16)];
