@@ -129,6 +129,8 @@ pub const O_NOFOLLOW: u32 = 0o400000;
 pub const O_TRUNC: u32 = 0o1000;
 pub const O_APPEND: u32 = 0o2000;
 pub const O_NONBLOCK: u32 = 0o4000;
+/// The shim's own: to execute, not to read.
+pub const O_EXECUTE: u32 = 0o40;
 pub const O_DIRECT: u32 = 0o40000;
 /// Set by open(2) where pointers have 64 bits, whether asked for or not.
 pub const O_LARGEFILE: u32 = 0o100000;

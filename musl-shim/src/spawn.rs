@@ -8,17 +8,21 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use vfs_hooks::spawn::{Block, MAX_BLOCK, NEW_SESSION, SET_GROUP};
-use vfs_hooks::vfs::ROOT;
+use vfs_hooks::vfs::{EMPTY_PATH, FILE, ROOT};
 
+use crate::abi::{O_EXECUTE, O_RDONLY};
 use crate::errno::Errno;
 use crate::fd_table::FdTable;
 use crate::files::lookup::{self, Node};
-use crate::files::tree::{At, PATH_MAX, REGULAR, TYPE, archived};
-use crate::files::{self, OpenFile, locks};
+use crate::files::shared_file::SharedFile;
+use crate::files::tree::{self, At, Found, PATH_MAX, REGULAR, TYPE, archived};
+use crate::files::{self, Mappable, OpenFile, locks};
 use crate::inherit::{self, Legacy};
 use crate::platform::children;
 use crate::{alarms, process, signal, user};
 
+/// Bytes at a script's start among which its interpreter must be named (BINPRM_BUF_SIZE).
+const LONGEST_LINE: usize = 256;
 /// Scripts that are interpreted by scripts (execve(2)).
 const MAX_INTERPRETERS: usize = 4;
 
@@ -109,6 +113,14 @@ impl Heritage {
             _ => self.directory,
         };
         At { base, path }
+    }
+
+    /// A path from the root.
+    fn absolute(&self, path: &[u8]) -> Result<Vec<u8>, Errno> {
+        match path.first() {
+            Some(b'/') => Ok(path.to_vec()),
+            _ => Ok([&tree::path(self.directory)?[..], b"/", path].concat()),
+        }
     }
 
     fn put(&mut self, fd: i32, file: Rc<OpenFile>) -> Result<(), Errno> {
@@ -205,8 +217,95 @@ fn strings<'a>(mut address: usize, room: &mut usize) -> Result<Vec<&'a [u8]>, Er
 /// A program file, and arguments that come before those after argv\[0\]: a script's interpreter has some.
 struct Program {
     path: Vec<u8>,
+    /// The file, unless it is in the boot archive.
+    file: Option<Rc<SharedFile>>,
     /// In place of argv\[0\], if it is a script.
     before: Vec<Vec<u8>>,
+}
+
+/// A file to be executed.
+enum Executable {
+    /// In the boot archive, by whose names the root server knows programs.
+    Archived(Vec<u8>, &'static [u8]),
+    /// In memory.
+    File(Rc<SharedFile>),
+}
+
+impl Executable {
+    fn find(at: At) -> Result<Executable, Errno> {
+        let (at, attributes, name) = match lookup::find(at, 0)? {
+            Node::Entry(attributes, name) => (at, attributes, name),
+            // An open file by its name in /proc.
+            Node::Open(file) => {
+                let at = At::inode(file.file.inode().ok_or(Errno::EACCES)?);
+                match at.find(EMPTY_PATH)? {
+                    Found::Inode(attributes, name) => (at, attributes, name),
+                    Found::Local(_) => return Err(Errno::EACCES),
+                }
+            }
+            _ => return Err(Errno::EACCES),
+        };
+        if attributes.mode & TYPE != REGULAR || attributes.mode & 0o111 == 0 {
+            return Err(Errno::EACCES);
+        }
+        if !name.is_empty() {
+            return Ok(Executable::Archived(name, archived(&attributes)));
+        }
+        if attributes.place & FILE == 0 {
+            // It never had contents.
+            return Err(Errno::ENOEXEC);
+        }
+        let file = lookup::open(at, O_RDONLY | O_EXECUTE, 0)?;
+        match file.file.mappable() {
+            Ok(Mappable::File(file)) => Ok(Executable::File(file)),
+            _ => Err(Errno::ENOEXEC),
+        }
+    }
+
+    /// Its first bytes, as many as there are.
+    fn start(&self, start: &mut [u8]) -> Result<usize, Errno> {
+        match self {
+            Executable::Archived(_, bytes) => {
+                let n = bytes.len().min(start.len());
+                start[..n].copy_from_slice(&bytes[..n]);
+                Ok(n)
+            }
+            Executable::File(file) => file.read(0, start),
+        }
+    }
+}
+
+/// What a script's first line says.
+struct Line<'a> {
+    interpreter: &'a [u8],
+    /// Empty: there is none.
+    argument: &'a [u8],
+}
+
+/// The line of a script that starts with these bytes; `None`: it is none. ENOEXEC: nobody can interpret it.
+fn line(start: &[u8]) -> Result<Option<Line<'_>>, Errno> {
+    let Some(line) = start.strip_prefix(b"#!") else {
+        return Ok(None);
+    };
+    let end = line.iter().position(|b| *b == b'\n');
+    // Behind a line that ends nothing counts; one that does not is taken as it is.
+    let line = match end {
+        Some(end) => line[..end].trim_ascii(),
+        None => line.trim_ascii_start(),
+    };
+    let blank = line.iter().position(|b| *b == b' ' || *b == b'\t');
+    if blank.is_none() && end.is_none() && start.len() == LONGEST_LINE {
+        // Its name goes on.
+        return Err(Errno::ENOEXEC);
+    }
+    let (interpreter, argument) = line.split_at(blank.unwrap_or(line.len()));
+    match interpreter {
+        [] => Err(Errno::ENOEXEC),
+        _ => Ok(Some(Line {
+            interpreter,
+            argument: argument.trim_ascii_start(),
+        })),
+    }
 }
 
 /// Finds the file to run (execve(2), Interpreter scripts).
@@ -214,38 +313,26 @@ fn program(heritage: &Heritage, name: &[u8]) -> Result<Program, Errno> {
     let mut before: Vec<Vec<u8>> = Vec::new();
     let mut name = name.to_vec();
     for _ in 0..=MAX_INTERPRETERS {
-        let (attributes, archive_name) = match lookup::find(heritage.at(&name), 0)? {
-            Node::Entry(attributes, name) if attributes.mode & TYPE == REGULAR => {
-                (attributes, name)
-            }
-            _ => return Err(Errno::EACCES),
+        let executable = Executable::find(heritage.at(&name))?;
+        let mut start = [0; LONGEST_LINE];
+        let n = executable.start(&mut start)?;
+        let Some(Line {
+            interpreter,
+            argument,
+        }) = line(&start[..n])?
+        else {
+            let (path, file) = match executable {
+                Executable::Archived(archive_name, _) => ([b"/", &archive_name[..]].concat(), None),
+                Executable::File(file) => (heritage.absolute(&name)?, Some(file)),
+            };
+            return Ok(Program { path, file, before });
         };
-        if attributes.mode & 0o111 == 0 {
-            return Err(Errno::EACCES);
-        }
-        // The root server knows programs by their names in the boot archive.
-        if archive_name.is_empty() {
-            return Err(Errno::ENOEXEC);
-        }
-        let Some(line) = archived(&attributes).strip_prefix(b"#!") else {
-            let mut path = Vec::from(*b"/");
-            path.extend_from_slice(&archive_name);
-            return Ok(Program { path, before });
-        };
-        let end = line.iter().position(|&b| b == b'\n').unwrap_or(line.len());
-        let line = line[..end].trim_ascii();
-        let blank = line.iter().position(|&b| b == b' ' || b == b'\t');
-        let (interpreter, argument) = line.split_at(blank.unwrap_or(line.len()));
-        if interpreter.is_empty() {
-            return Err(Errno::ENOEXEC);
-        }
         // The script takes the place of argv[0] of what it was run as.
         if before.is_empty() {
             before.push(name);
         } else {
             before[0] = name;
         }
-        let argument = argument.trim_ascii();
         if !argument.is_empty() {
             before.insert(0, argument.to_vec());
         }
@@ -276,6 +363,7 @@ fn start<R>(
         flags,
         group,
         channels,
+        file: program.file.as_ref().map(|file| file.number()),
         path: &program.path,
         args,
         env,

@@ -9,10 +9,15 @@
 
 use alloc::vec::Vec;
 
+use crate::file;
+
 /// Longest block (compare ARG_MAX and MAX_ARG_STRLEN of Linux, which allow a quarter of an 8 MiB stack).
 pub const MAX_BLOCK: usize = 2 << 20;
 /// Most channels that one process can pass on.
 pub const MAX_CHANNELS: usize = 1 << 16;
+
+/// Bit of the last word: a file's number.
+const FILE: u64 = file::PASSED as u64;
 
 const WORDS: usize = 8;
 const HEADER: usize = WORDS * 8;
@@ -32,7 +37,9 @@ pub struct Block<'a> {
     pub group: u32,
     /// Channels that the new program holds from its start, each once: number × 4 + sides.
     pub channels: Vec<u32>,
-    /// The program's file, absolute.
+    /// The program's file, if it is not in the boot archive: the number of a shared file that the caller holds.
+    pub file: Option<u32>,
+    /// Its path, absolute.
     pub path: &'a [u8],
     /// argv, from argv\[0\] on.
     pub args: Vec<&'a [u8]>,
@@ -59,7 +66,7 @@ impl<'a> Block<'a> {
             args as u64,
             env as u64,
             self.inheritance.len() as u64,
-            0,
+            self.file.map_or(0, |file| FILE | u64::from(file)),
         ];
         let len = HEADER + 4 * self.channels.len() + self.path.len() + args + env;
         let mut bytes = Vec::with_capacity(len + self.inheritance.len());
@@ -84,8 +91,9 @@ impl<'a> Block<'a> {
         for (word, part) in words.iter_mut().zip(header.chunks_exact(8)) {
             *word = u64::from_le_bytes(part.try_into().map_err(|_| Malformed)?);
         }
-        let [flags, group, channels, path, args, env, inheritance, zero] = words;
-        if flags & !FLAGS != 0 || zero != 0 || channels as usize > MAX_CHANNELS {
+        let [flags, group, channels, path, args, env, inheritance, file] = words;
+        let known = file == 0 || (FILE..FILE + file::MOST as u64).contains(&file);
+        if flags & !FLAGS != 0 || !known || channels as usize > MAX_CHANNELS {
             return Err(Malformed);
         }
         let mut part = |len: u64| {
@@ -111,6 +119,7 @@ impl<'a> Block<'a> {
             flags,
             group: u32::try_from(group).map_err(|_| Malformed)?,
             channels,
+            file: (file != 0).then(|| (file - FILE) as u32),
             path,
             args,
             env,
@@ -138,6 +147,7 @@ mod tests {
             flags: SET_GROUP,
             group: 7,
             channels: vec![3, 9],
+            file: Some(file::MOST as u32 - 1),
             path: b"/bin/x",
             args: vec![b"x", b"", b"-l"],
             env: vec![b"A=1"],

@@ -52,7 +52,7 @@ fn creat(args: &Args) -> Result<usize, Errno> {
 
 /// <https://man7.org/linux/man-pages/man2/open.2.html>
 fn openat(args: &Args) -> Result<usize, Errno> {
-    let flags = args[2] as u32;
+    let flags = args[2] as u32 & !O_EXECUTE;
     let mode = args[3] as u32 & 0o7777 & !process::umask();
     let file = lookup::open(at(args[0], args[1])?, flags | O_LARGEFILE, mode)?;
     files::install(file, flags)

@@ -289,7 +289,8 @@ fn start_init(system: &mut System, config: &Config) {
             NOT_FOUND,
             format_args!("{path}: no such file in the boot archive"),
         ),
-        Refused::NotExecutable => give_up(
+        // The first program is one of the boot archive.
+        Refused::NotExecutable | Refused::NotHeld => give_up(
             CANNOT_RUN,
             format_args!("cannot run {path}: it is not an executable file"),
         ),

@@ -68,6 +68,9 @@ impl fmt::Display for Refusal {
 const NOTE_OWNER: &[u8] = b"posix-poll\0";
 const NOTE_TYPE: u32 = 1;
 
+/// Most program headers: a linker makes about ten.
+const MOST_HEADERS: usize = 64;
+
 const PAGE: usize = 4096;
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
@@ -100,8 +103,12 @@ impl<'a> Elf<'a> {
             header_count,
             abi: None,
         };
+        if header_count > MOST_HEADERS {
+            return Err(Refusal::Malformed);
+        }
         for index in 0..header_count {
             let at = table.checked_add(index * 56).ok_or(Refusal::Malformed)?;
+            file.part(at, 56)?;
             let (offset, address) = (file.word(at + 8)?, file.word(at + 16)?);
             let (in_file, in_memory) = (file.word(at + 32)?, file.word(at + 40)?);
             match file.u32(at)? {
@@ -202,6 +209,7 @@ impl<'a> Elf<'a> {
         );
         let section = |index: usize| {
             let at = table.checked_add(index.checked_mul(size)?)?;
+            file.part(at, 64).ok()?;
             (index < count && size >= 64).then_some(at)
         };
         let symbols = (0..count)

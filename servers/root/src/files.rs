@@ -13,9 +13,11 @@ use vfs_hooks::file::{FILES, Header, MOST, MOST_PAGES, PASSED, address};
 use vfs_hooks::process::{PAGE, badge, notice};
 use vfs_hooks::sync::Ordering;
 
+use crate::contents::{self, Contents};
 use crate::memory::Memory;
 use crate::objects::Result;
 use crate::process::Process;
+use crate::programs::Refused;
 use crate::system::System;
 
 /// Most pages that one FILE_MAP maps.
@@ -102,6 +104,24 @@ impl SharedFiles {
             }
             memory.free(file.page);
         }
+    }
+
+    /// A copy of what a file contains that `process` holds, to be executed.
+    pub fn contents(
+        &self,
+        memory: &mut Memory,
+        process: usize,
+        number: u32,
+    ) -> core::result::Result<Contents, Refused> {
+        let file = self.files.get(number as usize).and_then(Option::as_ref);
+        let file = file.filter(|file| file.holders.contains(&process));
+        let file = file.ok_or(Refused::NotHeld)?;
+        let len = file.header().size();
+        if len > contents::MOST as u64 || !memory.has_room(len as usize / PAGE + 1) {
+            return Err(Refused::Memory(len));
+        }
+        let page = |page: u32| file.pages.get(&page).copied();
+        Ok(Contents::new(memory, len as usize, page)?)
     }
 
     /// The page, made if it is not there. ENOSPC, ENOMEM.

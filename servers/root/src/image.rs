@@ -2,6 +2,7 @@
 //! Programs in memory: what all processes of one program share.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
@@ -9,6 +10,7 @@ use root_server::elf::Elf;
 use sel4_bindings::CPtr;
 use vfs_hooks::process::{LARGE_PAGE, PAGE};
 
+use crate::contents::Contents;
 use crate::memory::Memory;
 use crate::objects::Result;
 
@@ -17,10 +19,12 @@ const PLENTY: u64 = 32 << 20;
 /// Most pages that a process gets unasked.
 const MOST_WARM: usize = 128;
 
-/// A program of the boot archive.
+/// A program.
 pub struct Image {
     /// Its checked file.
     pub elf: Elf<'static>,
+    /// The file itself, if it is not in the boot archive: then the program ends with its last process.
+    contents: Option<Contents>,
     /// Pages that nobody can write, once somebody has touched them. They stay for the next process of the program.
     pages: RefCell<BTreeMap<usize, CPtr>>,
     /// 2 MiB pages of which nobody can write any part.
@@ -30,20 +34,44 @@ pub struct Image {
 }
 
 impl Image {
-    /// A program of which no page is loaded.
+    /// A program of the boot archive of which no page is loaded.
     pub fn new(elf: Elf<'static>) -> Image {
+        Image::with(elf, None)
+    }
+
+    /// The same of one whose bytes are these contents.
+    pub fn with(elf: Elf<'static>, contents: Option<Contents>) -> Image {
         Image {
             elf,
+            contents,
             pages: RefCell::default(),
             large: RefCell::default(),
             warm: RefCell::default(),
         }
     }
 
+    /// Somebody has the program no longer: ends it if nobody else has it.
+    pub fn release(image: Rc<Image>, memory: &mut Memory) -> Result<()> {
+        let Some(image) = Rc::into_inner(image) else {
+            return Ok(());
+        };
+        for page in image.pages.into_inner().into_values() {
+            memory.free(page);
+        }
+        for page in image.large.into_inner().into_values() {
+            memory.free_large(page);
+        }
+        match image.contents {
+            Some(contents) => contents.end(memory),
+            None => Ok(()),
+        }
+    }
+
     /// Bytes of pages that are kept for the next process.
     pub fn kept(&self) -> u64 {
         let (small, large) = (self.pages.borrow().len(), self.large.borrow().len());
-        (small * PAGE + large * LARGE_PAGE) as u64
+        let contents = self.contents.as_ref().map_or(0, Contents::size);
+        (small * PAGE + large * LARGE_PAGE + contents) as u64
     }
 
     /// A process has touched a page early in its life.

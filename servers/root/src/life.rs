@@ -5,6 +5,7 @@
 //! it is told of each child's end by a counter in its information page and by a kick of its notification, and asks again. A
 //! parent that sleeps in waitpid costs two requests for each child, and one that sleeps in epoll_wait none until it asks.
 
+use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -16,9 +17,11 @@ use vfs_hooks::spawn::{self, Block, MAX_BLOCK};
 use vfs_hooks::sync::Ordering;
 use vfs_hooks::wire::root::OWNER_PROCESS;
 
+use crate::image::Image;
 use crate::log;
+use crate::memory::Memory;
 use crate::process::Process;
-use crate::programs::Refused;
+use crate::programs::{Refused, checked};
 use crate::signals::{SIGCONT, SIGSTOP, Sent};
 use crate::system::{SERVER_FAILED, System};
 
@@ -47,14 +50,14 @@ fn exit_status(status: u32) -> u8 {
 impl System {
     /// Starts the first program.
     pub fn start_init(&mut self, block: &Block) -> Result<(), Refused> {
-        let (process, used) = self.load(badge::INIT, block)?;
+        let (process, used) = self.load(badge::INIT, badge::INIT, block)?;
         process.start(used)?;
         self.adopt(process);
         Ok(())
     }
 
     fn start(&mut self, parent: usize, number: usize, block: &Block) -> Result<(), u64> {
-        let (mut process, used) = self.load(number, block).map_err(Refused::errno)?;
+        let (mut process, used) = self.load(parent, number, block).map_err(Refused::errno)?;
         let passed = self.pass_channels(parent, &mut process, &block.channels);
         let started = passed.and_then(|()| process.start(used).map_err(|_| errno::ENOMEM));
         match started {
@@ -64,17 +67,59 @@ impl System {
         started
     }
 
-    /// Loads a program; tries again with what unused frames are made of if there is no memory of the right size.
-    fn load(&mut self, number: usize, block: &Block) -> Result<(Process, usize), Refused> {
+    /// Loads a program that `caller` wants to run as process `number`.
+    fn load(
+        &mut self,
+        caller: usize,
+        number: usize,
+        block: &Block,
+    ) -> Result<(Process, usize), Refused> {
+        let image = match block.file {
+            None => self.programs.image(block.path)?,
+            Some(file) => self.written_program(caller, file)?,
+        };
+        let loaded = self.load_image(number, block, &image);
+        // If it worked, the process has it as well.
+        Image::release(image, &mut self.memory)?;
+        loaded
+    }
+
+    /// The program that a file holds which the caller holds: a copy, whatever becomes of the file.
+    fn written_program(&mut self, caller: usize, file: u32) -> Result<Rc<Image>, Refused> {
         let memory = &mut self.memory;
-        let first = self
-            .programs
-            .load(memory, &self.clock, self.endpoint, number, block);
-        let loaded = match first {
+        let first = self.files.contents(memory, caller, file);
+        let contents = match first {
             Err(Refused::Kernel(_)) => {
                 memory.relieve()?;
-                self.programs
-                    .load(memory, &self.clock, self.endpoint, number, block)
+                self.files.contents(memory, caller, file)?
+            }
+            first => first?,
+        };
+        match checked(contents.bytes()) {
+            Ok(elf) => Ok(Rc::new(Image::with(elf, Some(contents)))),
+            Err(refused) => {
+                contents.end(memory)?;
+                Err(refused)
+            }
+        }
+    }
+
+    /// Loads a program; tries again with what unused frames are made of if there is no memory of the right size.
+    fn load_image(
+        &mut self,
+        number: usize,
+        block: &Block,
+        image: &Rc<Image>,
+    ) -> Result<(Process, usize), Refused> {
+        let (memory, clock, endpoint) = (&mut self.memory, &self.clock, self.endpoint);
+        let programs = &self.programs;
+        let load = |memory: &mut Memory| {
+            programs.load(memory, clock, endpoint, number, block, image.clone())
+        };
+        let loaded = match load(memory) {
+            Err(Refused::Kernel(_)) => {
+                memory.relieve()?;
+                load(memory)
             }
             loaded => loaded,
         };
@@ -179,7 +224,7 @@ impl System {
         if !self.holds_all(number, &block.channels) {
             return Err(errno::EBADF);
         }
-        let (mut process, used) = self.load(number, &block).map_err(Refused::errno)?;
+        let (mut process, used) = self.load(number, number, &block).map_err(Refused::errno)?;
         let mut passed = Ok(());
         if let Some(mut old) = self.processes.remove(&number) {
             // The signals and children of the process are still its.

@@ -39,6 +39,7 @@ mod boot;
 mod channels;
 mod clock;
 mod console;
+mod contents;
 mod facts;
 mod faults;
 mod fifos;

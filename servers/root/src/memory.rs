@@ -11,6 +11,7 @@ use core::ops::Range;
 use sel4_bindings::*;
 use vfs_hooks::process::{LARGE_PAGE, PAGE};
 
+use crate::contents::MOST;
 use crate::objects::{MAX_BATCH, Objects, Result};
 
 /// Where the root server maps a large frame for a moment.
@@ -18,6 +19,8 @@ const LARGE_WINDOW: usize = 0x70_0000_0000;
 /// Where it maps frames to stay.
 const VIEWS: usize = 0x71_0000_0000;
 const LARGE_VIEWS: usize = 0x72_0000_0000;
+/// Where it has copies of files, each at [`MOST`] addresses.
+const COPIES: usize = 0x73_0000_0000;
 /// Memory that requests of processes leave untouched, for the root server's own needs.
 const RESERVE: u64 = 512 << 10;
 
@@ -38,6 +41,8 @@ pub struct Memory {
     next_large_view: usize,
     free_views: Vec<usize>,
     free_large_views: Vec<usize>,
+    next_copy: usize,
+    free_copies: Vec<usize>,
     /// Frames of shared files: how often each is mapped, and once more while its file has it.
     shares: BTreeMap<u32, u32>,
     /// Small frames that the root server has looked into. It keeps the mapping, which costs more to make than what it is used for.
@@ -70,6 +75,8 @@ impl Memory {
             next_large_view: LARGE_VIEWS,
             free_views: Vec::new(),
             free_large_views: Vec::new(),
+            next_copy: COPIES,
+            free_copies: Vec::new(),
             shares: BTreeMap::new(),
             lenses: BTreeMap::new(),
         }
@@ -199,12 +206,30 @@ impl Memory {
         Ok(())
     }
 
+    /// A 4 KiB frame with anything in it: for who overwrites all of it.
+    pub fn dirty_frame(&mut self) -> Result<CPtr> {
+        match self.used.pop() {
+            Some(slot) => Ok(CPtr(slot as usize)),
+            None => self.frame(),
+        }
+    }
+
+    /// [`MOST`] addresses of the root server's own.
+    pub fn take_addresses(&mut self) -> usize {
+        self.free_copies.pop().unwrap_or_else(|| {
+            self.next_copy += MOST;
+            self.next_copy - MOST
+        })
+    }
+
+    /// Nothing is mapped there any longer.
+    pub fn give_addresses(&mut self, start: usize) {
+        self.free_copies.push(start);
+    }
+
     /// A 4 KiB frame that `fill` has written, all of it.
     pub fn filled(&mut self, fill: impl FnOnce(&mut [u8])) -> Result<CPtr> {
-        let frame = match self.used.pop() {
-            Some(slot) => CPtr(slot as usize),
-            None => self.frame()?,
-        };
+        let frame = self.dirty_frame()?;
         match self.with(frame, fill) {
             Ok(()) => Ok(frame),
             Err(error) => {

@@ -278,7 +278,8 @@ impl Process {
     /// Ends it, in whatever state, and gives everything back but its connection to the net server.
     pub fn end(mut self, memory: &mut Memory) -> Result<()> {
         self.queues.destroy_all(memory)?;
-        self.space.end(memory)
+        self.space.end(memory)?;
+        Image::release(self.image, memory)
     }
 
     /// Its first-level CNode.

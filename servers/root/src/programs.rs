@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Programs: files of the boot archive that become processes.
+//! Programs: files that become processes. Those of the boot archive are kept once they have run.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
@@ -45,6 +45,8 @@ pub enum Refused {
     NotFound,
     /// It is a directory, or not marked as executable.
     NotExecutable,
+    /// The file is not the caller's to execute.
+    NotHeld,
     /// It is no program.
     Elf(Refusal),
     /// It was linked for another version of this system, or without its linker script.
@@ -69,10 +71,20 @@ impl Refused {
         match self {
             Refused::NotFound => errno::ENOENT,
             Refused::NotExecutable => errno::EACCES,
+            Refused::NotHeld => errno::EBADF,
             Refused::Elf(_) | Refused::Abi(_) => errno::ENOEXEC,
             Refused::TooLong => errno::E2BIG,
             Refused::Memory(_) | Refused::Kernel(_) => errno::ENOMEM,
         }
+    }
+}
+
+/// The program that these bytes are.
+pub fn checked(bytes: &'static [u8]) -> core::result::Result<Elf<'static>, Refused> {
+    let elf = Elf::parse(bytes, PROGRAM).map_err(Refused::Elf)?;
+    match elf.abi == Some(ABI) {
+        true => Ok(elf),
+        false => Err(Refused::Abi(elf.abi)),
     }
 }
 
@@ -107,16 +119,12 @@ impl Programs {
         }
     }
 
-    /// The program that a file holds.
-    fn image(&self, path: &[u8]) -> core::result::Result<Rc<Image>, Refused> {
+    /// The program that a file of the boot archive holds.
+    pub fn image(&self, path: &[u8]) -> core::result::Result<Rc<Image>, Refused> {
         if let Some(image) = self.images.borrow().get(path) {
             return Ok(image.clone());
         }
-        let elf = Elf::parse(self.file(path)?, PROGRAM).map_err(Refused::Elf)?;
-        if elf.abi != Some(ABI) {
-            return Err(Refused::Abi(elf.abi));
-        }
-        let image = Rc::new(Image::new(elf));
+        let image = Rc::new(Image::new(checked(self.file(path)?)?));
         let mut images = self.images.borrow_mut();
         // Under as many names as it has files: paths come from processes, which could make up others for ever.
         if images.len() < self.files.len() {
@@ -142,8 +150,8 @@ impl Programs {
         endpoint: CPtr,
         number: usize,
         block: &Block,
+        image: Rc<Image>,
     ) -> core::result::Result<(Process, usize), Refused> {
-        let image = self.image(block.path)?;
         let elf = &image.elf;
         let random = random(clock.realtime_base, number as u64);
         let inherited = (process::STACK_TOP - block.inheritance.len()) & !15;

@@ -21,6 +21,8 @@ pub mod flag {
     pub const READ_ONLY: u32 = 0;
     pub const WRITE_ONLY: u32 = 1;
     pub const BOTH: u32 = 2;
+    /// Not a program's: to execute it, not to read it.
+    pub const EXECUTE: u32 = 0o40;
     pub const NONBLOCK: u32 = 0o4000;
     pub const CREATE: u32 = 0o100;
     pub const EXCLUSIVE: u32 = 0o200;
@@ -133,8 +135,11 @@ impl<F: Files> Server<F> {
             SOCKET => return Err(Errno::NXIO),
             _ => {}
         }
-        if access != flag::WRITE_ONLY {
-            record.allows(READ)?;
+        match (access, flags & flag::EXECUTE) {
+            (flag::WRITE_ONLY, _) => {}
+            (_, 0) => record.allows(READ)?,
+            _ if record.mode & 0o111 == 0 => return Err(Errno::ACCES),
+            _ => {}
         }
         if writes {
             record.allows(WRITE)?;

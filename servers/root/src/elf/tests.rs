@@ -99,6 +99,62 @@ fn no_cut_or_flipped_byte_panics() {
 }
 
 #[test]
+fn whatever_is_damaged_loads_into_its_own_addresses_or_not_at_all() {
+    let mut seed = 1u64;
+    let mut random = |below: usize| {
+        seed = seed
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % below
+    };
+    let values = [0, 1, 2, 0x38, 0x40, 0x7f, 0x80, 0xff];
+    let mut taken = 0;
+    for _ in 0..200_000 {
+        let mut file = sample();
+        for _ in 0..1 + random(4) {
+            // Headers are what matters.
+            let at = random(64 + 3 * 56 + 40);
+            match random(3) {
+                0 => file[at] = random(256) as u8,
+                1 => file[at] = values[random(values.len())],
+                _ => file[at / 8 * 8..][..8].fill(values[random(values.len())]),
+            }
+        }
+        file.truncate(file.len() - random(2) * random(file.len()));
+        let Ok(elf) = Elf::parse(&file, ADDRESSES) else {
+            continue;
+        };
+        taken += 1;
+        let mut last = ADDRESSES.start;
+        for segment in &elf.segments {
+            assert!(last <= segment.memory.start && segment.memory.end <= ADDRESSES.end);
+            assert!(segment.file.end <= file.len());
+            last = segment.memory.end;
+            for at in [segment.memory.start, segment.memory.end - 1] {
+                for size in [4096, 2 << 20] {
+                    let page = at & !(size - 1);
+                    for (offset, part) in elf.contents(page, size) {
+                        assert!(offset + part.len() <= size);
+                    }
+                }
+                let _ = (elf.function(at), elf.file_offset(at));
+            }
+        }
+        assert!(elf.segments.iter().any(|s| s.memory.contains(&elf.entry)));
+    }
+    assert!(taken > 10_000, "{taken}");
+}
+
+#[test]
+fn more_headers_than_a_linker_makes_are_refused() {
+    let mut file = sample();
+    file[56] = MOST_HEADERS as u8 + 1;
+    file.resize(64 + 56 * 100, 0);
+    let refused = Elf::parse(&file, ADDRESSES).unwrap_err();
+    assert_eq!(refused, Refusal::Malformed);
+}
+
+#[test]
 fn the_test_program_itself_has_functions() {
     let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     // Position-independent, so refused; the symbol table can be read all the same.
