@@ -102,6 +102,26 @@ impl<'a> ChannelPipe<'a> {
         done
     }
 
+    /// Copies what a read would take, and takes nothing.
+    pub fn peek(&self, out: &mut [u8]) -> Result<usize, Refused> {
+        let over = self.header.holders(WRITER) == 0;
+        match self.ring.peek(0, out).unwrap_or(0) {
+            0 if !over => Err(Refused::Again),
+            n => Ok(n),
+        }
+    }
+
+    /// How many bytes it takes now, if nobody else writes.
+    pub fn room(&self) -> Result<usize, Refused> {
+        if self.header.holders(READER) == 0 {
+            return Err(Refused::Broken);
+        }
+        match self.is_writable() {
+            true => Ok(self.ring.space() as usize),
+            false => Ok(0),
+        }
+    }
+
     /// Whether a packet waits, as a guess.
     pub fn has_packets(&self) -> bool {
         !self.header.packets.is_empty()
@@ -329,6 +349,21 @@ mod tests {
         assert_eq!(pipe.read(2, &mut out, |_| ()), Ok(4));
         assert!(!pipe.has_packets());
         assert_eq!(pipe.read(2, &mut out, |_| ()), Err(Refused::Again));
+    }
+
+    #[test]
+    fn a_look_takes_nothing() {
+        let mut memory = Memory::new();
+        let pipe = memory.pipe();
+        let mut out = [0; 9];
+        assert_eq!(pipe.peek(&mut out), Err(Refused::Again));
+        pipe.write(1, b"seen", |_| ()).unwrap();
+        assert_eq!((pipe.peek(&mut out), pipe.available()), (Ok(4), 4));
+        assert_eq!(pipe.room(), Ok(PIPE_SIZE as usize - 4));
+        pipe.header.sides[READER]
+            .holders
+            .store(0, Ordering::Relaxed);
+        assert_eq!(pipe.room(), Err(Refused::Broken));
     }
 
     #[test]

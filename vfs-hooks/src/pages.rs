@@ -29,6 +29,11 @@ impl Pages {
         usize::from(self.used) == PAGES
     }
 
+    /// Bytes that certainly fit: those of the free pages.
+    pub fn room(&self) -> usize {
+        (PAGES - usize::from(self.used)) * PAGE
+    }
+
     #[inline]
     fn slot(&mut self, i: u8) -> &mut u16 {
         &mut self.left[usize::from(self.first + i) % PAGES]

@@ -144,6 +144,22 @@ impl Pipe {
         done
     }
 
+    /// Copies what [`Pipe::read`] would take, and takes nothing.
+    pub fn peek(&self, out: &mut [u8]) -> Result<usize, PipeError> {
+        match self.bytes.peek(out) {
+            0 if self.writers > 0 => Err(PipeError::Again),
+            n => Ok(n),
+        }
+    }
+
+    /// How many bytes it takes now, whatever came before.
+    pub fn room(&self) -> Result<usize, PipeError> {
+        match self.readers {
+            0 => Err(PipeError::Broken),
+            _ => Ok(self.pages.room()),
+        }
+    }
+
     /// Whether a packet waits.
     pub fn has_packets(&self) -> bool {
         self.pages.has_packets()
@@ -294,6 +310,29 @@ mod tests {
         assert!(pipe.has_reader() && !pipe.has_writer());
         pipe.close_reader(&mut all);
         assert!(!pipe.has_reader());
+    }
+
+    #[test]
+    fn a_look_takes_nothing_and_room_is_counted_in_pages() {
+        let mut all = Recorder::default();
+        let mut pipe = Pipe::new(&mut all);
+        assert_eq!(pipe.peek(&mut [0; 4]), Err(PipeError::Again));
+        assert_eq!(pipe.room(), Ok(CAPACITY));
+        pipe.write(&mut all, b"seen").unwrap();
+        let mut out = [0; 9];
+        assert_eq!((pipe.peek(&mut out), &out[..4]), (Ok(4), &b"seen"[..]));
+        assert_eq!(
+            (pipe.available(), pipe.room()),
+            (4, Ok(CAPACITY - PIPE_BUF))
+        );
+        let room = CAPACITY - PIPE_BUF;
+        assert_eq!(pipe.write(&mut all, &vec![0; room]), Ok(room));
+        assert_eq!(pipe.room(), Ok(0));
+        pipe.close_reader(&mut all);
+        assert_eq!(pipe.room(), Err(PipeError::Broken));
+        pipe.close_writer(&mut all);
+        pipe.drain(|_, _| {});
+        assert_eq!(pipe.peek(&mut out), Ok(0));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::abi::*;
 use crate::clock::monotonic;
 use crate::dispatch::{Args, Call};
 use crate::files::eventfd::EventFile;
-use crate::files::{self, Mappable, OpenFile, get};
+use crate::files::{self, OpenFile, get};
 use crate::net::socket::{UNIX_BUFFER, signal_broken_pipe};
 use crate::net::unix::UnixSocket;
 use crate::platform::adopt;
@@ -31,7 +31,6 @@ pub const CALLS: &[Call] = &[
     Call::new("pwrite64", 18, pwrite64),
     Call::new("readv", 19, readv),
     Call::new("writev", 20, writev),
-    Call::new("sendfile", 40, sendfile),
     Call::new("eventfd", 284, eventfd),
     Call::new("eventfd2", 290, eventfd2),
     Call::new("pipe2", 293, pipe2),
@@ -40,7 +39,7 @@ pub const CALLS: &[Call] = &[
 ];
 
 /// Gathered writes up to this length go in one piece where pieces matter: what the largest packet has.
-const GATHER: usize = UNIX_BUFFER;
+pub const GATHER: usize = UNIX_BUFFER;
 /// Bytes of the records that some files are read in (eventfd, timerfd).
 const RECORD: usize = 8;
 
@@ -121,7 +120,7 @@ pub fn write_all(file: &OpenFile, bytes: &[u8], dont_wait: bool) -> Result<usize
 }
 
 /// EPIPE comes with SIGPIPE, unless packets are written.
-fn loudly(file: &OpenFile) -> impl Fn(Errno) -> Errno {
+pub fn loudly(file: &OpenFile) -> impl Fn(Errno) -> Errno {
     let quietly = file.file.unix().is_some_and(UnixSocket::has_packets);
     move |errno| signal_broken_pipe(errno, quietly)
 }
@@ -338,69 +337,6 @@ fn pwritev(args: &Args) -> Result<usize, Errno> {
         }
     }
     Ok(done)
-}
-
-/// <https://man7.org/linux/man-pages/man2/sendfile.2.html>: from what can be mapped.
-fn sendfile(args: &Args) -> Result<usize, Errno> {
-    let [to, from, offset, count, ..] = *args;
-    let (to, from) = (get(to)?, get(from)?);
-    to.for_writing()?;
-    from.for_reading()?;
-    if from.file.mappable().is_err() || to.flags() & O_APPEND != 0 {
-        return Err(Errno::EINVAL);
-    }
-    const SEEK_SET: usize = 0;
-    const SEEK_CUR: usize = 1;
-    let start = match user::read_optional::<i64>(offset)? {
-        Some(start) => u64::try_from(start).map_err(|_| Errno::EINVAL)?,
-        None => from.file.seek(0, SEEK_CUR)?,
-    };
-    let (n, result) = copy(&to, &from, start, count.min(MAX_TRANSFER));
-    if n == 0 {
-        result?;
-    }
-    let end = start as i64 + n as i64;
-    if offset == 0 {
-        from.file.seek(end, SEEK_SET)?;
-    } else {
-        user::write(offset, end)?;
-    }
-    Ok(n)
-}
-
-/// Copies up to `count` bytes from a position in `from`; how many, and what ended it.
-fn copy(to: &OpenFile, from: &OpenFile, start: u64, count: usize) -> (usize, Result<(), Errno>) {
-    if let Ok(Mappable::Bytes(data)) = from.file.mappable() {
-        let data = data.get(start as usize..).unwrap_or(&[]);
-        let data = &data[..data.len().min(count)];
-        if data.is_empty() {
-            return (0, Ok(()));
-        }
-        return match write_all(to, data, false).map_err(loudly(to)) {
-            Ok(n) => (n, Ok(())),
-            Err(errno) => (0, Err(errno)),
-        };
-    }
-    let mut buffer = alloc::vec![0; count.min(GATHER)];
-    let mut done = 0;
-    while done < count {
-        let most = (count - done).min(buffer.len());
-        let n = match from.file.read_at(&mut buffer[..most], start + done as u64) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(errno) => return (done, Err(errno)),
-        };
-        match write_all(to, &buffer[..n], false).map_err(loudly(to)) {
-            Ok(written) => {
-                done += written;
-                if written < n {
-                    break;
-                }
-            }
-            Err(errno) => return (done, Err(errno)),
-        }
-    }
-    (done, Ok(()))
 }
 
 fn pipe(args: &Args) -> Result<usize, Errno> {

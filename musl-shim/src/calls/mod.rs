@@ -17,6 +17,7 @@ mod process;
 mod signal;
 mod socket;
 mod sockopt;
+mod splice;
 mod thread;
 mod time;
 mod timer;
@@ -25,6 +26,7 @@ pub mod unix;
 /// The tables of all areas.
 pub const AREAS: &[&[Call]] = &[
     io::CALLS,
+    splice::CALLS,
     file::CALLS,
     lock::CALLS,
     path::CALLS,

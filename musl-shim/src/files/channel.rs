@@ -9,9 +9,11 @@ use alloc::collections::BTreeMap;
 
 use vfs_hooks::Events;
 use vfs_hooks::channel::{Header, SIDES};
+use vfs_hooks::file::PASSED;
 use vfs_hooks::source::{Readiness, Remote, SourceId, Sources};
 use vfs_hooks::subscription::Subscriptions;
 
+use super::shared_file;
 use crate::errno::Errno;
 use crate::platform::{channels, process};
 use crate::poller::core;
@@ -61,8 +63,11 @@ impl Drop for Held {
     }
 }
 
-/// After the process was given a side of a channel, in a word as SPAWN has it: gives up what no file holds.
+/// After the process was given a side of a channel or a file in memory, in a word as SPAWN has it: gives up what no open file holds.
 pub fn drop_unheld(word: u32) {
+    if word & PASSED != 0 {
+        return shared_file::drop_unheld(word & !PASSED);
+    }
     let channel = (word >> 2) as usize;
     let unheld =
         |side: &usize| word & 1 << side != 0 && !HELD.lock().contains_key(&(channel, *side));

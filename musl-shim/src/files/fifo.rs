@@ -233,6 +233,18 @@ impl File for Fifo {
         pipe(self.channel).has_packets()
     }
 
+    fn peek(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        pipe::peek(self.channel, buffer)
+    }
+
+    fn pipe_room(&self) -> Result<usize, Errno> {
+        pipe::room(self.channel)
+    }
+
+    fn pipe_identity(&self) -> Option<usize> {
+        Some(self.channel)
+    }
+
     fn gathers(&self) -> bool {
         true
     }

@@ -172,6 +172,21 @@ pub trait File {
         false
     }
 
+    /// Looks at bytes that a read would take, of a pipe. EAGAIN: none now.
+    fn peek(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// How many bytes a pipe takes now whatever comes before; EPIPE if nobody will read them.
+    fn pipe_room(&self) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// What both ends of a pipe have in common, and no other pipe.
+    fn pipe_identity(&self) -> Option<usize> {
+        None
+    }
+
     /// F_GETPIPE_SZ.
     fn pipe_size(&self) -> Option<usize> {
         None

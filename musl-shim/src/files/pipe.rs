@@ -100,6 +100,16 @@ pub fn write_packets(channel: usize, bytes: &[u8]) -> Result<usize, Errno> {
     patiently(|| settled(pipe.write_packets(own, bytes, signal)))?
 }
 
+/// Looks at what is in a pipe in a channel.
+pub fn peek(channel: usize, buffer: &mut [u8]) -> Result<usize, Errno> {
+    settled(pipe(channel).peek(buffer)).unwrap_or(Err(Errno::EAGAIN))
+}
+
+/// How much a pipe in a channel takes.
+pub fn room(channel: usize) -> Result<usize, Errno> {
+    settled(pipe(channel).room()).unwrap_or(Err(Errno::EAGAIN))
+}
+
 /// The channel of an end that is open here.
 fn channel_of(side: &Option<Side>) -> Result<usize, Errno> {
     side.as_ref().map(|side| side.channel).ok_or(Errno::EBADF)
@@ -161,6 +171,27 @@ impl File for End {
             Form::Shared(sides) => {
                 channel_of(&sides[self.side]).is_ok_and(|channel| pipe(channel).has_packets())
             }
+        }
+    }
+
+    fn peek(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        match &*self.form.borrow() {
+            Form::Local(local) => local.peek(buffer).map_err(errno),
+            Form::Shared(sides) => peek(channel_of(&sides[self.side])?, buffer),
+        }
+    }
+
+    fn pipe_room(&self) -> Result<usize, Errno> {
+        match &*self.form.borrow() {
+            Form::Local(local) => local.room().map_err(errno),
+            Form::Shared(sides) => room(channel_of(&sides[self.side])?),
+        }
+    }
+
+    fn pipe_identity(&self) -> Option<usize> {
+        match &*self.form.borrow() {
+            Form::Local(_) => Some(Rc::as_ptr(&self.form) as usize),
+            Form::Shared(sides) => channel_of(&sides[self.side]).ok(),
         }
     }
 

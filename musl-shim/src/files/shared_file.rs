@@ -136,6 +136,13 @@ pub fn held(number: u32) -> Rc<SharedFile> {
     file
 }
 
+/// After the process was made a holder of this file: gives it up if no open file has it.
+pub fn drop_unheld(number: u32) {
+    if !HELD.lock().contains_key(&number) {
+        vfs::release(number);
+    }
+}
+
 impl Drop for SharedFile {
     fn drop(&mut self) {
         let view = self.view.get_mut();

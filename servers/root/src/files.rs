@@ -31,6 +31,8 @@ pub struct SharedFile {
     /// Pages that there are, by number.
     pages: BTreeMap<u32, CPtr>,
     holders: BTreeSet<usize>,
+    /// How often it is on its way to another process.
+    flights: u32,
 }
 
 /// All of them.
@@ -67,6 +69,11 @@ impl SharedFile {
         Ok(())
     }
 
+    /// Whether nobody holds it, nor will by what is on its way.
+    fn is_unheld(&self) -> bool {
+        self.holders.is_empty() && self.flights == 0
+    }
+
     fn count(&self) {
         let holders = self.holders.len() as u32;
         self.header().holders.store(holders, Ordering::Release);
@@ -94,6 +101,22 @@ impl SharedFiles {
 
     fn get(&mut self, number: u64) -> Option<&mut SharedFile> {
         self.files.get_mut(number as usize)?.as_mut()
+    }
+
+    /// A file that somebody holds is on its way to another process.
+    pub fn fly(&mut self, number: u32) {
+        if let Some(file) = self.get(number.into()) {
+            file.flights += 1;
+        }
+    }
+
+    /// It has arrived, or nobody will take it. Whether nobody holds it now.
+    pub fn land(&mut self, number: u32) -> bool {
+        let Some(file) = self.get(number.into()) else {
+            return false;
+        };
+        file.flights -= 1;
+        file.is_unheld()
     }
 
     fn end(&mut self, memory: &mut Memory, number: usize) {
@@ -189,6 +212,7 @@ impl System {
             header,
             pages: BTreeMap::new(),
             holders: BTreeSet::new(),
+            flights: 0,
         };
         match files.files.get_mut(file) {
             Some(free) => *free = Some(made),
@@ -264,7 +288,7 @@ impl System {
         }
         match self.files.get(file) {
             None => errno::EINVAL,
-            Some(found) if !found.holders.is_empty() => errno::EAGAIN,
+            Some(found) if !found.is_unheld() => errno::EAGAIN,
             Some(_) => {
                 self.forget(file as usize);
                 errno::OK
@@ -282,7 +306,7 @@ impl System {
         }
         found.header().recover(number as u32);
         found.count();
-        let unheld = found.holders.is_empty();
+        let unheld = found.is_unheld();
         if let Some(process) = self.processes.get_mut(&number) {
             let at = address(file as usize);
             process.space.withdraw(&mut self.memory, at..at + PAGE);
@@ -309,7 +333,7 @@ impl System {
                 found.header().recover(number as u32);
                 found.holders.remove(&number);
                 found.count();
-                unheld |= found.holders.is_empty();
+                unheld |= found.is_unheld();
             }
         }
         if unheld {
@@ -407,6 +431,15 @@ impl System {
     pub fn holds_file(&self, number: usize, word: u32) -> bool {
         let process = self.processes.get(&number);
         process.is_some_and(|process| process.files.contains(&(word & !PASSED)))
+    }
+
+    /// Makes a process a holder of a file that is on its way.
+    pub fn give_file(&mut self, number: usize, file: u32) -> core::result::Result<(), u64> {
+        let process = self.processes.get_mut(&number).ok_or(errno::EPERM)?;
+        let found = self.files.get(file.into()).ok_or(errno::EBADF)?;
+        found
+            .add(&mut self.memory, process, file as usize)
+            .map_err(|_| errno::ENOMEM)
     }
 
     /// Gives `process`, which is being made, a file that `parent` holds.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! AF_UNIX: who has which name, connections that nobody has accepted yet, and channels that are on their way from one process to another in a message.
+//! AF_UNIX: who has which name, connections that nobody has accepted yet, and channels and files that are on their way from one process to another in a
+//! message.
 //!
 //! What is on its way is held by the *carrying* channel, for the side that will take it. When nobody holds that side any longer, nobody will, and it is dropped.
 //! A channel that no process holds lives as long as one that lives carries it.
@@ -37,8 +38,16 @@ pub struct Carried {
     to: usize,
     /// Who sent it; `None`: it waits to be accepted.
     sender: Option<usize>,
-    channel: usize,
-    sides: u8,
+    /// As SPAWN has it: a channel's sides, or a shared file.
+    word: u32,
+}
+
+impl Carried {
+    /// Channel and sides; `None`: it is a file.
+    fn channel(&self) -> Option<(usize, u8)> {
+        let parts = ((self.word >> 2) as usize, (self.word & 3) as u8);
+        (self.word & PASSED == 0).then_some(parts)
+    }
 }
 
 /// A name's owner.
@@ -102,8 +111,7 @@ impl System {
     /// CHANNEL_SEND.
     pub fn channel_send(&mut self, number: usize, [carrier, to, word]: [u64; 3]) -> Result<()> {
         let (to, word) = (to as usize, word as u32);
-        let (index, sides) = (u64::from(word >> 2), (word & 3) as u8);
-        let holds = word & PASSED == 0 && self.holds_all(number, &[word]);
+        let holds = self.holds_all(number, &[word]);
         let carrying = self.channel(carrier)?;
         if to >= SIDES || carrying.sides(number) & 1 << (1 - to) == 0 || !holds {
             return Err(errno::EBADF);
@@ -114,30 +122,50 @@ impl System {
         if carrying.carried.len() >= MOST_CARRIED {
             return Err(errno::ETOOMANYREFS);
         }
-        carrying.carried.push(Carried {
+        let carried = Carried {
             to,
             sender: Some(number),
-            channel: index as usize,
-            sides,
-        });
-        self.channel(index)?.fly(sides);
+            word,
+        };
+        let channel = carried.channel();
+        carrying.carried.push(carried);
+        match channel {
+            Some((index, sides)) => self.channel(index as u64)?.fly(sides),
+            None => self.files.fly(word & !PASSED),
+        }
         Ok(())
     }
 
     /// CHANNEL_TAKE.
     pub fn channel_take(&mut self, number: usize, [carrier, to, word]: [u64; 3]) -> Result<()> {
-        let (index, sides) = ((word as u32 >> 2) as usize, (word & 3) as u8);
+        let (to, word) = (to as usize, word as u32);
         let carrying = self.channel(carrier)?;
-        let receives = to < SIDES as u64 && carrying.sides(number) & 1 << to != 0;
+        let receives = to < SIDES && carrying.sides(number) & 1 << to != 0;
         let found = carrying.carried.iter().position(|carried| {
             let mine = carried.sender.is_some() && receives || carried.sender == Some(number);
-            mine && (carried.to as u64, carried.channel, carried.sides) == (to, index, sides)
+            mine && (carried.to, carried.word) == (to, word)
         });
         let at = found.ok_or(errno::EBADF)?;
-        self.give(number, index, sides)?;
-        self.channel(carrier)?.carried.swap_remove(at);
-        self.channel(index as u64)?.land(sides);
+        match carrying.carried[at].channel() {
+            Some((index, sides)) => self.give(number, index, sides)?,
+            None => self.give_file(number, word & !PASSED)?,
+        }
+        let carried = self.channel(carrier)?.carried.swap_remove(at);
+        self.land(&carried);
         Ok(())
+    }
+
+    /// Something is on its way no longer; the channel, if it is one.
+    fn land(&mut self, carried: &Carried) -> Option<usize> {
+        let Some((index, sides)) = carried.channel() else {
+            if self.files.land(carried.word & !PASSED) {
+                self.signal_vfs();
+            }
+            return None;
+        };
+        let channel = self.channels.get_mut(index)?.as_mut()?;
+        channel.land(sides);
+        Some(index)
     }
 
     /// Makes a process a holder.
@@ -244,8 +272,7 @@ impl System {
         listening.carried.push(Carried {
             to: 0,
             sender: None,
-            channel: channel as usize,
-            sides: 1 << ACCEPTED,
+            word: (channel as u32) << 2 | 1 << ACCEPTED,
         });
         let connection = self.channel(channel)?;
         connection.fly(1 << ACCEPTED);
@@ -268,7 +295,9 @@ impl System {
             named.waiting.pop_front();
         }
         let carried = &mut listening.carried;
-        let waits = |c: &Carried| c.sender.is_none() && c.channel == index;
+        let waits = |c: &Carried| {
+            c.sender.is_none() && c.channel().is_some_and(|(channel, _)| channel == index)
+        };
         if let Some(at) = carried.iter().position(waits) {
             carried.swap_remove(at);
         }
@@ -330,10 +359,7 @@ impl System {
                 self.owner_ended(OWNER_OPEN, index);
             }
             for carried in dropped {
-                if let Some(Some(channel)) = self.channels.get_mut(carried.channel) {
-                    channel.land(carried.sides);
-                    work.push(carried.channel);
-                }
+                work.extend(self.land(&carried));
             }
         }
     }
@@ -363,7 +389,7 @@ impl System {
                 continue;
             }
             let carried = self.channels[at].iter().flat_map(|c| &c.carried);
-            work.extend(carried.map(|carried| carried.channel));
+            work.extend(carried.filter_map(|carried| Some(carried.channel()?.0)));
         }
         false
     }

@@ -7,8 +7,6 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use vfs_hooks::file::PASSED;
-
 use crate::errno::Errno;
 use crate::files::channel::drop_unheld;
 use crate::files::{OpenFile, reopen};
@@ -62,10 +60,6 @@ pub fn send(
     for file in files {
         let heir = file.file.inherit()?.ok_or(Errno::EINVAL)?;
         for word in heir.channels() {
-            // A file in memory cannot be handed over yet.
-            if word & PASSED != 0 {
-                return Err(Errno::EINVAL);
-            }
             channels::send(carrier, to, word)?;
             flight.words.push(word);
         }
