@@ -19,13 +19,13 @@ use crate::net::unix::heir::Passed;
 use crate::process::LIMITS;
 
 /// Grows when the format changes: both shims must be of one version.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// What it takes to open a file again.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heir {
-    /// The console.
-    Terminal,
+    /// The console, and the channel that has its flags.
+    Terminal(u32),
     /// A device, by its number in `Device::ALL`.
     Device(u32),
     /// A file of the archive, and the channel that says where its next byte is read.
@@ -56,8 +56,9 @@ impl Heir {
     /// Channels and files that the new program must hold for it, as SPAWN has them.
     pub fn channels(&self) -> impl Iterator<Item = u32> {
         let words = match self {
-            Heir::Terminal | Heir::Device(_) | Heir::Path(_) | Heir::Signals(_) => [0; 2],
-            Heir::Archived(_, channel)
+            Heir::Device(_) | Heir::Path(_) | Heir::Signals(_) => [0; 2],
+            Heir::Terminal(channel)
+            | Heir::Archived(_, channel)
             | Heir::Directory(_, channel)
             | Heir::Event(channel, _)
             | Heir::Proc(_, channel)
@@ -130,7 +131,10 @@ impl Writer {
 
     fn heir(&mut self, heir: &Heir) {
         match heir {
-            Heir::Terminal => self.u32(0),
+            Heir::Terminal(channel) => {
+                self.u32(0);
+                self.u32(*channel);
+            }
             Heir::Device(number) => {
                 self.u32(1);
                 self.u32(*number);
@@ -212,6 +216,7 @@ pub fn write(table: &FdTable<Rc<OpenFile>>, legacy: &Legacy) -> Result<(Vec<u8>,
         let Some(heir) = file.file.inherit()? else {
             continue;
         };
+        file.share_flags(false);
         let identity = Rc::as_ptr(file).cast::<()>();
         let index = match files.iter().position(|&f| f == identity) {
             Some(index) => index,
@@ -280,7 +285,7 @@ impl Reader<'_> {
 
     fn heir(&mut self) -> Option<Heir> {
         Some(match self.u32()? {
-            0 => Heir::Terminal,
+            0 => Heir::Terminal(self.channel()?),
             1 => Heir::Device(self.u32()?),
             2 => {
                 let mut words = [0; REPLY_WORDS];
@@ -442,7 +447,7 @@ mod tests {
     #[test]
     fn every_kind_comes_back() {
         for heir in [
-            Heir::Terminal,
+            Heir::Terminal(6),
             Heir::Device(3),
             Heir::Archived(
                 Attributes {

@@ -80,7 +80,8 @@ pub struct Side {
     pub input: AtomicU32,
     /// Edges of its output.
     pub output: AtomicU32,
-    reserved: AtomicU32,
+    /// Status flags (O_*) of the open file that the side stands for, if it stands for one.
+    pub flags: AtomicU32,
     /// Its watches.
     pub subscriptions: Subscriptions,
 }

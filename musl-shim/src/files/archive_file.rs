@@ -85,6 +85,10 @@ impl File for Regular {
         Some(self.position.share())
     }
 
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        Some((self.position.channel()?, 0))
+    }
+
     fn share(&self) -> Result<(), Errno> {
         self.position.share().map(drop)
     }

@@ -125,6 +125,13 @@ impl File for EventFile {
         }
     }
 
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        match &*self.form.borrow() {
+            Form::Local(_) => None,
+            Form::Shared(side) => Some((side.channel, side.side)),
+        }
+    }
+
     fn share(&self) -> Result<(), Errno> {
         self.share_counter().map(drop)
     }

@@ -10,6 +10,7 @@ use core::fmt;
 
 use libposix_poll::InstanceId;
 use vfs_hooks::source::{SourceId, Sources};
+use vfs_hooks::sync::{AtomicU32, Ordering};
 
 use crate::errno::Errno;
 use crate::files::position::Position;
@@ -243,6 +244,11 @@ pub trait File {
         None
     }
 
+    /// Where its status flags are once other processes have it as well: a side of a channel that stands for this open file alone.
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        None
+    }
+
     /// Moves its state to where another process can have it as well: before fork(2).
     fn share(&self) -> Result<(), Errno> {
         Ok(())
@@ -265,6 +271,8 @@ pub struct OpenFile<F: ?Sized = dyn File> {
     source: SourceId,
     /// Access mode and status flags (O_*).
     flags: Cell<u32>,
+    /// Those that F_SETFL changes, once other processes have it as well; of a side that the file holds.
+    shared: Cell<Option<&'static AtomicU32>>,
     /// The file itself.
     pub file: F,
 }
@@ -294,6 +302,7 @@ impl<F: File + 'static> OpenFile<F> {
         Rc::new(OpenFile {
             source: file.source(),
             flags: Cell::new(flags & kept),
+            shared: Cell::new(None),
             file,
         })
     }
@@ -315,26 +324,52 @@ impl OpenFile {
     }
 
     /// O_RDONLY, O_WRONLY or O_RDWR.
+    #[inline]
     pub fn access(&self) -> u32 {
         self.flags.get() & O_ACCMODE
     }
 
     /// What F_GETFL says.
+    #[inline]
     pub fn flags(&self) -> u32 {
-        self.flags.get()
+        match self.shared.get() {
+            None => self.flags.get(),
+            Some(shared) => {
+                // What the others wrote there is theirs to claim, but for other flags than these.
+                let flags = shared.load(Ordering::Relaxed) & (SETTABLE | O_DIRECT);
+                self.flags.get() & !(SETTABLE | O_DIRECT) | flags
+            }
+        }
     }
 
     /// F_SETFL.
     pub fn set_flags(&self, flags: u32) {
         let settable = settable(&self.file);
-        self.flags
-            .set(self.flags.get() & !settable | flags & settable);
+        let flags = self.flags() & !settable | flags & settable;
+        match self.shared.get() {
+            None => self.flags.set(flags),
+            Some(shared) => shared.store(flags, Ordering::Relaxed),
+        }
+    }
+
+    /// After its state has moved to where other processes have it: its flags are there, too. `inherited`: they are so already.
+    pub fn share_flags(&self, inherited: bool) {
+        if self.shared.get().is_some() {
+            return;
+        }
+        if let Some((channel, side)) = self.file.flags_side() {
+            let shared = &platform::channels::header(channel).sides[side].flags;
+            if !inherited {
+                shared.store(self.flags.get(), Ordering::Relaxed);
+            }
+            self.shared.set(Some(shared));
+        }
     }
 
     /// O_NONBLOCK.
     #[inline]
     pub fn is_nonblocking(&self) -> bool {
-        self.flags.get() & O_NONBLOCK != 0
+        self.flags() & O_NONBLOCK != 0
     }
 
     /// EBADF unless it is open for reading.
@@ -379,9 +414,18 @@ pub fn start() {
 
 /// What it takes to open it again, opened again. `None`: it makes no sense.
 pub fn reopen(description: &Description) -> Option<Rc<OpenFile>> {
+    let file = reopened(description)?;
+    file.share_flags(true);
+    Some(file)
+}
+
+fn reopened(description: &Description) -> Option<Rc<OpenFile>> {
     let flags = description.flags;
     Some(match &description.heir {
-        Heir::Terminal => OpenFile::new(terminal::Terminal::new(), flags),
+        Heir::Terminal(channel) => {
+            let state = Position::inherited(*channel);
+            OpenFile::new(terminal::Terminal::with(state), flags)
+        }
         Heir::Device(number) => OpenFile::new(*device::Device::ALL.get(*number as usize)?, flags),
         Heir::Archived(attributes, channel) => {
             let position = Position::inherited(*channel);
@@ -425,7 +469,11 @@ pub fn inherit(inheritance: &Inheritance) {
 /// Before fork(2): what is open moves to where the child can have it too.
 pub fn share() -> Result<(), Errno> {
     let files: Vec<Rc<OpenFile>> = FILES.lock().iter().map(|(_, file)| file.clone()).collect();
-    files.iter().try_for_each(|file| file.file.share())
+    files.iter().try_for_each(|file| {
+        file.file.share()?;
+        file.share_flags(false);
+        Ok(())
+    })
 }
 
 /// In the child after fork(2): sockets at the net server are the parent's.

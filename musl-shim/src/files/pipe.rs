@@ -231,6 +231,13 @@ impl File for End {
         }
     }
 
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        match &*self.form.borrow() {
+            Form::Local(_) => None,
+            Form::Shared(sides) => Some((sides[self.side].as_ref()?.channel, self.side)),
+        }
+    }
+
     fn share(&self) -> Result<(), Errno> {
         End::share(self).map(drop)
     }

@@ -58,6 +58,11 @@ impl Position {
         }
     }
 
+    /// The channel, once it is in one: it is this open file's alone.
+    pub fn channel(&self) -> Option<usize> {
+        self.shared.borrow().as_ref().map(|held| held.channel)
+    }
+
     /// Moves it into a channel; its number.
     pub fn share(&self) -> Result<u32, Errno> {
         let mut shared = self.shared.borrow_mut();

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use vfs_hooks::Events;
 use vfs_hooks::source::{SourceId, Sources};
 
+use super::position::Position;
 use super::{File, character_stat};
 use crate::abi::*;
 use crate::errno::Errno;
@@ -19,7 +20,11 @@ use crate::user;
 
 /// fds 0, 1, 2, /dev/console, /dev/tty.
 #[derive(Debug)]
-pub struct Terminal(SourceId);
+pub struct Terminal {
+    source: SourceId,
+    /// Of no use as a position: its channel has the open file's flags.
+    shared: Position,
+}
 
 /// The line, whose input all terminals share.
 #[derive(Debug)]
@@ -69,9 +74,14 @@ impl Line {
 impl Terminal {
     /// One more open terminal.
     pub fn new() -> Terminal {
+        Terminal::with(Position::default())
+    }
+
+    /// The same, which may be in a channel that another process has passed on.
+    pub fn with(shared: Position) -> Terminal {
         let source = core().open(level());
         LINE.lock().sources.push(source);
-        Terminal(source)
+        Terminal { source, shared }
     }
 
     /// What stat(2) says about any.
@@ -82,13 +92,21 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        LINE.lock().sources.retain(|&source| source != self.0);
+        LINE.lock().sources.retain(|&source| source != self.source);
     }
 }
 
 impl File for Terminal {
     fn inherit(&self) -> Result<Option<Heir>, Errno> {
-        Ok(Some(Heir::Terminal))
+        Ok(Some(Heir::Terminal(self.shared.share()?)))
+    }
+
+    fn share(&self) -> Result<(), Errno> {
+        self.shared.share().map(drop)
+    }
+
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        Some((self.shared.channel()?, 0))
     }
 
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
@@ -106,7 +124,7 @@ impl File for Terminal {
     }
 
     fn source(&self) -> SourceId {
-        self.0
+        self.source
     }
 
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {

@@ -319,6 +319,17 @@ impl File for UnixSocket {
         self.source
     }
 
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        // Of others the channel may change yet, or stands for several.
+        match &*self.state.borrow() {
+            State::Connected { pair, side } if self.kind != Kind::Datagram => {
+                let pair = pair.borrow();
+                pair.shared(*side).map(|held| (held.channel, held.side))
+            }
+            _ => None,
+        }
+    }
+
     fn share(&self) -> Result<(), Errno> {
         match &*self.state.borrow() {
             State::Connected { pair, .. } => pair::share(pair, self.kind).map(drop),

@@ -63,6 +63,7 @@ pub fn send(
             channels::send(carrier, to, word)?;
             flight.words.push(word);
         }
+        file.share_flags(false);
         let flags = file.flags();
         descriptions.push(Description { flags, heir });
     }

@@ -46,7 +46,7 @@ pub fn unwatch(number: usize, side: usize, cell: usize) {
 /// The header of a channel that this process holds.
 pub fn header(number: usize) -> &'static Header {
     // SAFETY: the root server maps the header while the process holds a side, and whoever has the number holds one; it consists of
-    // atomics. The reference is not kept beyond that: callers have it for one call.
+    // atomics. The reference is not kept beyond that: callers have it for one call, open files that of their flags as long as they hold the side.
     unsafe { &*(address(number) as *const Header) }
 }
 
