@@ -93,7 +93,7 @@ pub mod root {
     pub const CHANNEL_TAKE: u64 = 49;
     /// MR0 channel of which the caller holds side 0, MR1 type of socket, MR2 length, then the name: an abstract one, or a path from `/`. It goes with side 0's last holder, a path also by NAME_REMOVE. EADDRINUSE, EINVAL.
     pub const NAME_BIND: u64 = 50;
-    /// MR0 channel with a name, of which the caller holds side 0, MR1 backlog: connections may come. Its value is the number that wait. EINVAL.
+    /// MR0 channel with a name, of which the caller holds side 0, MR1 backlog: connections may come. Or bit 32 of MR1: it is shut for reading, and nobody can connect any more, bit 33: for writing. Its value is the number that wait, with these bits. EINVAL.
     pub const NAME_LISTEN: u64 = 51;
     /// MR0 channel of which the caller holds side 1, MR1 type of socket, bit 32: wait, MR2 length, then a name: moves that side to who listens there; the channel's value is 1 until it is accepted. Reply: MR1 process that bound the name. ENOENT, ECONNREFUSED, EPROTOTYPE, EAGAIN: the backlog is full, and not to be longer.
     pub const NAME_CONNECT: u64 = 52;

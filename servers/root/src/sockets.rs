@@ -59,6 +59,8 @@ pub struct Named {
     process: usize,
     /// How many more than one may wait, once it listens.
     backlog: Option<u32>,
+    /// What was shut while it listened: 1 reading, so that nobody can connect any more, 2 writing.
+    shut: u64,
     /// Channels that wait to be accepted, and who connected.
     waiting: VecDeque<(usize, usize)>,
 }
@@ -71,10 +73,11 @@ fn is_path(name: &[u8]) -> bool {
 }
 
 impl Channel {
-    /// Says how many wait to be accepted.
+    /// Says how many wait to be accepted, and what is shut.
     fn count_waiting(&self, news: Events) {
-        let waiting = self.named.as_ref().map_or(0, |named| named.waiting.len());
-        self.header().value.store(waiting as u64, Ordering::Release);
+        let named = self.named.as_ref();
+        let value = named.map_or(0, |named| named.waiting.len() as u64 | named.shut << 32);
+        self.header().value.store(value, Ordering::Release);
         if !news.is_empty() {
             self.header().publish(0, news, |_| {});
             self.kick();
@@ -213,6 +216,7 @@ impl System {
             kind,
             process: number,
             backlog: None,
+            shut: 0,
             waiting: VecDeque::new(),
         });
         self.names.insert(name, channel as usize);
@@ -222,8 +226,15 @@ impl System {
     /// NAME_LISTEN.
     pub fn name_listen(&mut self, number: usize, [channel, backlog, _]: [u64; 3]) -> Result<()> {
         let channel = self.own_name(number, channel)?;
+        let shut = backlog >> 32 & 3;
         if let Some(named) = &mut channel.named {
-            named.backlog = Some((backlog as u32).min(MOST_CARRIED as u32 - 1));
+            match shut {
+                0 => named.backlog = Some((backlog as u32).min(MOST_CARRIED as u32 - 1)),
+                _ => named.shut |= shut,
+            }
+        }
+        if shut != 0 {
+            channel.count_waiting(Events::all());
         }
         Ok(())
     }
@@ -255,6 +266,7 @@ impl System {
             backlog: Some(backlog),
             waiting,
             process,
+            shut: 0 | 2,
             ..
         }) = &mut listening.named
         else {
@@ -288,7 +300,12 @@ impl System {
         let listening = self.own_name(number, listener)?;
         let named = listening.named.as_mut().ok_or(errno::EINVAL)?;
         named.backlog.ok_or(errno::EINVAL)?;
-        let (index, process) = *named.waiting.front().ok_or(errno::EAGAIN)?;
+        let none = if named.shut & 1 == 0 {
+            errno::EAGAIN
+        } else {
+            errno::EINVAL
+        };
+        let (index, process) = *named.waiting.front().ok_or(none)?;
         self.give(number, index, 1 << ACCEPTED)?;
         let listening = self.channel(listener)?;
         if let Some(named) = &mut listening.named {

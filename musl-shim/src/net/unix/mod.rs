@@ -26,7 +26,9 @@ use crate::inherit::Heir;
 use crate::net::options::Options;
 use crate::net::socket::UNIX_BUFFER;
 use crate::net::unix::name::Name;
+use crate::net::unix::named::{SHUT_READ, SHUT_WRITE};
 use crate::net::unix::pair::Pair;
+use crate::platform::channels;
 use crate::poller::core;
 use crate::process::pid;
 
@@ -79,6 +81,8 @@ pub struct UnixSocket {
     peer: Cell<u32>,
     /// SOCK_DGRAM: a write has told that the peer is gone.
     disconnected: Cell<bool>,
+    /// What was shut while it was not connected to a peer of its own.
+    shut: Cell<u64>,
 }
 
 /// What holds of a socket that is not connected.
@@ -103,6 +107,7 @@ impl UnixSocket {
             peer_name: RefCell::default(),
             peer: Cell::new(0),
             disconnected: Cell::new(false),
+            shut: Cell::new(0),
         }
     }
 
@@ -187,19 +192,45 @@ impl UnixSocket {
     pub fn is_read_shut(&self) -> bool {
         match &*self.state.borrow() {
             State::Connected { pair, side } => pair.borrow().is_read_shut(self.kind, *side),
-            _ => false,
+            State::Datagrams { own: Some(own), .. } => {
+                channels::socket(own.channel, self.kind).is_read_shut(own.side)
+            }
+            _ => self.shut.get() & SHUT_READ != 0,
         }
     }
 
-    /// shutdown(2). Of an unconnected one Linux takes it, to no effect.
+    /// shutdown(2). Of one that has no peer of its own it is for the socket alone.
     pub fn shut_down(&self, how: Shutdown) -> Result<(), Errno> {
+        let bits = match how {
+            Shutdown::Read => SHUT_READ,
+            Shutdown::Write => SHUT_WRITE,
+            Shutdown::Both => SHUT_READ | SHUT_WRITE,
+        };
         match &*self.state.borrow() {
             State::Connected { pair, side } => {
                 let mut pair = pair.borrow_mut();
-                pair.shut_down(self.kind, *side, how)
+                return pair.shut_down(self.kind, *side, how);
             }
-            _ => Ok(()),
+            State::Listening(own) => return channels::shut_listener(own.channel, bits),
+            State::Datagrams { own: Some(own), .. } => {
+                let socket = channels::socket(own.channel, self.kind);
+                socket.shut_down(own.side, how, |watch| own.signal(watch));
+            }
+            State::Datagrams { .. } | State::Idle => {}
         }
+        self.shut.set(self.shut.get() | bits);
+        if let State::Idle = &*self.state.borrow() {
+            let shut = self.shut.get();
+            let mut level = idle(self.kind);
+            if shut & SHUT_READ != 0 {
+                level |= Events::READABLE | Events::RDHUP;
+            }
+            if shut == SHUT_READ | SHUT_WRITE {
+                level |= Events::HUP;
+            }
+            core().publish(self.source, level, Events::all());
+        }
+        Ok(())
     }
 
     /// SO_ERROR: takes the pending error.
@@ -305,7 +336,7 @@ impl File for UnixSocket {
         match &*self.state.borrow() {
             State::Connected { pair, side } => Some(pair.borrow().available(self.kind, *side)),
             State::Datagrams { own: Some(own), .. } => {
-                Some(crate::platform::channels::socket(own.channel, self.kind).available(own.side))
+                Some(channels::socket(own.channel, self.kind).available(own.side))
             }
             _ => Some(0),
         }

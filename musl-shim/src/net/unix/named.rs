@@ -31,6 +31,11 @@ const BOTH: u32 = 3;
 /// Names that autobind tries before it gives up (there are 2²⁰).
 const TRIES: usize = 1000;
 
+/// What shutdown(2) has shut of a socket that is not connected.
+pub const SHUT_READ: u64 = 1;
+/// See [`SHUT_READ`].
+pub const SHUT_WRITE: u64 = 2;
+
 /// A listener as the event core looks at it: the root server counts what waits.
 pub fn look_listener(channel: usize, side: usize) -> Readiness {
     let header = channels::header(channel);
@@ -38,9 +43,12 @@ pub fn look_listener(channel: usize, side: usize) -> Readiness {
         input: header.sides[side].input.load(Ordering::Acquire),
         output: 0,
     };
-    let waiting = header.value.load(Ordering::Acquire) != 0;
+    let value = header.value.load(Ordering::Acquire);
+    let shut = value >> 32;
     let mut events = Events::empty();
-    events.set(Events::READABLE, waiting);
+    events.set(Events::READABLE, value as u32 != 0 || shut & SHUT_READ != 0);
+    events.set(Events::RDHUP, shut & SHUT_READ != 0);
+    events.set(Events::HUP, shut == SHUT_READ | SHUT_WRITE);
     Readiness { events, edges }
 }
 
@@ -261,6 +269,9 @@ impl UnixSocket {
 
     /// Sends a datagram to where another socket receives. `control`: what goes with it; none: its own name.
     pub fn send_to(&self, peer: &Side, bytes: &[u8], control: &[u8]) -> Result<usize, Errno> {
+        if self.shut.get() & SHUT_WRITE != 0 {
+            return Err(Errno::EPIPE);
+        }
         let own = channels::own();
         let name = match control {
             [] => name_only(&self.name.borrow()),

@@ -72,6 +72,11 @@ pub fn listen(_: usize, _: u32) -> Result<(), Errno> {
 }
 
 /// Not in host mode.
+pub fn shut_listener(_: usize, _: u64) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
 pub fn connect(_: usize, _: u32, _: bool, _: &[u8]) -> Result<u32, Errno> {
     Err(Errno::ENOSYS)
 }

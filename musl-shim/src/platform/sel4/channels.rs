@@ -100,6 +100,11 @@ pub fn listen(channel: usize, backlog: u32) -> Result<(), Errno> {
     ask_root(root::NAME_LISTEN, [channel as u64, backlog.into(), 0]).map(drop)
 }
 
+/// shutdown(2) of a socket that listens: `what` is 1 for reading, 2 for writing, or both.
+pub fn shut_listener(channel: usize, what: u64) -> Result<(), Errno> {
+    ask_root(root::NAME_LISTEN, [channel as u64, what << 32, 0]).map(drop)
+}
+
 /// Gives side 1 of a channel to who listens at a name; the process that made that socket. EAGAIN: too many wait, unless `wait`.
 pub fn connect(channel: usize, kind: u32, wait: bool, name: &[u8]) -> Result<u32, Errno> {
     let words = [channel as u64, u64::from(kind) | u64::from(wait) << 32];
