@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Programs made of choices. They keep to what makes sense most of the time, and leave it often enough.
 //!
-//! Times are such that it does not matter when a call is made: already past, or a thousand seconds away; a call waits for nothing, or for a
-//! millisecond in which nothing can come.
+//! Times are such that it does not matter when a call is made: already past, or a thousand seconds away; a call waits for nothing, for a
+//! millisecond in which nothing can come, or without end: for what there is, or for what the call after it makes ready ([`waiting`](crate::waiting)).
 
 use crate::choices::Choices;
 use crate::op::{Call, Fd, Op, Param, Pointer, Program, Time, VARIABLES, Value};
+use crate::waiting::is_endless;
 
 /// Fewest and most calls of a program.
 const CALLS: (u32, u32) = (4, 60);
@@ -107,6 +108,17 @@ const USERS: &[(Call, u32)] = &[
     (Call::SigPending, 1),
 ];
 
+/// Calls of another thread during a wait, and how often of 20.
+const MEANWHILE: &[(Call, u32)] = &[
+    (Call::Write, 9),
+    (Call::EpollCtl, 4),
+    (Call::Read, 2),
+    (Call::Send, 1),
+    (Call::Receive, 1),
+    (Call::Shutdown, 1),
+    (Call::Close, 2),
+];
+
 impl<C: Choices> Generator<'_, C> {
     fn step(&mut self) {
         let few = self.vars.len() < 4;
@@ -117,7 +129,15 @@ impl<C: Choices> Generator<'_, C> {
         }
         let call = self.weighted(USERS);
         let args = self.arguments(call);
-        self.program.push(Op::new(call, args));
+        let op = Op::new(call, args);
+        let waits = is_endless(&op);
+        self.program.push(op);
+        // What may happen while it waits.
+        if waits && !self.choices.one_in(6) {
+            let call = self.weighted(MEANWHILE);
+            let args = self.arguments(call);
+            self.program.push(Op::new(call, args));
+        }
     }
 
     fn weighted(&mut self, table: &[(Call, u32)]) -> Call {
@@ -267,14 +287,19 @@ impl<C: Choices> Generator<'_, C> {
 
     /// Milliseconds of a wait.
     fn timeout(&mut self) -> i64 {
-        i64::from(self.choices.one_in(400))
+        match self.choices.below(400) {
+            399 => 1,
+            388..399 => -1,
+            _ => 0,
+        }
     }
 
     /// The same as a time; now and then one that is none.
     fn wait_time(&mut self, fraction: i64) -> Value {
         let time = |seconds, fraction| Value::Time(Some(Time { seconds, fraction }));
         match self.choices.below(400) {
-            0..390 => time(0, 0),
+            0..379 => time(0, 0),
+            379..390 => Value::Time(None),
             390 => time(0, fraction),
             391..394 => time(-1, 0),
             394..397 => time(0, -1),

@@ -10,6 +10,7 @@
 //! | `op`, `names`, `text` | the language; its words; reading and printing it |
 //! | `choices`, `generate` | programs from a seed or from bytes |
 //! | `subject`, `memory`, `run` | Linux and ours; the memory that calls see; running one program on one of them |
+//! | `waiting`, `meanwhile` | waits without a timeout; the second thread, which makes something happen during one |
 //! | `compare`, `deviations` | when two answers are equal; where they may differ, and why |
 //! | `pair`, `shrink` | both sides beside each other; the least program that still differs |
 //!
@@ -21,6 +22,7 @@ pub mod choices;
 pub mod compare;
 pub mod deviations;
 pub mod generate;
+pub mod meanwhile;
 pub mod memory;
 pub mod names;
 pub mod op;
@@ -29,3 +31,4 @@ pub mod run;
 pub mod shrink;
 pub mod subject;
 pub mod text;
+pub mod waiting;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The memory that calls read and write: filled anew for each call, compared after it.
 
-use crate::op::Pointer;
+use crate::op::{Pointer, Time};
 
 /// Bytes for all arguments of one call.
 const SIZE: usize = 512 << 10;
@@ -90,4 +90,24 @@ pub fn at(pointer: Pointer, address: usize) -> usize {
         Pointer::Null => 0,
         Pointer::Kernel => 0xffff_8000_0000_0000,
     }
+}
+
+/// A struct pollfd that nobody has answered yet.
+pub fn pollfd(fd: usize, events: u16) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&(fd as u32).to_ne_bytes());
+    bytes[4..6].copy_from_slice(&events.to_ne_bytes());
+    // Something that must be written over.
+    bytes[6..].fill(0x5a);
+    bytes
+}
+
+/// A timespec or timeval.
+pub fn time(time: Option<Time>) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    if let Some(time) = time {
+        bytes[..8].copy_from_slice(&time.seconds.to_ne_bytes());
+        bytes[8..].copy_from_slice(&time.fraction.to_ne_bytes());
+    }
+    bytes
 }

@@ -6,9 +6,11 @@
 //! where both have room, and only `fill` and `drain` go to the limit.
 
 use crate::deviations;
-use crate::memory::{Memory, at};
+use crate::meanwhile::{Both, Job};
+use crate::memory::{Memory, at, pollfd, time};
 use crate::op::{Call, Fd, Op, Pointer, Time, VARIABLES, Value};
 use crate::subject::{SIGNALS, Subject, nr};
+use crate::waiting::{Waited, is_endless};
 
 /// Whether two outcomes of a call end the comparison.
 fn ends(before: &[Op], op: &Op, linux: &Outcome, ours: &Outcome) -> bool {
@@ -27,6 +29,8 @@ pub struct Outcome {
     pub memory: Vec<u8>,
     /// How often signal handlers ran.
     pub handled: u32,
+    /// Whether it waited for the call after it.
+    pub waited: Waited,
 }
 
 /// Outcomes of a program's calls.
@@ -47,7 +51,14 @@ const SIOCOUTQ: usize = 0x5411;
 pub struct Runner<S> {
     /// Who answers.
     pub subject: S,
-    memory: Memory,
+    pub(crate) memory: Memory,
+    /// For the call of another thread.
+    pub(crate) aside: Memory,
+    /// What another thread is to do during the next call, and what came of it.
+    pub(crate) other: Option<Job>,
+    pub(crate) came: Option<Both>,
+    /// Set: calls are noted here, not made.
+    pub(crate) recorded: Option<Job>,
     vars: [i32; VARIABLES],
     /// The socket that `fill` filled: until it is drained nobody else reads.
     filled: Option<usize>,
@@ -61,6 +72,10 @@ impl<S: Subject> Runner<S> {
         Runner {
             subject,
             memory: Memory::default(),
+            aside: Memory::default(),
+            other: None,
+            came: None,
+            recorded: None,
             vars: [-1; VARIABLES],
             filled: None,
             complete: false,
@@ -74,17 +89,44 @@ impl<S: Subject> Runner<S> {
         self.filled = None;
         self.reset();
         let mut trace = Vec::with_capacity(program.len());
-        for (i, op) in program.iter().enumerate() {
+        let mut i = 0;
+        while let Some(op) = program.get(i) {
+            let next = program.get(i + 1);
             // Asked on both sides, since a look at an instance moves its ready list.
-            let own = self.is_to_be_left_out(op);
+            let own = self.is_to_be_left_out(op, next);
             let skip = leader.map_or(own, |leader| leader[i].skipped);
-            self.note_closing(op);
-            trace.push(self.step(op, skip));
-            if leader.is_some_and(|leader| ends(&program[..i], op, &leader[i], &trace[i])) {
+            let waited = leader.map(|leader| leader[i].waited);
+            match next {
+                Some(next) if !skip && self.is_to_wait(op, waited) => {
+                    trace.extend(match waited {
+                        Some(Waited::InVain) => self.both_in_vain(op, next),
+                        _ => self.both(op, next),
+                    });
+                }
+                _ => {
+                    self.note_closing(op);
+                    trace.push(self.step(op, skip));
+                }
+            }
+            let ended = |at: &usize| {
+                let leader = leader?;
+                ends(&program[..*at], &program[*at], &leader[*at], &trace[*at]).then_some(*at)
+            };
+            if let Some(at) = (i..trace.len()).find_map(|at| ended(&at)) {
+                trace.truncate(at + 1);
                 break;
             }
+            i = trace.len();
         }
         trace
+    }
+
+    /// Whether the wait is to be made while the next call is; as the other side did.
+    fn is_to_wait(&mut self, op: &Op, leader: Option<Waited>) -> bool {
+        match leader {
+            Some(waited) => waited != Waited::No,
+            None => is_endless(op) && !self.finds_something(op),
+        }
     }
 
     /// Closes everything, unblocks all signals, lets those that are pending come.
@@ -99,11 +141,21 @@ impl<S: Subject> Runner<S> {
     fn plain(&mut self, number: usize, args: &[usize]) -> isize {
         let mut all = [0; 6];
         all[..args.len()].copy_from_slice(args);
+        if let Some(recorded) = &mut self.recorded {
+            *recorded = (number, all);
+            return 0;
+        }
+        if let Some(job) = self.other.take() {
+            // SAFETY: as below; the other call's pointers are to `aside`.
+            let both = unsafe { self.subject.during((number, all), job) };
+            self.came = Some(both);
+            return both.waited;
+        }
         // SAFETY: pointers are to `memory`, as large as the call needs, or to nothing that can be mapped.
         unsafe { self.subject.call(number, &all) }
     }
 
-    fn number(&self, fd: Fd) -> usize {
+    pub(crate) fn number(&self, fd: Fd) -> usize {
         let number = match fd {
             Fd::Var(var) => self.vars[usize::from(var)],
             Fd::Number(number) => number,
@@ -112,7 +164,7 @@ impl<S: Subject> Runner<S> {
     }
 
     /// Whether poll(2) says so now.
-    fn polls(&mut self, fd: usize, events: u16) -> bool {
+    pub(crate) fn polls(&mut self, fd: usize, events: u16) -> bool {
         self.memory.clear();
         let entry = self.memory.put(&pollfd(fd, events));
         self.plain(nr::POLL, &[entry, 1, 0]) == 1
@@ -127,7 +179,7 @@ impl<S: Subject> Runner<S> {
     }
 
     /// What `fill` wrote stays for the peer to read when its fd is closed: then sockets are left alone to the end.
-    fn note_closing(&mut self, op: &Op) {
+    pub(crate) fn note_closing(&mut self, op: &Op) {
         let closed = match op.call {
             Call::Close => self.number(op.fd(0)),
             Call::Dup2 | Call::Dup3 => self.number(op.fd(1)),
@@ -138,9 +190,12 @@ impl<S: Subject> Runner<S> {
         }
     }
 
-    fn is_to_be_left_out(&mut self, op: &Op) -> bool {
+    pub(crate) fn is_to_be_left_out(&mut self, op: &Op, next: Option<&Op>) -> bool {
         if !self.complete && deviations::is_missing(op) {
             return true;
+        }
+        if is_endless(op) {
+            return self.cannot_wait(op, next);
         }
         let (reads, len, value) = match op.call {
             Call::Read | Call::Receive => (true, op.int(1), 0),
@@ -190,7 +245,7 @@ impl<S: Subject> Runner<S> {
         len > 4096 || !matches!(value, 0 | 1) || !self.polls(fd, POLLOUT)
     }
 
-    fn step(&mut self, op: &Op, skip: bool) -> Outcome {
+    pub(crate) fn step(&mut self, op: &Op, skip: bool) -> Outcome {
         if skip {
             return Outcome {
                 skipped: true,
@@ -210,6 +265,7 @@ impl<S: Subject> Runner<S> {
             result: result as i64,
             memory,
             handled: self.subject.handled() - handled,
+            waited: Waited::No,
         }
     }
 
@@ -240,7 +296,7 @@ impl<S: Subject> Runner<S> {
         result
     }
 
-    fn call(&mut self, op: &Op) -> isize {
+    pub(crate) fn call(&mut self, op: &Op) -> isize {
         let int = |i| op.int(i) as usize;
         let pointer = op.pointer();
         match op.call {
@@ -529,22 +585,4 @@ impl<S: Subject> Runner<S> {
             bytes.fill(0);
         }
     }
-}
-
-fn pollfd(fd: usize, events: u16) -> [u8; 8] {
-    let mut bytes = [0; 8];
-    bytes[..4].copy_from_slice(&(fd as u32).to_ne_bytes());
-    bytes[4..6].copy_from_slice(&events.to_ne_bytes());
-    // Something that must be written over.
-    bytes[6..].fill(0x5a);
-    bytes
-}
-
-fn time(time: Option<Time>) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    if let Some(time) = time {
-        bytes[..8].copy_from_slice(&time.seconds.to_ne_bytes());
-        bytes[8..].copy_from_slice(&time.fraction.to_ne_bytes());
-    }
-    bytes
 }

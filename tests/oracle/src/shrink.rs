@@ -15,6 +15,11 @@ pub fn shrink(mut program: Program, mut still: impl FnMut(&Program) -> bool) -> 
     }
 }
 
+/// A program up to the call that differs, and the one after it: that may have been made while it waited.
+pub fn up_to(program: &Program, at: usize) -> Program {
+    program[..program.len().min(at + 2)].to_vec()
+}
+
 /// Leaves out runs of calls: halves first, single ones last.
 fn leave_out_calls(program: &mut Program, still: &mut impl FnMut(&Program) -> bool) {
     let mut len = program.len() / 2;

@@ -3,6 +3,7 @@
 //!
 //! Each has an fd table of its own that starts empty, so that both give the same numbers.
 
+use crate::meanwhile::{Both, Helper, Job, Prepared};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Numbers of the calls that are made, as in Linux's `asm/unistd_64.h`.
@@ -63,6 +64,12 @@ pub trait Subject {
     /// As for the call of that number: pointers among the arguments must be what it says.
     unsafe fn call(&mut self, number: usize, args: &[usize; 6]) -> isize;
 
+    /// A call that may block, and another that a second thread makes once it does.
+    ///
+    /// # Safety
+    /// As for both calls.
+    unsafe fn during(&mut self, wait: Job, other: Job) -> Both;
+
     /// Sends the thread a signal.
     fn raise(&mut self, signal: usize) -> isize;
 
@@ -72,13 +79,18 @@ pub trait Subject {
 
 /// This Linux, in a thread with an fd table of its own.
 #[derive(Debug)]
-pub struct Linux(());
+pub struct Linux(Helper);
 
 /// By thread: each of several Linux sides counts its own.
 #[derive(Debug, Default)]
 struct Handled(AtomicU32);
 
 thread_local!(static HANDLED: Handled = Handled::default());
+
+/// Ends a wait that nothing else has ended. Programs neither raise nor block it.
+const INTERRUPTS: i32 = libc::SIGHUP;
+
+extern "C" fn nothing(_: i32) {}
 
 extern "C" fn linux_handler(_: i32) {
     // A plain thread-local without a destructor, initialised by `Linux::new` before a signal can come.
@@ -89,11 +101,14 @@ impl Linux {
     /// Takes over the calling thread: its fds are closed, for it alone.
     pub fn new() -> Linux {
         HANDLED.with(|handled| handled.0.store(0, Relaxed));
-        for signal in SIGNALS {
+        let prepared = Prepared::new();
+        let plain = (INTERRUPTS, nothing as *const ());
+        let counted = SIGNALS.map(|signal| (signal, linux_handler as *const ()));
+        for (signal, handler) in counted.into_iter().chain([plain]) {
             // SAFETY: a zeroed sigaction is a valid one; the handler does what a handler may.
             unsafe {
                 let mut action: libc::sigaction = std::mem::zeroed();
-                action.sa_sigaction = linux_handler as *const () as usize;
+                action.sa_sigaction = handler as usize;
                 libc::sigaction(signal, &action, std::ptr::null_mut());
             }
         }
@@ -103,7 +118,15 @@ impl Linux {
             libc::close_range(0, u32::MAX, libc::CLOSE_RANGE_UNSHARE as i32)
         };
         assert_eq!(result, 0, "close_range cannot unshare (Linux 5.9)");
-        Linux(())
+        let own = one_processor();
+        let begin = move || stay_on(own);
+        let call = |&(number, args): &Job| plain_call(number, &args);
+        let interrupt = |thread: i32| {
+            let process = std::process::id() as usize;
+            let args = [process, thread as usize, INTERRUPTS as usize, 0, 0, 0];
+            assert_eq!(plain_call(nr::TGKILL, &args), 0);
+        };
+        Linux(prepared.start(begin, call, interrupt))
     }
 
     /// Limits the process's open files to [`FILES`].
@@ -129,14 +152,11 @@ impl Default for Linux {
 
 impl Subject for Linux {
     unsafe fn call(&mut self, number: usize, args: &[usize; 6]) -> isize {
-        let [a, b, c, d, e, f] = *args;
-        // SAFETY: the caller's promise.
-        let result = unsafe { libc::syscall(number as i64, a, b, c, d, e, f) };
-        if result == -1 {
-            // No call that is made here can give -1 as a result.
-            return -(std::io::Error::last_os_error().raw_os_error().unwrap_or(0) as isize);
-        }
-        result as isize
+        plain_call(number, args)
+    }
+
+    unsafe fn during(&mut self, (number, args): Job, other: Job) -> Both {
+        self.0.during(|| plain_call(number, &args), other)
     }
 
     fn raise(&mut self, signal: usize) -> isize {
@@ -159,9 +179,43 @@ impl Subject for Linux {
     }
 }
 
+/// A system call. Whoever made the arguments has promised that its pointers are good.
+fn plain_call(number: usize, args: &[usize; 6]) -> isize {
+    let [a, b, c, d, e, f] = *args;
+    // SAFETY: the promise of `Subject::call` and `Subject::during`, through which all numbers and arguments come.
+    let result = unsafe { libc::syscall(number as i64, a, b, c, d, e, f) };
+    if result == -1 {
+        // No call that is made here can give -1 as a result.
+        return -(std::io::Error::last_os_error().raw_os_error().unwrap_or(0) as isize);
+    }
+    result as isize
+}
+
+/// Sees to it that a call that wakes another thread twice is over before that one runs: both share a processor, and this one, being of a batch, takes it from
+/// nobody. (Where Linux does not let us, or preempts all the same, a program may have another answer in one run of many: `worker` runs it again.)
+fn one_processor() -> i32 {
+    // SAFETY: no pointers but to a struct of ours.
+    unsafe {
+        let processor = libc::sched_getcpu();
+        stay_on(processor);
+        let batch = libc::sched_param { sched_priority: 0 };
+        libc::sched_setscheduler(0, libc::SCHED_BATCH, &batch);
+        processor
+    }
+}
+
+fn stay_on(processor: i32) {
+    // SAFETY: a zeroed set is an empty one.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(processor.max(0) as usize, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
+    }
+}
+
 /// The shim in this process: one for the whole process, in the main thread.
 #[derive(Debug)]
-pub struct Ours(());
+pub struct Ours(Helper);
 
 static OURS_HANDLED: AtomicU32 = AtomicU32::new(0);
 
@@ -173,7 +227,20 @@ impl Ours {
     /// Starts the shim. Once in a process.
     pub fn start() -> Ours {
         musl_shim::start();
-        let mut ours = Ours(());
+        // SAFETY: the promise of `Subject::during`, through which all jobs come.
+        let call = |(number, args): &Job| unsafe { musl_shim::call(*number, args) };
+        let begin = move || {
+            // Signals are the first thread's.
+            let all = u64::MAX;
+            const SETMASK: usize = 2;
+            let args = [SETMASK, &raw const all as usize, 0, 8, 0, 0];
+            assert_eq!(call(&(nr::RT_SIGPROCMASK, args)), 0);
+        };
+        let interrupt = |_| {
+            eprintln!("the wait is over on Linux, and not on ours");
+            std::process::abort();
+        };
+        let mut ours = Ours(Prepared::new().start(begin, call, interrupt));
         let mut action = [0u64; 4];
         for signal in SIGNALS {
             action[0] = our_handler as *const () as u64;
@@ -204,6 +271,12 @@ impl Subject for Ours {
     unsafe fn call(&mut self, number: usize, args: &[usize; 6]) -> isize {
         // SAFETY: the caller's promise.
         unsafe { musl_shim::call(number, args) }
+    }
+
+    unsafe fn during(&mut self, (number, args): Job, other: Job) -> Both {
+        // SAFETY: the caller's promise.
+        self.0
+            .during(|| unsafe { musl_shim::call(number, &args) }, other)
     }
 
     fn raise(&mut self, signal: usize) -> isize {

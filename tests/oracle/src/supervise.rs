@@ -83,6 +83,11 @@ fn report(work: Work, found: &Found, stats: bool) {
         println!("{text}");
         keep(&name, text);
     }
+    let [ended, in_vain] = found.waits;
+    println!(
+        "{ended} waits ended by a call of another thread, {in_vain} not ended by it; {} programs differed by chance, once in several runs",
+        found.by_chance
+    );
     println!(
         "{} calls in {} programs of seed {}: {} differ",
         found.calls,

@@ -11,14 +11,20 @@ use oracle::generate::program;
 use oracle::op::Program;
 use oracle::pair::Pair;
 use oracle::run::{Outcome, Trace};
-use oracle::shrink::shrink;
+use oracle::shrink::{shrink, up_to};
 use oracle::subject::Ours;
+use oracle::waiting::Waited;
 use oracle::{deviations, text};
 
 /// Programs handed to Linux at once.
 const BATCH: u64 = 64;
+/// How often a program is run again in which something happened during a wait.
+const RUNS: usize = 8;
 /// A program that takes longer hangs.
 const HUNG: Duration = Duration::from_secs(20);
+
+/// Programs that Linux has run and ours has not.
+type Waiting = VecDeque<(Program, Trace)>;
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +50,10 @@ pub struct Found {
     pub cut: BTreeMap<&'static str, u64>,
     /// By call: done, failed, left out.
     pub stats: BTreeMap<&'static str, [u64; 3]>,
+    /// Waits that the next call ended, and those that it did not.
+    pub waits: [u64; 2],
+    /// Programs that differed once, and not in each of several runs.
+    pub by_chance: u64,
     /// What `deviations::MISSING` names although it is there.
     pub there: Vec<&'static str>,
     /// Programs that differ: index, and text after shrinking.
@@ -73,7 +83,7 @@ pub fn work(work: Work, progress: &AtomicU64) -> Found {
         there: there(&mut pair),
         ..Found::default()
     };
-    let mut waiting = VecDeque::new();
+    let mut waiting = Waiting::new();
     let mut sent = work.first;
     let mut send = |pair: &Pair<Ours>| {
         let batch = (sent..sent + BATCH).map(|index| program(&mut Seeded::new(work.seed, index)));
@@ -96,9 +106,16 @@ pub fn work(work: Work, progress: &AtomicU64) -> Found {
         match oracle::compare::compare(&program, &linux, &ours) {
             Verdict::Same => {}
             Verdict::Cut(deviation) => *found.cut.entry(deviation.name).or_default() += 1,
+            // Which of two events of one call comes first to a waiter that runs already is chance, now and then.
+            Verdict::Different(_) if waits(&linux) && agrees(&mut pair, &mut waiting, &program) => {
+                found.by_chance += 1;
+                send(&pair);
+            }
             Verdict::Different(at) => {
                 // Nothing may be under way while programs are tried one by one.
-                waiting.extend(pair.linux.receive());
+                if !waits(&linux) {
+                    waiting.extend(pair.linux.receive());
+                }
                 let text = smallest(&mut pair, &program, at);
                 found.different.push((index, text));
                 if found.different.len() >= work.failures {
@@ -110,6 +127,22 @@ pub fn work(work: Work, progress: &AtomicU64) -> Found {
         index += 1;
     }
     found
+}
+
+/// Whether anything happened during a wait.
+fn waits(trace: &Trace) -> bool {
+    trace.iter().any(|outcome| outcome.waited != Waited::No)
+}
+
+/// Whether a program that differed does not in one of some more runs.
+fn agrees(pair: &mut Pair<Ours>, waiting: &mut Waiting, program: &Program) -> bool {
+    // Nothing may be under way while programs are tried one by one.
+    waiting.extend(pair.linux.receive());
+    let mut agrees = false;
+    for _ in 0..RUNS {
+        agrees |= !matches!(pair.check(program).0, Verdict::Different(_));
+    }
+    agrees
 }
 
 /// What is said to be missing and is not.
@@ -133,10 +166,18 @@ fn count(found: &mut Found, program: &Program, trace: &Trace) {
     for (
         op,
         Outcome {
-            skipped, result, ..
+            skipped,
+            result,
+            waited,
+            ..
         },
     ) in program.iter().zip(trace)
     {
+        match waited {
+            Waited::No => {}
+            Waited::Meanwhile => found.waits[0] += 1,
+            Waited::InVain => found.waits[1] += 1,
+        }
         let counts = found.stats.entry(op.call.spec().name).or_default();
         counts[if *skipped {
             2
@@ -154,7 +195,7 @@ pub fn smallest(pair: &mut Pair<Ours>, program: &Program, at: usize) -> String {
         matches!(verdict, Verdict::Different(at) if program[at].call == call)
     };
     let mut note = "";
-    let mut small = program[..=at].to_vec();
+    let mut small = up_to(program, at);
     if !differs(&small) {
         note = "# It does not differ when it is run alone: it depends on what ran before, or on time.\n";
         small = program.clone();

@@ -4,8 +4,9 @@
 use oracle::choices::Seeded;
 use oracle::compare::Verdict;
 use oracle::generate::program;
+use oracle::meanwhile::{Both, Job};
 use oracle::pair::Pair;
-use oracle::shrink::shrink;
+use oracle::shrink::{shrink, up_to};
 use oracle::subject::{Linux, Subject, nr};
 
 /// Linux with one lie.
@@ -27,6 +28,8 @@ enum Lie {
     Overrun,
     /// EPOLL_CTL_MOD says that it is done, and does nothing. (A lie that loses data would block.)
     LostModify,
+    /// A wait that an event has ended says that there is none.
+    Deaf,
 }
 
 const EBADF: isize = -9;
@@ -65,6 +68,15 @@ impl Subject for Lying {
         result
     }
 
+    unsafe fn during(&mut self, wait: Job, other: Job) -> Both {
+        // SAFETY: the caller's promise.
+        let mut both = unsafe { self.linux.during(wait, other) };
+        if self.lie == Lie::Deaf && both.waited > 0 {
+            both.waited = 0;
+        }
+        both
+    }
+
     fn raise(&mut self, signal: usize) -> isize {
         self.linux.raise(signal)
     }
@@ -87,7 +99,7 @@ fn caught(lie: Lie, programs: u64) -> Option<(u64, usize)> {
                 return None;
             };
             let differs = |program: &Vec<_>| matches!(pair.check(program).0, Verdict::Different(_));
-            let small = shrink(program[..=at].to_vec(), differs);
+            let small = shrink(up_to(&program, at), differs);
             Some((index, small.len()))
         })
     };
@@ -110,6 +122,7 @@ fn lies_are_caught_and_their_programs_small() {
         (Lie::Hangup, 12),
         (Lie::Overrun, 5),
         (Lie::LostModify, 5),
+        (Lie::Deaf, 6),
     ] {
         let (_, calls) = caught(lie, 3_000).expect("caught");
         assert!(calls <= most, "lie {}: {calls} calls left", lie as i32);
