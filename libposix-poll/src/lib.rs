@@ -50,24 +50,8 @@
 //!         Some(letter)
 //!     }
 //! }
-//! # use libposix_poll::backend::*;
-//! # use libposix_poll::Errno;
-//! # struct NoKernel;
-//! # impl Kernel for NoKernel {
-//! #     fn has_queues(&self) -> bool { false }
-//! #     fn grow_watches(&mut self) -> Result<u32, Errno> { Err(Errno::NOMEM) }
-//! #     fn queue_create(&mut self) -> Result<QueueId, Errno> { Err(Errno::NOMEM) }
-//! #     fn queue_destroy(&mut self, _: QueueId) {}
-//! #     fn queue_enlarge(&mut self, _: QueueId) -> Result<Collected, Errno> { Err(Errno::NOMEM) }
-//! #     fn attach(&mut self, _: QueueId, _: u32, _: u64) -> Result<(), AttachError> { Err(AttachError::Refused) }
-//! #     fn detach(&mut self, _: QueueId, _: u32) {}
-//! #     fn tail(&self, _: QueueId, _: BufferSize) -> u64 { 0 }
-//! #     fn entry(&self, _: QueueId, _: BufferSize, _: u64) -> u64 { 0 }
-//! #     fn collect(&mut self, _: QueueId) -> Collected { Collected::default() }
-//! #     fn poll_bits(&mut self) -> u64 { 0 }
-//! # }
-//!
-//! let mut core = Core::new(NoKernel);
+//! // All sources here are of this process.
+//! let mut core = Core::new(libposix_poll::backend::NoWatches);
 //! let mut mailbox = Mailbox::new(&mut core);
 //! let (epoll, _) = core.epoll_create();
 //! let add = Operation::Add { events: Events::IN.bits(), data: 7 };

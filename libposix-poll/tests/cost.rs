@@ -10,10 +10,10 @@
 
 #![allow(unsafe_code)]
 
-use libposix_poll::backend::{AttachError, BufferSize, Collected, Kernel, QueueId};
+use libposix_poll::backend::NoWatches;
 use libposix_poll::frontend::epoll::{EDGE, ONE_SHOT, Operation};
 use libposix_poll::frontend::select::Words;
-use libposix_poll::{Core, Errno, Events, InstanceId};
+use libposix_poll::{Core, Events, InstanceId};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -26,41 +26,7 @@ use vfs_hooks::pipe::Pipe;
 use vfs_hooks::source::SourceId;
 
 /// No source of another process is watched here.
-struct NoKernel;
-
-impl Kernel for NoKernel {
-    fn has_queues(&self) -> bool {
-        false
-    }
-    fn grow_watches(&mut self) -> Result<u32, Errno> {
-        Err(Errno::NOMEM)
-    }
-    fn queue_create(&mut self) -> Result<QueueId, Errno> {
-        Err(Errno::NOMEM)
-    }
-    fn queue_destroy(&mut self, _: QueueId) {}
-    fn queue_enlarge(&mut self, _: QueueId) -> Result<Collected, Errno> {
-        Err(Errno::NOMEM)
-    }
-    fn attach(&mut self, _: QueueId, _: u32, _: u64) -> Result<(), AttachError> {
-        Err(AttachError::Refused)
-    }
-    fn detach(&mut self, _: QueueId, _: u32) {}
-    fn tail(&self, _: QueueId, _: BufferSize) -> u64 {
-        0
-    }
-    fn entry(&self, _: QueueId, _: BufferSize, _: u64) -> u64 {
-        0
-    }
-    fn collect(&mut self, _: QueueId) -> Collected {
-        Collected::default()
-    }
-    fn poll_bits(&mut self) -> u64 {
-        0
-    }
-}
-
-type Process = Core<NoKernel>;
+type Process = Core<NoWatches>;
 
 /// An instance that watches `n` eventfds.
 struct Bench {
@@ -73,7 +39,7 @@ const IN: u32 = Events::IN.bits();
 
 impl Bench {
     fn new(n: usize, events: u32) -> Bench {
-        let mut core = Core::new(NoKernel);
+        let mut core = Core::new(NoWatches);
         let (epoll, _) = core.epoll_create();
         let fds: Vec<EventFd> = (0..n).map(|_| EventFd::new(&mut core, 0, false)).collect();
         for (i, fd) in fds.iter().enumerate() {

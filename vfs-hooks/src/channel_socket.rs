@@ -20,7 +20,9 @@
 
 use alloc::vec::Vec;
 
-use crate::channel::{CONNECTION, DATA, Header, SIDES, SPAN};
+#[cfg(not(any(loom, shuttle)))]
+use crate::channel::CONNECTION;
+use crate::channel::{DATA, Header, SIDES, SPAN};
 use crate::events::Events;
 use crate::packets::RESERVE;
 use crate::ring::{Ring, RingIndices};
@@ -517,6 +519,60 @@ impl<'a> ChannelSocket<'a> {
         events.set(WRITABLE, self.has_room(side) || self.is_closed(1 - side));
         events.set(Events::ERR, self.is_reset(side));
         Readiness { events, edges }
+    }
+}
+
+/// Steps left out or in another order: for the models, which must catch them; and a death in the middle.
+#[cfg(loom)]
+pub mod mutants {
+    use super::*;
+
+    /// Process `own` begins [`ChannelSocket::send`] and is no more before it publishes, or (`published`) before it frees the lock.
+    pub fn dies_in_send(
+        socket: &ChannelSocket,
+        own: u32,
+        side: usize,
+        bytes: &[u8],
+        published: bool,
+    ) {
+        let Some(lock) = socket.header.try_lock(own) else {
+            return;
+        };
+        core::mem::forget(lock);
+        let size = stage(socket, side, bytes);
+        if published {
+            let _ = socket.rings[1 - side].publish(size);
+        }
+    }
+
+    fn stage(socket: &ChannelSocket, side: usize, bytes: &[u8]) -> usize {
+        let record = Record {
+            len: bytes.len(),
+            control: 0,
+            sender: 0,
+            taken: 0,
+        };
+        let ring = &socket.rings[1 - side];
+        let _ = ring.stage_words(record.words());
+        let _ = ring.stage(record.start() as u32, bytes);
+        record.size()
+    }
+
+    /// [`ChannelSocket::send`] that shows a record's head by one store, and the rest by another.
+    pub fn send_in_two_steps(socket: &ChannelSocket, own: u32, side: usize, bytes: &[u8]) {
+        if let Some(_lock) = socket.header.try_lock(own) {
+            let size = stage(socket, side, bytes);
+            let ring = &socket.rings[1 - side];
+            let _ = ring.publish(RECORD);
+            let _ = ring.publish(size - RECORD);
+        }
+        socket.header.publish(1 - side, ARRIVED, |_| ());
+    }
+
+    /// Whether [`ChannelSocket::receive`] would tell of the end, if it looked whether the peer is there after it looked for data.
+    pub fn is_over_looking_late(socket: &ChannelSocket, side: usize) -> bool {
+        let empty = socket.rings[side].is_empty();
+        empty && socket.shut(side).0
     }
 }
 

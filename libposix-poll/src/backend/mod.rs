@@ -5,9 +5,11 @@
 //! model. Nothing here blocks: the core says where to ([`Block`]), the platform blocks with the core lock released and says what came of it ([`Woke`]).
 
 pub mod badge;
+mod none;
 pub mod queue;
 mod slots;
 
+pub use none::NoWatches;
 pub(crate) use slots::WatchSlots;
 
 use crate::errno::Errno;

@@ -76,6 +76,8 @@ fn loom(paths: &Paths, report: &mut Report) -> Result<()> {
             "loom_lock",
             "--test",
             "loom_channel",
+            "--test",
+            "loom_socket",
         ])
         .arg("--target-dir")
         .arg(paths.target.join("loom"))

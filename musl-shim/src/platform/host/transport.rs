@@ -1,59 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! How a thread blocks. No source of another process tells of itself here.
 
-use libposix_poll::backend::{AttachError, Block, BufferSize, Collected, Kernel, QueueId, Woke};
+pub use libposix_poll::backend::NoWatches as System;
+use libposix_poll::backend::{Block, Woke};
 use libposix_poll::{Deadline, Errno};
 
 use super::raw::{self, nr};
 use super::{plain, threads};
 use crate::clock::{monotonic, timespec};
 use crate::shared::unlocked;
-
-/// A kernel without watch slots.
-#[derive(Clone, Copy, Debug)]
-pub struct System;
-
-impl Kernel for System {
-    fn has_queues(&self) -> bool {
-        false
-    }
-
-    fn grow_watches(&mut self) -> Result<u32, Errno> {
-        Err(Errno::NOMEM)
-    }
-
-    fn queue_create(&mut self) -> Result<QueueId, Errno> {
-        Err(Errno::NOMEM)
-    }
-
-    fn queue_destroy(&mut self, _: QueueId) {}
-
-    fn queue_enlarge(&mut self, _: QueueId) -> Result<Collected, Errno> {
-        Err(Errno::NOMEM)
-    }
-
-    fn attach(&mut self, _: QueueId, _: u32, _: u64) -> Result<(), AttachError> {
-        Err(AttachError::Refused)
-    }
-
-    fn detach(&mut self, _: QueueId, _: u32) {}
-
-    fn tail(&self, _: QueueId, _: BufferSize) -> u64 {
-        0
-    }
-
-    fn entry(&self, _: QueueId, _: BufferSize, _: u64) -> u64 {
-        0
-    }
-
-    fn collect(&mut self, _: QueueId) -> Collected {
-        Collected::default()
-    }
-
-    fn poll_bits(&mut self) -> u64 {
-        0
-    }
-}
 
 /// struct pollfd.
 #[repr(C)]
