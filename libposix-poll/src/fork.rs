@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 impl<K: Kernel> Core<K> {
     /// In the child, before anything else is done there: interest lists, ready lists and levels stay as they are; watches of shared sources get
-    /// places of their own. A watch for which there is none is told nothing more by other processes.
+    /// places of their own. A watch for which there is none is told nothing more by other processes. The sets of poll are gone: they were the threads'.
     pub fn after_fork(&mut self) {
         self.only_thread();
         // The places are the parent's: forgotten, not given back.
@@ -29,7 +29,15 @@ impl<K: Kernel> Core<K> {
             self.instances[at].exclusive = None;
         }
         self.transport.forget();
+        for at in self.instances.numbers() {
+            if self.instances[at].source == NONE {
+                self.delete_instance(at);
+            }
+        }
         for at in lost {
+            if self.watches[at].instance == NONE {
+                continue;
+            }
             let _ = self.take_place(at);
             // What happened before it had the place was told to the parent.
             self.queue(at);

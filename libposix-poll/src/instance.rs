@@ -37,8 +37,10 @@ pub(crate) struct Instance {
     pub member: Member,
     /// Watches of shared sources below nested instances; in no interest list.
     pub forwards: Vec<u32>,
-    /// Calls of poll so far: which watches the present one uses.
-    pub call: u64,
+    /// Calls of poll so far that armed: which watches the present one uses,
+    pub call: u32,
+    /// and how many.
+    pub used: u32,
     /// Its exclusive watches that have a place at a shared source, if there are any.
     pub exclusive: Option<Box<Exclusives>>,
 }
@@ -65,6 +67,7 @@ impl Slot for Instance {
             member: Member::None,
             forwards: Vec::new(),
             call: 0,
+            used: 0,
             exclusive: None,
         }
     }

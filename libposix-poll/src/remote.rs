@@ -101,6 +101,11 @@ impl<K: Kernel> Transport<K> {
         }
     }
 
+    /// What carries the signals.
+    pub fn kernel(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
     /// A watch slot whose signals name `key` to the instance.
     fn attach(&mut self, number: u32, instance: &mut Instance, key: u64) -> Option<u32> {
         let kernel = &mut self.kernel;
@@ -245,6 +250,7 @@ impl<K: Kernel> Core<K> {
     }
 
     /// Asks the watch's shared source for a signal at the next event. Look afterwards.
+    #[inline(always)]
     pub(crate) fn arm(&mut self, at: u32) {
         let watch = &self.watches[at];
         if watch.has_place()
@@ -322,7 +328,8 @@ impl<K: Kernel> Core<K> {
     }
 
     /// Notes the edges of the watch's shared source. Whether any that it asks for is new.
-    fn see(&mut self, at: u32) -> bool {
+    #[inline(always)]
+    pub(crate) fn see(&mut self, at: u32) -> bool {
         let watch = &mut self.watches[at];
         let Some(shared) = self.sources[watch.source].shared() else {
             return false;

@@ -28,6 +28,8 @@ pub struct FdTable<F> {
     used: Vec<u64>,
     /// No word before this one has a free bit.
     hint: usize,
+    /// How often a number that was in use ceased to be, or came to stand for another file.
+    changes: u64,
 }
 
 impl<F: Clone + Numbered> Default for FdTable<F> {
@@ -44,6 +46,7 @@ impl<F: Clone + Numbered> FdTable<F> {
             numbers: Vec::new(),
             used: Vec::new(),
             hint: 0,
+            changes: 0,
         }
     }
 
@@ -63,6 +66,12 @@ impl<F: Clone + Numbered> FdTable<F> {
             None | Some(0) => None,
             Some(number) => Some(number - 1),
         }
+    }
+
+    /// Counts on whenever a number in use is freed or comes to stand for another file.
+    #[inline]
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// All of `fd`'s slot.
@@ -127,28 +136,43 @@ impl<F: Clone + Numbered> FdTable<F> {
             file,
             close_on_exec,
         };
-        self.slots[fd].replace(slot).map(|old| old.file)
+        let old = self.slots[fd].replace(slot)?;
+        self.changes += 1;
+        Some(old.file)
     }
 
     /// Frees the number.
     pub fn remove(&mut self, fd: usize) -> Option<F> {
         let slot = self.slots.get_mut(fd)?.take()?;
+        self.changes += 1;
         self.numbers[fd] = 0;
         self.used[fd / 64] &= !(1 << (fd % 64));
         self.hint = self.hint.min(fd / 64);
         Some(slot.file)
     }
 
+    /// Numbers in use, in order: by the bitmap, since a table that was large once has many free ones.
+    fn in_use(&self) -> impl Iterator<Item = (usize, &Slot<F>)> {
+        let words = (0..).step_by(64).zip(&self.used);
+        words.flat_map(move |(first, &word)| {
+            let rest = core::iter::successors(Some(word), |word| Some(word & (word - 1)));
+            let bits = rest.take_while(|&word| word != 0);
+            bits.filter_map(move |word| {
+                let fd = first + word.trailing_zeros() as usize;
+                Some((fd, self.slots.get(fd)?.as_ref()?))
+            })
+        })
+    }
+
     /// Numbers that close when another program is executed.
     pub fn closing(&self) -> impl Iterator<Item = usize> {
-        let slots = self.slots.iter().enumerate();
-        slots.filter_map(|(fd, slot)| slot.as_ref()?.close_on_exec.then_some(fd))
+        let slots = self.in_use();
+        slots.filter_map(|(fd, slot)| slot.close_on_exec.then_some(fd))
     }
 
     /// Numbers and files in use, in order.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &F)> {
-        let slots = self.slots.iter().enumerate();
-        slots.filter_map(|(fd, slot)| Some((fd, &slot.as_ref()?.file)))
+        self.in_use().map(|(fd, slot)| (fd, &slot.file))
     }
 }
 
@@ -202,6 +226,25 @@ mod tests {
         assert!(table.number(1).is_some_and(|number| number >= u32::MAX - 1));
         table.remove(1);
         assert!(table.has_room(1, 3) && !table.has_room(2, 3) && table.has_room(2, 4));
+    }
+
+    #[test]
+    fn changes_count_what_a_number_in_use_loses() {
+        let mut table = FdTable::new();
+        for fd in [3, 64, 130] {
+            table.replace(fd, 'a', fd == 64);
+        }
+        let before = table.changes();
+        table.insert('b', false, 0, 200);
+        assert_eq!(table.changes(), before, "a new number is nobody's loss");
+        table.replace(3, 'c', false);
+        assert_eq!(table.changes(), before + 1);
+        table.remove(130);
+        table.remove(131);
+        assert_eq!(table.changes(), before + 2);
+        let fds: std::vec::Vec<usize> = table.iter().map(|(fd, _)| fd).collect();
+        assert_eq!(fds, [0, 3, 64]);
+        assert_eq!(table.closing().collect::<std::vec::Vec<_>>(), [64]);
     }
 
     #[test]

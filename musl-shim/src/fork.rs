@@ -16,7 +16,7 @@ pub fn fork() -> Result<usize, Errno> {
         platform::threads::after_fork();
         threads::after_fork();
         futex::after_fork();
-        poller::core().after_fork();
+        poller::after_fork();
         files::locks::after_fork();
         files::after_fork();
         signal::after_fork();

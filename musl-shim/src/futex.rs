@@ -82,7 +82,7 @@ pub fn wait(address: usize, value: u32, set: u32, deadline: Deadline) -> Result<
     }
     let thread = threads::current();
     LINES.lock().enter(address, Waiter { thread, set });
-    let woken = wait::for_look(wait::for_nothing(), deadline, || {
+    let woken = wait::for_look(wait::for_nothing()?, deadline, || {
         Ok(state().waits_for.load(Relaxed) == 0)
     });
     match woken {

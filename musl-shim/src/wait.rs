@@ -80,47 +80,41 @@ fn run_timers() {
 
 /// Sleeps until CLOCK_MONOTONIC says `deadline`.
 pub fn until(deadline: u64) -> Result<usize, Errno> {
-    for_look(for_nothing(), Deadline::at(deadline), || Ok(false))?;
+    for_look(for_nothing()?, Deadline::at(deadline), || Ok(false))?;
     Ok(0)
 }
 
 /// The calling thread's own set, with nothing in it: who waits in it is woken by kicks and time.
-pub fn for_nothing() -> InstanceId {
-    let kept = poller::kept();
-    core().poll_begin(kept);
-    core().poll_armed(kept, 0);
-    kept
+pub fn for_nothing() -> Result<InstanceId, Errno> {
+    poller::armed_for(None)
 }
 
 /// Sleeps until a signal of `set` waits, blocked or not, or CLOCK_MONOTONIC says `deadline`.
 pub fn for_signal(set: u64, deadline: u64) -> Result<bool, Errno> {
     let look = || Ok(signal::pending() & set != 0);
-    for_look(for_nothing(), Deadline::at(deadline), look)
+    for_look(for_nothing()?, Deadline::at(deadline), look)
 }
 
-/// Blocks until one of `events` (or an error) holds of the source; EAGAIN at the deadline.
+/// Blocks until one of `events` (or an error) holds of the source; EAGAIN at the deadline. The source stays armed for the thread's next wait for it.
 pub fn for_source(source: SourceId, events: Events, deadline: Deadline) -> Result<(), Errno> {
     if source == SourceId::NONE {
         return Ok(());
     }
     let wanted = events | Events::ALWAYS;
-    let kept = poller::kept();
     let mut woken = false;
     let mut look = || {
-        let mut core = core();
         // Woken, mostly by what is waited for: then nothing need be armed anew.
-        if woken && core.level(source).intersects(wanted) {
+        if woken && core().level(source).intersects(wanted) {
             return Ok(true);
         }
         woken = true;
-        // Armed first, then looked at: nothing can happen unnoticed in between.
-        core.poll_begin(kept);
-        core.poll_arm(kept, source, wanted)?;
-        core.poll_armed(kept, 1);
-        Ok(core.level(source).intersects(wanted))
+        // Asked for each time: while the thread slept, a handler of its own may have waited for something else.
+        let set = poller::armed_for(Some((source, wanted)))?;
+        Ok(core().poll_again(set, source).intersects(wanted))
     };
+    let set = poller::armed_for(Some((source, wanted)))?;
     let found = loop {
-        match for_look(kept, deadline, &mut look) {
+        match for_look(set, deadline, &mut look) {
             Err(Errno::EINTR) if platform::restarts() => {}
             result => break result?,
         }

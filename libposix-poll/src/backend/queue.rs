@@ -93,4 +93,14 @@ impl Queue {
         cookies.append(&mut self.early);
         !core::mem::take(&mut self.overrun)
     }
+
+    /// Takes the news and drops it: whoever asks for it is about to look at all that there is.
+    pub fn drop_news(&mut self, kernel: &mut impl Kernel) {
+        if kernel.tail(self.id, self.size) != self.head {
+            let run = kernel.collect(self.id);
+            self.head = run.first + run.count;
+        }
+        self.early.clear();
+        self.overrun = false;
+    }
 }

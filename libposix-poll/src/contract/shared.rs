@@ -184,7 +184,7 @@ fn what_is_closed_meanwhile_is_not_there_and_harms_nobody<M: Machine>(world: &mu
     world.core.delete(set);
     world.core.poll_begin(set);
     assert_eq!(world.core.poll_arm(set, probe.source, Events::IN), Ok(()));
-    world.core.poll_armed(set, 1);
+    world.core.poll_armed(set);
     assert_eq!(world.core.watch_count(set), 0);
     world.core.delete(InstanceId(u64::MAX));
     // Nor do sources that are gone matter.

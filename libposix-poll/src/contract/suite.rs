@@ -4,6 +4,7 @@
 use super::{Machine, Probe, Woken, World};
 use crate::deadline::Deadline;
 use crate::frontend::epoll::{EDGE, ONE_SHOT};
+use crate::instance::InstanceId;
 use alloc::vec::Vec;
 use vfs_hooks::Events;
 use vfs_hooks::source::Sources;
@@ -169,7 +170,7 @@ fn trap_16_polling_again_attaches_nothing<M: Machine>(world: &mut World<M>) {
         for probe in &probes {
             world.core.poll_arm(set, probe.source, Events::IN).unwrap();
         }
-        world.core.poll_armed(set, 100);
+        world.core.poll_armed(set);
         if round == 1 {
             calls = world.calls();
         }
@@ -191,7 +192,7 @@ fn what_a_thread_polls_no_longer_goes_when_it_is_much<M: Machine>(world: &mut Wo
         for probe in &probes {
             world.core.poll_arm(set, probe.source, Events::IN).unwrap();
         }
-        world.core.poll_armed(set, 50);
+        world.core.poll_armed(set);
     }
     assert!(world.core.watch_count(set) <= 50 + 64);
     world.core.delete(set);
@@ -203,16 +204,94 @@ fn a_file_polled_twice_is_watched_for_both<M: Machine>(world: &mut World<M>) {
     world.core.poll_begin(set);
     world.core.poll_arm(set, probe.source, Events::IN).unwrap();
     world.core.poll_arm(set, probe.source, Events::OUT).unwrap();
-    world.core.poll_armed(set, 2);
+    world.core.poll_armed(set);
     let other = probe.clone();
     world.then(move |world| world.raise(&other, Events::IN));
     assert_eq!(world.wait(set, Deadline::NEVER), Woken::Events);
     world.core.poll_begin(set);
     world.core.poll_arm(set, probe.source, Events::OUT).unwrap();
-    world.core.poll_armed(set, 1);
+    world.core.poll_armed(set);
     let other = probe.clone();
     world.then(move |world| world.raise(&other, Events::IN));
     assert_eq!(world.wait(set, Deadline::at(1)), Woken::Interrupted);
+}
+
+/// Arms a set for all probes; probe `i` is its number `i`.
+fn watch_all<M: Machine>(world: &mut World<M>, set: InstanceId, probes: &[Probe<M>]) {
+    world.core.poll_begin(set);
+    for (at, probe) in (0..).zip(probes) {
+        let watched = world.core.poll_watch(set, probe.source, Events::IN, at);
+        assert_eq!(watched, Ok(true));
+    }
+    world.core.poll_armed(set);
+}
+
+/// What a look at the set alone finds, by number.
+fn take_all<M: Machine>(world: &mut World<M>, set: InstanceId) -> Vec<(u32, Events)> {
+    let mut found = Vec::new();
+    world
+        .core
+        .poll_take(set, |events, at| found.push((at, events)));
+    found.sort_unstable_by_key(|&(at, _)| at);
+    found
+}
+
+fn a_set_that_stays_armed_says_what_holds<M: Machine>(world: &mut World<M>) {
+    let set = world.core.poll_set();
+    let probes: Vec<Probe<M>> = (0..10).map(|_| world.probe()).collect();
+    world.raise(&probes[9], Events::IN);
+    watch_all(world, set, &probes);
+    // What held as it was armed, what came after, and what came and went.
+    assert_eq!(take_all(world, set), [(9, Events::IN)]);
+    world.raise(&probes[3], Events::IN);
+    world.raise(&probes[4], Events::IN);
+    world.lower(&probes[4], Events::IN);
+    assert_eq!(take_all(world, set), [(3, Events::IN), (9, Events::IN)]);
+    assert_eq!(take_all(world, set), [(3, Events::IN), (9, Events::IN)]);
+    world.lower(&probes[3], Events::IN);
+    world.lower(&probes[9], Events::IN);
+    for _ in 0..3 {
+        assert_eq!(take_all(world, set), []);
+        let probe = probes[4].clone();
+        world.then(move |world| world.raise(&probe, Events::IN));
+        assert_eq!(world.wait(set, Deadline::NEVER), Woken::Events);
+        assert_eq!(take_all(world, set), [(4, Events::IN)]);
+        world.lower(&probes[4], Events::IN);
+    }
+    // Fewer: the others say nothing, whatever happens to them.
+    watch_all(world, set, &probes[..2]);
+    for probe in &probes {
+        world.raise(probe, Events::IN);
+    }
+    assert_eq!(take_all(world, set), [(0, Events::IN), (1, Events::IN)]);
+    // And all again, one of them twice.
+    watch_all(world, set, &probes);
+    assert_eq!(take_all(world, set).len(), 10);
+    let again = world
+        .core
+        .poll_watch(set, probes[5].source, Events::OUT, 10);
+    assert_eq!(again, Ok(false));
+}
+
+/// One source alone, as a blocking read has it.
+fn a_set_for_one_source_is_armed_again_and_again<M: Machine>(world: &mut World<M>) {
+    let (set, probe) = (world.core.poll_set(), world.probe());
+    world.core.poll_begin(set);
+    world.core.poll_arm(set, probe.source, Events::IN).unwrap();
+    world.core.poll_armed(set);
+    for _ in 0..5 {
+        let level = world.core.poll_again(set, probe.source);
+        assert!(!level.intersects(Events::IN));
+        let other = probe.clone();
+        world.then(move |world| world.raise(&other, Events::IN));
+        assert_eq!(world.wait(set, Deadline::NEVER), Woken::Events);
+        let level = world.core.poll_again(set, probe.source);
+        assert!(level.contains(Events::IN));
+        world.lower(&probe, Events::IN);
+        // News that nobody waited for.
+        world.raise(&probe, Events::IN);
+        world.lower(&probe, Events::IN);
+    }
 }
 
 /// An outer instance that nobody looks into hears of shared sources far below.
@@ -256,6 +335,6 @@ fn a_queue_that_lost_its_frame_looks_at_all<M: Machine>(world: &mut World<M>) {
 }
 
 cases! {
-    EVERYWHERE: level_is_reported_until_it_falls, what_holds_when_added_is_reported, one_shot_says_nothing_until_modified, a_signal_ends_a_wait, a_signal_between_look_and_wait_ends_the_wait, a_kick_and_a_deadline_interrupt, thousands_of_sources_are_all_reported, churn_does_not_fill_the_queue, several_pollers_share_the_notification_of_a_process, an_inner_instance_wakes_the_outer_one, trap_16_polling_again_attaches_nothing, what_a_thread_polls_no_longer_goes_when_it_is_much, a_file_polled_twice_is_watched_for_both, a_chain_of_instances_wakes_its_outermost;
+    EVERYWHERE: level_is_reported_until_it_falls, what_holds_when_added_is_reported, one_shot_says_nothing_until_modified, a_signal_ends_a_wait, a_signal_between_look_and_wait_ends_the_wait, a_kick_and_a_deadline_interrupt, thousands_of_sources_are_all_reported, churn_does_not_fill_the_queue, several_pollers_share_the_notification_of_a_process, an_inner_instance_wakes_the_outer_one, trap_16_polling_again_attaches_nothing, what_a_thread_polls_no_longer_goes_when_it_is_much, a_file_polled_twice_is_watched_for_both, a_set_that_stays_armed_says_what_holds, a_set_for_one_source_is_armed_again_and_again, a_chain_of_instances_wakes_its_outermost;
     QUEUE: nothing_pending_costs_no_kernel_entry_on_the_queue, a_queue_that_lost_its_frame_looks_at_all;
 }

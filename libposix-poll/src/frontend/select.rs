@@ -116,3 +116,13 @@ pub fn interest(asked: Words, bit: u32) -> Events {
     }
     events
 }
+
+/// What an fd makes true of the three sets, of those that ask for it.
+#[inline]
+pub fn reported(asked: Words, bit: u32, level: Events) -> Words {
+    let mut words = [0; 3];
+    for ((word, asked), reported) in words.iter_mut().zip(asked).zip(REPORTED) {
+        *word = asked & u64::from(level.intersects(reported)) << bit;
+    }
+    words
+}

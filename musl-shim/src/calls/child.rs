@@ -8,7 +8,7 @@ use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
 use crate::files::{self, pidfd};
 use crate::platform::children;
-use crate::poller::{self, core};
+use crate::poller;
 use crate::process::{UID, Usage, pid};
 use crate::{fork, signal, spawn, user, wait};
 
@@ -58,10 +58,7 @@ fn for_child(which: i32, wanted: u64, hang: bool) -> Result<Option<(usize, u32, 
         }
     };
     if hang {
-        let kept = poller::kept();
-        core().poll_begin(kept);
-        core().poll_armed(kept, 0);
-        wait::for_look(kept, Deadline::NEVER, look)?;
+        wait::for_look(poller::armed_for(None)?, Deadline::NEVER, look)?;
     } else {
         look()?;
     }

@@ -14,6 +14,7 @@ mod misc;
 mod path;
 mod poll;
 mod process;
+mod select;
 mod signal;
 mod socket;
 mod sockopt;
@@ -32,6 +33,7 @@ pub const AREAS: &[&[Call]] = &[
     path::CALLS,
     epoll::CALLS,
     poll::CALLS,
+    select::CALLS,
     socket::CALLS,
     sockopt::CALLS,
     memory::CALLS,

@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! poll and select: look at all files first; only to block, arm them in the set that the thread keeps. Only what Linux writes is written.
+//! poll: looks at all files first; only to block, arms them in the set that the thread keeps, and asks that from then on. Only what Linux writes is
+//! written.
 
-use alloc::vec::Vec;
-
-use libposix_poll::frontend::select::{NotOpen, Words, interest};
 use libposix_poll::{Deadline, InstanceId};
 use vfs_hooks::Events;
 
 use crate::abi::*;
 use crate::calls::signal::read_set;
-use crate::clock::{SECOND, monotonic, nanoseconds, timespec};
+use crate::clock::{monotonic, nanoseconds, timespec};
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
 use crate::files::table;
-use crate::poller::core;
-use crate::shared::Shared;
+use crate::poller::{Polled, core};
 use crate::signal::with_mask;
 use crate::{poller, process, signal, user, wait};
 
 /// The calls of this area.
-pub const CALLS: &[Call] = &[
-    Call::new("poll", 7, poll),
-    Call::new("select", 23, select),
-    Call::new("pselect6", 270, pselect6),
-    Call::new("ppoll", 271, ppoll),
-];
+pub const CALLS: &[Call] = &[Call::new("poll", 7, poll), Call::new("ppoll", 271, ppoll)];
 
 /// A timeout in milliseconds, negative for ever.
 pub fn milliseconds(timeout: usize) -> Deadline {
@@ -44,15 +36,23 @@ pub fn from_timespec(timeout: Option<Timespec>) -> Result<Deadline, Errno> {
     })
 }
 
+/// So many fds are armed and looked at anew each time, which costs less than to hear what happened.
+pub const FEW: usize = 2;
+
+/// What a struct pollfd asks for: fd and events, in the machine's order; revents lies above.
+const ASKED: u64 = u64::MAX >> 16;
+
+/// The array of a poll, as words.
+fn pollfds<'a>(fds: usize, count: usize) -> Result<&'a mut [[u8; 8]], Errno> {
+    let bytes = user::bytes_mut(fds, count * size_of::<Pollfd>())?;
+    Ok(bytes.as_chunks_mut().0)
+}
+
 /// Looks at all entries, writing revents alone; how many are not 0.
 fn scan_poll(fds: usize, count: usize) -> Result<usize, Errno> {
     let (table, mut core) = (table(), core());
     let mut ready = 0;
-    // struct pollfd: fd, events, revents, in the machine's order.
-    for entry in user::bytes_mut(fds, count * size_of::<Pollfd>())?
-        .as_chunks_mut()
-        .0
-    {
+    for entry in pollfds(fds, count)? {
         let word = u64::from_ne_bytes(*entry);
         let (fd, events) = (word as u32, (word >> 32) as u16);
         let found = match table.number(fd as usize) {
@@ -61,34 +61,84 @@ fn scan_poll(fds: usize, count: usize) -> Result<usize, Errno> {
             None => Events::NVAL,
         };
         let revents = u64::from(found.bits() as u16);
-        *entry = (word << 16 >> 16 | revents << 48).to_ne_bytes();
+        *entry = (word & ASKED | revents << 48).to_ne_bytes();
         ready += usize::from(!found.is_empty());
     }
     Ok(ready)
 }
 
-/// Sees to it that each open fd's source wakes the thread.
-fn arm_poll(set: InstanceId, fds: usize, count: usize) -> Result<(), Errno> {
-    core().poll_begin(set);
-    for i in 0..count {
-        let entry: Pollfd = user::read(fds + i * size_of::<Pollfd>())?;
-        if entry.fd < 0 {
-            continue;
-        }
-        let asked = Events::from_bits_truncate(entry.events_revents & 0xffff);
-        arm(set, entry.fd as usize, asked)?;
-    }
-    core().poll_armed(set, count);
-    Ok(())
+/// The words by which a set that was armed for a poll is known again, before those of the fds.
+fn poll_tag(count: usize) -> u64 {
+    (count as u64) << 1
 }
 
-fn arm(set: InstanceId, fd: usize, events: Events) -> Result<(), Errno> {
-    if let Some(file) = table().get(fd) {
-        core()
-            .poll_arm(set, file.source(), events)
-            .map_err(|_| Errno::ENOMEM)?;
+/// Whether the thread's set is armed for just this; then clears revents.
+fn is_armed_for_poll(polled: &Polled, fds: usize, count: usize) -> Result<bool, Errno> {
+    let Some((&tag, words)) = polled.words.split_first() else {
+        return Ok(false);
+    };
+    if !polled.is_armed() || tag != poll_tag(count) {
+        return Ok(false);
     }
-    Ok(())
+    for (entry, &word) in pollfds(fds, count)?.iter_mut().zip(words) {
+        if u64::from_ne_bytes(*entry) & ASKED != word {
+            return Ok(false);
+        }
+        *entry = word.to_ne_bytes();
+    }
+    Ok(true)
+}
+
+/// Asks the armed set; the other entries' revents are cleared.
+fn take_poll(polled: &Polled, fds: usize, count: usize) -> Result<usize, Errno> {
+    let entries = pollfds(fds, count)?;
+    Ok(polled.take(|found, at| {
+        if let Some([.., low, high]) = entries.get_mut(at as usize) {
+            [*low, *high] = (found.bits() as u16).to_ne_bytes();
+        }
+    }))
+}
+
+/// Sees to it that each open fd's source wakes the thread. Whether the set can say for which: no file is there twice.
+fn arm_poll(polled: &mut Polled, fds: usize, count: usize) -> Result<bool, Errno> {
+    let set = polled.begin();
+    polled.words.push(poll_tag(count));
+    let mut once = count > FEW;
+    for (at, entry) in (0..).zip(pollfds(fds, count)?) {
+        let word = u64::from_ne_bytes(*entry) & ASKED;
+        polled.words.push(word);
+        let (fd, events) = (word as i32, (word >> 32) as u32);
+        if fd >= 0 {
+            once &= watch(
+                set,
+                fd as usize,
+                Events::from_bits_truncate(events),
+                at,
+                count > FEW,
+            )?;
+        }
+    }
+    Ok(once)
+}
+
+/// Watches an fd, if it is open, as number `at` of a set, and `looks` at it. Whether the set can say whether it is ready.
+pub fn watch(
+    set: InstanceId,
+    fd: usize,
+    events: Events,
+    at: u32,
+    looks: bool,
+) -> Result<bool, Errno> {
+    let table = table();
+    let Some(file) = table.get(fd) else {
+        return Ok(looks);
+    };
+    let mut core = core();
+    let watched = match looks {
+        true => core.poll_watch(set, file.source(), events, at),
+        false => core.poll_arm(set, file.source(), events).map(|()| false),
+    };
+    watched.map_err(|_| Errno::ENOMEM)
 }
 
 /// <https://man7.org/linux/man-pages/man2/poll.2.html>
@@ -99,32 +149,81 @@ fn poll_until(fds: usize, count: usize, deadline: Deadline) -> Result<usize, Err
     user::check_range(fds, count * size_of::<Pollfd>())?;
     user::check(fds, count * size_of::<Pollfd>())?;
     wait::settle();
-    let mut ready = scan_poll(fds, count)?;
-    if ready > 0 {
-        return Ok(ready);
+    // In most calls that find something at once nothing is armed: they are over here.
+    let scanned = !poller::may_be_armed(poll_tag(count));
+    if scanned {
+        let ready = scan_poll(fds, count)?;
+        if ready > 0 || !may_block(deadline)? {
+            return Ok(ready);
+        }
     }
-    // Even where there is no wait to interrupt (but not in epoll_wait).
+    poller::with_polled(|polled| {
+        let steps = Steps {
+            armed: !scanned && is_armed_for_poll(polled, fds, count)?,
+            scanned,
+            arm: |polled: &mut Polled| arm_poll(polled, fds, count),
+            look: |polled: &Polled, armed| match armed {
+                true => take_poll(polled, fds, count),
+                false => scan_poll(fds, count),
+            },
+        };
+        steps.run(polled, deadline)
+    })
+}
+
+/// Whether a call that found nothing is to wait. EINTR also where there is no wait to interrupt (but not in epoll_wait).
+pub fn may_block(deadline: Deadline) -> Result<bool, Errno> {
     if signal::is_due() {
         return Err(Errno::EINTR);
     }
-    if deadline == Deadline::at(0) {
-        return Ok(0);
-    }
-    let set = poller::kept();
-    let mut woken = false;
-    wait::for_look(set, deadline, || {
-        // Woken, mostly by what is waited for: then nothing need be armed anew.
-        if woken {
-            ready = scan_poll(fds, count)?;
+    Ok(deadline != Deadline::at(0))
+}
+
+/// What poll and select do with the set that the thread keeps.
+pub struct Steps<Arm, Look> {
+    /// Whether it is armed for just this call,
+    pub armed: bool,
+    /// and if not, whether everything was looked at just now, in vain.
+    pub scanned: bool,
+    /// Arms it. Whether it can say then what holds of which: no file is there twice, and they are not few.
+    pub arm: Arm,
+    /// Asks it if it is armed, or looks at everything; how much is ready.
+    pub look: Look,
+}
+
+impl<Arm, Look> Steps<Arm, Look>
+where
+    Arm: FnMut(&mut Polled) -> Result<bool, Errno>,
+    Look: FnMut(&Polled, bool) -> Result<usize, Errno>,
+{
+    /// Looks, and waits until something is ready.
+    pub fn run(mut self, polled: &mut Polled, deadline: Deadline) -> Result<usize, Errno> {
+        let mut ready = 0;
+        if !self.scanned {
+            ready = (self.look)(polled, self.armed)?;
+            if ready > 0 || !may_block(deadline)? {
+                return Ok(ready);
+            }
         }
-        if ready == 0 {
+        let set = polled.set();
+        let mut woken = false;
+        wait::for_look(set, deadline, || {
+            // Other threads may have closed fds meanwhile.
+            self.armed &= polled.is_armed();
+            // Woken, mostly by what is waited for: then nothing need be armed anew.
+            if woken {
+                ready = (self.look)(polled, self.armed)?;
+            }
             woken = true;
-            arm_poll(set, fds, count)?;
-            ready = scan_poll(fds, count)?;
-        }
-        Ok(ready > 0)
-    })?;
-    Ok(ready)
+            if ready == 0 && !self.armed {
+                self.armed = (self.arm)(polled)?;
+                polled.end(self.armed);
+                ready = (self.look)(polled, self.armed)?;
+            }
+            Ok(ready > 0)
+        })?;
+        Ok(ready)
+    }
 }
 
 fn poll(args: &Args) -> Result<usize, Errno> {
@@ -132,7 +231,7 @@ fn poll(args: &Args) -> Result<usize, Errno> {
 }
 
 /// Writes back what is left of a timeout, as the system calls (not the C functions) do.
-fn write_rest(
+pub fn write_rest(
     address: usize,
     deadline: Deadline,
     write: impl FnOnce(u64) -> Result<(), Errno>,
@@ -148,155 +247,6 @@ fn ppoll(args: &Args) -> Result<usize, Errno> {
     let deadline = from_timespec(user::read_optional(timeout)?)?;
     let result = with_mask(read_set(set, size)?, || {
         poll_until(fds, count as u32 as usize, deadline)
-    });
-    write_rest(timeout, deadline, |rest| {
-        user::write(timeout, timespec(rest))
-    })?;
-    result
-}
-
-/// Addresses of the three sets of a select, and how many fds they have.
-#[derive(Clone, Copy)]
-struct FdSets([usize; 3], usize);
-
-impl FdSets {
-    /// How many words.
-    fn len(&self) -> usize {
-        self.1.div_ceil(64)
-    }
-
-    /// Word `i` of each set; zero for one that is not given, and beyond the last fd.
-    #[inline]
-    fn words(&self, i: usize) -> Result<Words, Errno> {
-        let left = self.1 - i * 64;
-        let mask = if left < 64 { (1 << left) - 1 } else { u64::MAX };
-        let mut words = [0; 3];
-        for (word, &set) in words.iter_mut().zip(&self.0) {
-            if set != 0 {
-                *word = user::read::<u64>(set + i * 8)? & mask;
-            }
-        }
-        Ok(words)
-    }
-}
-
-/// Looks at all fds; what is ready goes to `found`. How many bits; EBADF if one is not open.
-fn scan_select(sets: FdSets, found: &mut Vec<Words>) -> Result<usize, Errno> {
-    found.clear();
-    let (table, mut core) = (table(), core());
-    let mut ready = 0;
-    for i in 0..sets.len() {
-        let (words, count) = core
-            .select(sets.words(i)?, |bit| table.number(i * 64 + bit as usize))
-            .map_err(|NotOpen| Errno::EBADF)?;
-        ready += count;
-        found.push(words);
-    }
-    Ok(ready)
-}
-
-/// Sees to it that each fd's source wakes the thread.
-fn arm_select(set: InstanceId, sets: FdSets) -> Result<(), Errno> {
-    core().poll_begin(set);
-    let mut used = 0;
-    for i in 0..sets.len() {
-        let words = sets.words(i)?;
-        let mut any = words[0] | words[1] | words[2];
-        while any != 0 {
-            let bit = any.trailing_zeros();
-            any &= any - 1;
-            used += 1;
-            arm(set, i * 64 + bit as usize, interest(words, bit))?;
-        }
-    }
-    core().poll_armed(set, used);
-    Ok(())
-}
-
-/// Memory for what a select has found, kept for the next one.
-static FOUND: Shared<Vec<Words>> = Shared::new(Vec::new());
-
-/// <https://man7.org/linux/man-pages/man2/select.2.html>
-fn select_until(count: usize, sets: [usize; 3], deadline: Deadline) -> Result<usize, Errno> {
-    let count = usize::try_from(count as i32).map_err(|_| Errno::EINVAL)?;
-    // As Linux: numbers that cannot be open are not looked at.
-    let sets = FdSets(sets, count.min(process::file_limit()));
-    let mut found = core::mem::take(&mut *FOUND.lock());
-    let ready = find_selected(sets, deadline, &mut found);
-    if ready.is_ok() {
-        for (i, words) in found.iter().enumerate() {
-            for (&set, &word) in sets.0.iter().zip(words) {
-                if set != 0 {
-                    user::write(set + i * 8, word)?;
-                }
-            }
-        }
-    }
-    *FOUND.lock() = found;
-    ready
-}
-
-fn find_selected(sets: FdSets, deadline: Deadline, found: &mut Vec<Words>) -> Result<usize, Errno> {
-    wait::settle();
-    let mut ready = scan_select(sets, found)?;
-    if ready > 0 {
-        return Ok(ready);
-    }
-    if signal::is_due() {
-        return Err(Errno::EINTR);
-    }
-    if deadline != Deadline::at(0) {
-        let set = poller::kept();
-        let mut woken = false;
-        wait::for_look(set, deadline, || {
-            if woken {
-                ready = scan_select(sets, found)?;
-            }
-            if ready == 0 {
-                woken = true;
-                arm_select(set, sets)?;
-                ready = scan_select(sets, found)?;
-            }
-            Ok(ready > 0)
-        })?;
-    }
-    Ok(ready)
-}
-
-fn select(args: &Args) -> Result<usize, Errno> {
-    let [count, read, write, except, timeout, _] = *args;
-    let deadline = match user::read_optional::<Timeval>(timeout)? {
-        None => Deadline::NEVER,
-        Some(time) => {
-            if time.tv_sec < 0 || time.tv_usec < 0 {
-                return Err(Errno::EINVAL);
-            }
-            let total = (time.tv_sec as u64)
-                .saturating_mul(SECOND)
-                .saturating_add((time.tv_usec as u64).saturating_mul(1000));
-            from_timespec(Some(timespec(total)))?
-        }
-    };
-    let result = select_until(count, [read, write, except], deadline);
-    write_rest(timeout, deadline, |rest| {
-        let rest = Timeval {
-            tv_sec: (rest / SECOND) as i64,
-            tv_usec: (rest % SECOND / 1000) as i64,
-        };
-        user::write(timeout, rest)
-    })?;
-    result
-}
-
-fn pselect6(args: &Args) -> Result<usize, Errno> {
-    let [count, read, write, except, timeout, set] = *args;
-    let deadline = from_timespec(user::read_optional(timeout)?)?;
-    let mask = match user::read_optional::<SigsetArgument>(set)? {
-        Some(argument) => read_set(argument.set as usize, argument.len as usize)?,
-        None => None,
-    };
-    let result = with_mask(mask, || {
-        select_until(count, [read, write, except], deadline)
     });
     write_rest(timeout, deadline, |rest| {
         user::write(timeout, timespec(rest))

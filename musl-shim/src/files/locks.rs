@@ -100,7 +100,7 @@ fn wait_for(inode: u64, asked: &Asked) -> Result<(), Errno> {
         }
         Err(errno) => Err(errno),
     };
-    let result = wait::for_look(wait::for_nothing(), Deadline::NEVER, look);
+    let result = wait::for_look(wait::for_nothing()?, Deadline::NEVER, look);
     if result == Err(Errno::EINTR) && waits {
         let what = What::GiveUp;
         // Nothing in it can be refused.
