@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Host mode: threads and signals.
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../posix/helpers.h"
@@ -30,6 +36,64 @@ CHECK(threads, a_blocked_read, "a thread that blocks in read blocks no other, an
     void *got;
     EXPECT_EQ(pthread_join(thread, &got), 0);
     EXPECT_EQ((intptr_t)got, 'x');
+}
+
+static atomic_int reader;
+
+static void *start_known_read(void *end)
+{
+    atomic_store(&reader, (int)syscall(SYS_gettid));
+    return start_read(end);
+}
+
+// Until the thread sleeps in the call that it waits in: read(2) on Linux, ppoll(2) in host mode.
+static void wait_until_it_blocks(void)
+{
+    char name[64], line[64];
+    while (!atomic_load(&reader))
+        sched_yield();
+    snprintf(name, sizeof name, "/proc/self/task/%d/syscall", atomic_load(&reader));
+    long number = -1;
+    while (number != SYS_read && number != SYS_ppoll) {
+        const int file = OK(open(name, O_RDONLY));
+        const ssize_t n = read(file, line, sizeof line - 1);
+        close(file);
+        line[n > 0 ? n : 0] = 0;
+        // "running" if it is on a processor.
+        if (sscanf(line, "%ld", &number) != 1)
+            number = -1;
+        sched_yield();
+    }
+}
+
+CHECK(threads, a_number_used_again, "a file that is closed under a reader goes on, and leaves its number's next file alone")
+{
+    const struct ends p = new_pipe(0);
+    int end = p.r;
+    pthread_t thread;
+    atomic_store(&reader, 0);
+    EXPECT_EQ(pthread_create(&thread, 0, start_known_read, &end), 0);
+    wait_until_it_blocks();
+    // In host mode the pipe is Linux's from here on.
+    const pid_t child = OK(fork());
+    if (child == 0)
+        _exit(0);
+    EXPECT_EQ(waitpid(child, 0, 0), child);
+    close(p.r);
+    int pair[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    EXPECT_EQ(pair[0], p.r);
+    const int epoll = new_epoll();
+    add(epoll, pair[0], EPOLLIN | EPOLLET);
+    struct epoll_event event;
+    EXPECT_EQ(epoll_wait(epoll, &event, 1, 0), 0);
+    put(p.w, "x");
+    void *got;
+    EXPECT_EQ(pthread_join(thread, &got), 0);
+    EXPECT_EQ((intptr_t)got, 'x');
+    put(pair[1], "y");
+    EXPECT_EQ(epoll_wait(epoll, &event, 1, 10000), 1);
+    EXPECT_EQ(event.events, (uint32_t)EPOLLIN);
 }
 
 static int shared_epoll;

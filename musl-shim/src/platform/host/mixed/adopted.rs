@@ -10,8 +10,8 @@ use vfs_hooks::Events;
 use vfs_hooks::source::{SourceId, Sources};
 
 use super::super::raw::{self, nr};
-use super::Real;
 use super::source::Behind;
+use super::{Kept, Real};
 use crate::abi::{O_NONBLOCK, O_WRONLY, Stat};
 use crate::errno::Errno;
 use crate::files::{File, OpenFile};
@@ -27,6 +27,8 @@ pub struct Adopted<F> {
     own: Option<F>,
     /// Linux's, once it is.
     behind: RefCell<Option<Behind>>,
+    /// After `behind`, which goes by it.
+    kept: Cell<Option<Kept>>,
 }
 
 /// Makes a file of ours one that can leave the process.
@@ -37,6 +39,7 @@ pub fn adopt<F: File + 'static>(own: F) -> Adopted<F> {
         partner: RefCell::new(Weak::<OpenFile<Adopted<F>>>::new()),
         own: Some(own),
         behind: RefCell::new(None),
+        kept: Cell::new(None),
     }
 }
 
@@ -177,6 +180,11 @@ impl<F: File> Real for Adopted<F> {
         if let Some(behind) = &*self.behind.borrow() {
             behind.set_number(number);
         }
+    }
+
+    fn keep(&self, kept: Kept) {
+        self.take_number(kept.number());
+        self.kept.set(Some(kept));
     }
 
     fn watch_again(&self) {

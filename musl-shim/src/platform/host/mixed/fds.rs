@@ -162,6 +162,32 @@ pub fn meet(fd: usize) {
     table().replace(fd, file, false);
 }
 
+/// A number of the shim's own for a file, closed with the value.
+pub struct Kept(i32);
+
+impl Kept {
+    /// Another number for what `fd` is, out of the program's way; -1 if Linux has none.
+    fn new(fd: usize) -> Kept {
+        // SAFETY: no pointers.
+        let fd = unsafe { raw::call(nr::DUP, [fd]) };
+        Kept(fd.map_or(-1, |fd| hide(fd) as i32))
+    }
+
+    /// The number.
+    pub fn number(&self) -> i32 {
+        self.0
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.0 >= 0 {
+            // SAFETY: the shim's own fd, in no use any longer.
+            unsafe { raw::syscall(nr::CLOSE, &[self.0 as usize, 0, 0, 0, 0, 0]) };
+        }
+    }
+}
+
 /// The number is about to be closed or to become another file's.
 pub fn leave(fd: usize) {
     let fd = fd as u32 as usize;
@@ -169,7 +195,7 @@ pub fn leave(fd: usize) {
     let Some(file) = table().remove(fd) else {
         return;
     };
-    // Others of its numbers may stay: then it must go by one of those.
+    // Others of its numbers may stay: then it must go by one of those. If none does, a thread is in a call on it, and its number will be another file's.
     if let Some(real) = file.file.real()
         && real.number() == fd as i32
         && Rc::strong_count(&file) > 1
@@ -178,8 +204,9 @@ pub fn leave(fd: usize) {
             .iter()
             .find(|(_, other)| Rc::ptr_eq(other, &file))
             .map(|(other, _)| other);
-        if let Some(other) = other {
-            real.take_number(other as i32);
+        match other {
+            Some(other) => real.take_number(other as i32),
+            None => real.keep(Kept::new(fd)),
         }
     }
     drop(file);

@@ -36,6 +36,9 @@ pub trait Real {
     /// It goes by this number from now on.
     fn take_number(&self, number: i32);
 
+    /// The program has no number of it any more, but a thread is in a call on it: it goes by this one until that is over.
+    fn keep(&self, kept: Kept);
+
     /// After a fork, in the child: if Linux is to tell of it, it is to tell the child.
     fn watch_again(&self);
 
@@ -58,7 +61,7 @@ pub fn start() {
 }
 
 pub use adopted::adopt;
-pub use fds::{install, install_pair, limit};
+pub use fds::{Kept, install, install_pair, limit};
 pub use route::route;
 pub use signals::{interrupted, mask, mask_of, raise, restarts, set_mask, uninterrupted};
 pub use source::settle;

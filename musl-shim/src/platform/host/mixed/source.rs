@@ -9,6 +9,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::cell::Cell;
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use vfs_hooks::Events;
@@ -16,8 +17,8 @@ use vfs_hooks::source::{Edges, Readiness, Remote, SourceId, Sources};
 use vfs_hooks::subscription::Subscriptions;
 
 use super::super::raw::{self, nr};
-use super::Real;
 use super::fds::hide;
+use super::{Kept, Real};
 use crate::abi::EpollEvent;
 use crate::files::File;
 use crate::poller::core;
@@ -109,6 +110,7 @@ pub struct Behind {
     source: SourceId,
     /// One of its numbers.
     number: Arc<AtomicI32>,
+    kept: Cell<Option<Kept>>,
 }
 
 impl Behind {
@@ -117,6 +119,7 @@ impl Behind {
         let behind = Behind {
             source,
             number: Arc::new(AtomicI32::new(number)),
+            kept: Cell::new(None),
         };
         if !behind.control(ADD) {
             behind.control(DELETE);
@@ -205,6 +208,11 @@ impl Real for Behind {
 
     fn take_number(&self, number: i32) {
         self.set_number(number);
+    }
+
+    fn keep(&self, kept: Kept) {
+        self.set_number(kept.number());
+        self.kept.set(Some(kept));
     }
 
     fn watch_again(&self) {
