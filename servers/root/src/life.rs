@@ -51,6 +51,7 @@ impl System {
     /// Starts the first program.
     pub fn start_init(&mut self, block: &Block) -> Result<(), Refused> {
         let (process, used) = self.load(badge::INIT, badge::INIT, block)?;
+        self.publish(&process);
         process.start(used)?;
         self.adopt(process);
         Ok(())
@@ -59,6 +60,7 @@ impl System {
     fn start(&mut self, parent: usize, number: usize, block: &Block) -> Result<(), u64> {
         let (mut process, used) = self.load(parent, number, block).map_err(Refused::errno)?;
         let passed = self.pass_channels(parent, &mut process, &block.channels);
+        self.publish(&process);
         let started = passed.and_then(|()| process.start(used).map_err(|_| errno::ENOMEM));
         match started {
             Ok(()) => self.adopt(process),
@@ -144,22 +146,30 @@ impl System {
         process.give(&self.memory, slot::VFS, self.vfs_endpoint, call, name)
     }
 
-    /// Takes a process in, with what the information page says about its place among the others.
+    /// Takes a process in, that runs already.
     fn adopt(&mut self, mut process: Process) {
-        let number = process.number;
         if process.started == 0 {
             process.started = self.clock.now();
         }
-        self.console.publish(&process);
-        self.processes.insert(number, process);
-        self.publish_ids(number);
+        self.processes.insert(process.number, process);
+    }
+
+    /// Writes what the information page says about its place among the others. Before it runs: the root server may be preempted as soon as it can.
+    fn publish(&self, process: &Process) {
+        self.console.publish(process);
+        self.publish_ids(process);
+    }
+
+    /// Writes a process's ids anew, if it is there.
+    fn publish_ids_of(&self, number: usize) {
+        if let Some(process) = self.processes.get(&number) {
+            self.publish_ids(process);
+        }
     }
 
     /// Writes the information page's ids.
-    fn publish_ids(&self, number: usize) {
-        let (Some(process), Ok(ids)) =
-            (self.processes.get(&number), self.family.ids(number as Pid))
-        else {
+    fn publish_ids(&self, process: &Process) {
+        let Ok(ids) = self.family.ids(process.number as Pid) else {
             return;
         };
         let info = process.info();
@@ -243,6 +253,7 @@ impl System {
             passed = passed.and(kept);
         }
         self.family.executed(number as Pid);
+        self.publish(&process);
         let started = passed.and_then(|()| process.start(used));
         self.adopt(process);
         if started.is_err() {
@@ -283,6 +294,7 @@ impl System {
         channels.extend(self.files_of(number));
         let introduced = self.introduce(&process).map_err(|_| errno::ENOMEM);
         let passed = introduced.and_then(|()| self.pass_channels(number, &mut process, &channels));
+        self.publish(&process);
         let resumed = passed.and_then(|()| process.resume_as_child(tcb).map_err(|_| errno::ENOMEM));
         match resumed {
             Ok(()) => self.adopt(process),
@@ -335,7 +347,7 @@ impl System {
 
     fn tell(&mut self, ending: &Ending, news: Sent) {
         for pid in &ending.orphans {
-            self.publish_ids(*pid as usize);
+            self.publish_ids_of(*pid as usize);
         }
         for pid in &ending.tell {
             if let Some(parent) = self.processes.get_mut(&(*pid as usize)) {
@@ -391,14 +403,14 @@ impl System {
             _ => return Err(errno::EINVAL),
         };
         self.family.set_group(number as Pid, pid, group)?;
-        self.publish_ids(if pid == 0 { number } else { pid as usize });
+        self.publish_ids_of(if pid == 0 { number } else { pid as usize });
         Ok(())
     }
 
     /// NEW_SESSION.
     pub fn new_session(&mut self, number: usize) -> Result<u64, u64> {
         let session = self.family.new_session(number as Pid)?;
-        self.publish_ids(number);
+        self.publish_ids_of(number);
         Ok(session.into())
     }
 }
