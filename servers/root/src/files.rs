@@ -39,6 +39,8 @@ pub struct SharedFile {
 #[derive(Default)]
 pub struct SharedFiles {
     files: Vec<Option<SharedFile>>,
+    /// Numbers that were used and are free.
+    free: Vec<u32>,
     /// Pages of all files.
     pages: usize,
     /// How many there may be.
@@ -121,6 +123,7 @@ impl SharedFiles {
 
     fn end(&mut self, memory: &mut Memory, number: usize) {
         if let Some(file) = self.files.get_mut(number).and_then(Option::take) {
+            self.free.push(number as u32);
             self.pages -= file.pages.len();
             for page in file.pages.into_values() {
                 memory.unshare(page);
@@ -197,7 +200,7 @@ impl System {
             return Err(errno::ENOMEM);
         }
         let files = &mut self.files;
-        let free = files.files.iter().position(Option::is_none);
+        let free = files.free.last().map(|file| *file as usize);
         let file = free.unwrap_or(files.files.len());
         if file >= MOST {
             return Err(errno::ENFILE);
@@ -215,7 +218,10 @@ impl System {
             flights: 0,
         };
         match files.files.get_mut(file) {
-            Some(free) => *free = Some(made),
+            Some(free) => {
+                *free = Some(made);
+                files.free.pop();
+            }
             None => files.files.push(Some(made)),
         }
         let furnished = self.furnish(file, bytes, holder as usize);
