@@ -103,6 +103,23 @@ CHECK(exec, copied, "a program that was copied runs, by posix_spawn and by execv
     EXPECT_EQ(run("d/moved", "--child", "exits", "11"), 11);
 }
 
+ROLE(runs_itself)
+{
+    execl("/proc/self/exe", "again", "--child", "exits", arguments[0], (char *)NULL);
+    return errno;
+}
+
+CHECK(exec, itself, "/proc/self/exe is executed as the program that it leads to, written or not; an open file by /proc/self/fd")
+{
+    EXPECT_EQ(run("/proc/self/exe", "--child", "exits", "3"), 3);
+    in_directory_with_program();
+    EXPECT_EQ(run("./prog", "--child", "runs_itself", "4"), 4);
+    const int fd = OK(open("prog", O_RDONLY));
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    EXPECT_EQ(run(path, "--child", "exits", "5"), 5);
+}
+
 CHECK(exec, permission, "a file is executed only with an x bit, and only if it is a file")
 {
     in_directory_with_program();
