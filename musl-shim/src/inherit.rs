@@ -42,6 +42,8 @@ pub enum Heir {
     Fifo([u32; 2], u64, u64),
     /// Something of /proc: its path there, and the channel that says where it is read next.
     Proc(Vec<u8>, u32),
+    /// A timerfd: its channel, and whether it is of CLOCK_REALTIME.
+    Timer(u32, bool),
     /// A pidfd: its channel, and the process.
     Process(u32, u32),
     /// A signalfd: its set.
@@ -58,6 +60,7 @@ impl Heir {
         let words = match self {
             Heir::Device(_) | Heir::Path(_) | Heir::Signals(_) => [0; 2],
             Heir::Terminal(channel)
+            | Heir::Timer(channel, _)
             | Heir::Archived(_, channel)
             | Heir::Directory(_, channel)
             | Heir::Event(channel, _)
@@ -165,6 +168,11 @@ impl Writer {
                 self.u32(4);
                 self.u32(*channel);
                 self.u32(*side);
+            }
+            Heir::Timer(channel, real) => {
+                self.u32(11);
+                self.u32(*channel);
+                self.u32((*real).into());
             }
             Heir::Fifo([channel, sides], inode, since) => {
                 self.u32(10);
@@ -300,6 +308,7 @@ impl Reader<'_> {
                 Heir::File(number, self.u64()?, self.channel()?)
             }
             9 => Heir::Path(self.u64()?),
+            11 => Heir::Timer(self.channel()?, self.u32()? != 0),
             10 => {
                 let channel = self.channel()?;
                 let sides = self.u32().filter(|sides| (1..=3).contains(sides))?;
@@ -463,6 +472,7 @@ mod tests {
             Heir::Path(77),
             Heir::Pipe(4095, 1),
             Heir::Event(0, true),
+            Heir::Timer(7, true),
             Heir::Fifo([5, 3], 1 << 40, u64::MAX),
             Heir::Signals(1 << 40 | 3),
             Heir::Process(3, 17),

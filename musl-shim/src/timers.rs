@@ -3,14 +3,12 @@
 
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
-use core::cell::RefCell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use libposix_poll::Deadline;
-use vfs_hooks::timerfd::TimerFd;
 use vfs_hooks::timers::Timers;
 
-use crate::poller::core;
+use crate::files::timerfd::Timer;
 use crate::shared::Shared;
 
 /// The nearest deadline in nanoseconds, beside the set: every look asks for it.
@@ -18,7 +16,7 @@ static NEAREST: AtomicU64 = AtomicU64::new(u64::MAX);
 
 struct State {
     order: Timers,
-    timers: BTreeMap<u64, Weak<RefCell<TimerFd>>>,
+    timers: BTreeMap<u64, Weak<Timer>>,
     next_id: u64,
 }
 
@@ -37,13 +35,16 @@ impl State {
     }
 }
 
-/// Takes a timer in; the number names it from now on.
-pub fn add(timer: &Rc<RefCell<TimerFd>>) -> u64 {
-    let mut state = STATE.lock();
-    let id = state.next_id;
-    state.next_id += 1;
-    state.timers.insert(id, Rc::downgrade(timer));
-    id
+/// Takes in a timer that is made with the number which names it from now on.
+pub fn add(make: impl FnOnce(u64) -> Timer) -> Rc<Timer> {
+    let id = {
+        let mut state = STATE.lock();
+        state.next_id += 1;
+        state.next_id
+    };
+    let timer = Rc::new(make(id));
+    STATE.lock().timers.insert(id, Rc::downgrade(&timer));
+    timer
 }
 
 /// The timer is gone.
@@ -54,8 +55,8 @@ pub fn remove(id: u64) {
 }
 
 /// Notes the timer's deadline: after every call of its that takes the time.
-pub fn update(id: u64, timer: &TimerFd) {
-    STATE.lock().change(|order| order.set(id, timer.deadline()));
+pub fn update(id: u64, deadline: Option<u64>) {
+    STATE.lock().change(|order| order.set(id, deadline));
 }
 
 /// Whether no timer runs.
@@ -78,16 +79,10 @@ pub fn run(now: u64) {
             let Some(id) = state.change(|order| order.due(now)) else {
                 return;
             };
-            state
-                .timers
-                .get(&id)
-                .and_then(Weak::upgrade)
-                .map(|timer| (id, timer))
+            state.timers.get(&id).and_then(Weak::upgrade)
         };
-        if let Some((id, timer)) = timer {
-            let mut timer = timer.borrow_mut();
-            timer.expire(&mut *core(), now);
-            update(id, &timer);
+        if let Some(timer) = timer {
+            timer.expire(now);
         }
     }
 }

@@ -101,6 +101,8 @@ pub struct Header {
     pub sides: [Side; SIDES],
     /// What of a pipe's bytes are packets.
     pub packets: Packets,
+    /// A timerfd's state.
+    pub timer: [AtomicU64; 4],
 }
 
 #[cfg(not(any(loom, shuttle)))]

@@ -54,6 +54,20 @@ impl TimerFd {
         self.source
     }
 
+    /// All that it consists of, for a timer that processes share.
+    pub fn state(&self) -> [u64; 4] {
+        [self.next, self.interval, self.resting.into(), self.count]
+    }
+
+    /// Takes over such a state, which may be anybody's claim.
+    pub fn set_state(&mut self, [next, interval, resting, count]: [u64; 4]) {
+        self.next = next;
+        self.interval = interval;
+        // What expires once does not rest.
+        self.resting = resting != 0 && interval != 0;
+        self.count = count;
+    }
+
     /// timerfd_settime(2): the first expiration is at `first` (0: never), then one each `interval`, if that is not
     /// 0. Expirations not read yet are forgotten. Returns the old setting.
     pub fn set(

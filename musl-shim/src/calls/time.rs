@@ -144,7 +144,7 @@ fn timerfd_settime(args: &Args) -> Result<usize, Errno> {
     let (value, interval) = (nanoseconds(&new.it_value)?, nanoseconds(&new.it_interval)?);
     let file = get(fd)?;
     let timer = file.file.timer().ok_or(Errno::EINVAL)?;
-    let before = timer.set(value, interval, flags & TFD_TIMER_ABSTIME != 0);
+    let before = timer.set(value, interval, flags & TFD_TIMER_ABSTIME != 0)?;
     user::write_optional(old, itimerspec(before))?;
     Ok(0)
 }
@@ -152,6 +152,6 @@ fn timerfd_settime(args: &Args) -> Result<usize, Errno> {
 fn timerfd_gettime(args: &Args) -> Result<usize, Errno> {
     let file = get(args[0])?;
     let timer = file.file.timer().ok_or(Errno::EINVAL)?;
-    user::write(args[1], itimerspec(timer.get()))?;
+    user::write(args[1], itimerspec(timer.get()?))?;
     Ok(0)
 }

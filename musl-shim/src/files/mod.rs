@@ -444,6 +444,7 @@ fn reopened(description: &Description) -> Option<Rc<OpenFile>> {
         Heir::Process(channel, pid) => pidfd::inherited(*channel, *pid, flags),
         Heir::Unix(passed) => unix::heir::inherited(passed, flags)?,
         Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,
+        Heir::Timer(channel, real) => timerfd::TimerFile::inherited(*channel, *real, flags),
         Heir::Fifo(place, inode, since) => fifo::inherited(*place, *inode, *since, flags)?,
         Heir::Signals(set) => signalfd::SignalFile::open(*set, flags),
         Heir::Event(channel, semaphore) => {
