@@ -233,13 +233,13 @@ enum Executable {
 
 impl Executable {
     fn find(at: At) -> Result<Executable, Errno> {
-        let (at, attributes, name) = match lookup::find(at, 0)? {
-            Node::Entry(attributes, name) => (at, attributes, name),
+        let (open, attributes, name) = match lookup::find(at, 0)? {
+            Node::Entry(attributes, name) => (None, attributes, name),
             // An open file by its name in /proc.
             Node::Open(file) => {
-                let at = At::inode(file.file.inode().ok_or(Errno::EACCES)?);
-                match at.find(EMPTY_PATH)? {
-                    Found::Inode(attributes, name) => (at, attributes, name),
+                let inode = At::inode(file.file.inode().ok_or(Errno::EACCES)?);
+                match inode.find(EMPTY_PATH)? {
+                    Found::Inode(attributes, name) => (Some(file), attributes, name),
                     Found::Local(_) => return Err(Errno::EACCES),
                 }
             }
@@ -255,7 +255,10 @@ impl Executable {
             // It never had contents.
             return Err(Errno::ENOEXEC);
         }
-        let file = lookup::open(at, O_RDONLY | O_EXECUTE, 0)?;
+        let file = match open {
+            Some(file) => file,
+            None => lookup::open(at, O_RDONLY | O_EXECUTE, 0)?,
+        };
         match file.file.mappable() {
             Ok(Mappable::File(file)) => Ok(Executable::File(file)),
             _ => Err(Errno::ENOEXEC),
