@@ -15,6 +15,7 @@ use crate::abi::Rlimit;
 use crate::errno::Errno;
 use crate::fd_table::FdTable;
 use crate::files::OpenFile;
+use crate::net::heir::Passed as PassedTcp;
 use crate::net::unix::heir::Passed;
 use crate::process::LIMITS;
 
@@ -52,6 +53,8 @@ pub enum Heir {
     Event(u32, bool),
     /// An AF_UNIX socket.
     Unix(Passed),
+    /// A TCP socket.
+    Tcp(PassedTcp),
 }
 
 impl Heir {
@@ -70,6 +73,7 @@ impl Heir {
             Heir::Pipe(channel, side) => [channel << 2 | 1 << side, 0],
             Heir::Fifo([channel, sides], ..) => [channel << 2 | sides, 0],
             Heir::Unix(passed) => passed.channels,
+            Heir::Tcp(passed) => passed.channels,
         };
         words.into_iter().filter(|word| *word != 0)
     }
@@ -210,6 +214,14 @@ impl Writer {
                 self.bytes(&passed.name);
                 self.bytes(&passed.peer_name);
             }
+            Heir::Tcp(passed) => {
+                let [first, second] = passed.channels;
+                for word in [17, passed.state, first, second, passed.flag] {
+                    self.u32(word);
+                }
+                self.u64(passed.local);
+                self.u64(passed.peer);
+            }
         }
     }
 }
@@ -327,6 +339,13 @@ impl Reader<'_> {
                 pass_credentials: self.u32()?,
                 name: self.bytes()?,
                 peer_name: self.bytes()?,
+            }),
+            17 => Heir::Tcp(PassedTcp {
+                state: self.u32()?,
+                channels: [self.u32()?, self.u32()?],
+                flag: self.u32()?,
+                local: self.u64()?,
+                peer: self.u64()?,
             }),
             _ => return None,
         })
@@ -485,6 +504,13 @@ mod tests {
                 pass_credentials: 1,
                 name: b"/a".to_vec(),
                 peer_name: b"\0b".to_vec(),
+            }),
+            Heir::Tcp(PassedTcp {
+                state: 2,
+                channels: [9, 0],
+                flag: 1,
+                local: 80 << 32 | 0x7f00_0001,
+                peer: 7,
             }),
         ] {
             let mut writer = Writer(Vec::new());

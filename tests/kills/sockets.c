@@ -134,8 +134,41 @@ void step_names(void)
     keep(fd);
 }
 
+// At ports where victims meet each other.
+static void meet(void)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    place.sin_port = htons((uint16_t)(5000 + chance(NAMES)));
+    if (chance(2))
+        setsockopt(fd, SOL_SOCKET, chance(2) ? SO_REUSEADDR : SO_REUSEPORT, &on, sizeof on);
+    if (chance(2)) {
+        if (bind(fd, (struct sockaddr *)&place, sizeof place) == 0)
+            listen(fd, (int)chance(4));
+    } else {
+        const struct linger at_once = {1, 0};
+        if (chance(4) == 0)
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        connect(fd, (struct sockaddr *)&place, sizeof place);
+        send(fd, bytes, chance(sizeof bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    const int got = accept4(kept(), NULL, NULL, SOCK_NONBLOCK);
+    if (got >= 0) {
+        recv(got, bytes, chance(sizeof bytes), MSG_DONTWAIT);
+        send(got, bytes, chance(2000), MSG_DONTWAIT | MSG_NOSIGNAL);
+        keep(got);
+    }
+    if (chance(3) == 0)
+        shutdown(kept(), chance(3));
+    keep(fd);
+}
+
 void step_tcp(void)
 {
+    if (chance(2)) {
+        meet();
+        return;
+    }
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t length = sizeof any;
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);

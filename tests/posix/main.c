@@ -24,7 +24,7 @@ extern const struct check *const __stop_posix_checks[];
 static const char *const areas[] = {
     "epoll", "poll",  "select", "eventfd", "timerfd", "pipe",   "tcp",   "socket",
     "unix",  "fd",    "file",   "console", "clock",   "memory", "libc",  "process", "xpipe", "pidfd",
-    "thread", "futex", "signal", "signalfd", "timer", "xunix", "lock", "proc", "usage", "inotify",
+    "thread", "futex", "signal", "signalfd", "timer", "xunix", "lock", "xtcp", "proc", "usage", "inotify",
 };
 
 enum outcome { PASSED = 1, FAILED, SKIPPED };

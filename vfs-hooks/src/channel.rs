@@ -43,6 +43,8 @@ pub const PIPE_SIZE: u32 = 64 << 10;
 
 /// First-level index of the CNode for channels 0 to 511; others follow.
 pub const CHANNEL_CNODES: usize = 40;
+/// How many there are.
+pub const CNODES: usize = MOST >> CHANNEL_BITS;
 /// Bits of a channel's number within one of them.
 pub const CHANNEL_BITS: u32 = 9;
 /// Bits of a channel's CNode.
@@ -50,8 +52,7 @@ pub const CELL_BITS: u32 = 5;
 
 const _: () = assert!(SIDES * SUBSCRIPTIONS <= 1 << CELL_BITS);
 const _: () = assert!(CHANNEL_BITS + CELL_BITS == crate::process::CSPACE_LOW_BITS);
-const _: () =
-    assert!(CHANNEL_CNODES + (MOST >> CHANNEL_BITS) <= 1 << crate::process::CSPACE_TOP_BITS);
+const _: () = assert!(CHANNEL_CNODES + CNODES <= 1 << crate::process::CSPACE_TOP_BITS);
 
 /// Where channel `number` lies.
 pub const fn address(number: usize) -> usize {

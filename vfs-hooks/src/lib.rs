@@ -33,6 +33,7 @@ pub mod channel_event;
 pub mod channel_packets;
 pub mod channel_pipe;
 pub mod channel_socket;
+pub mod channel_tcp;
 pub mod channel_timer;
 pub mod eventfd;
 pub mod events;

@@ -7,6 +7,7 @@
 //! ring or a reply; after the client has set [`SocketSlot::closed`] it does not touch the slot again, and the net server reuses it.
 //! Every value that the other side can write is checked at use; a client that lies loses its own connections only.
 
+use crate::channel::{DATA, Header, MOST};
 use crate::events::Events;
 #[cfg(not(any(loom, shuttle)))]
 use crate::process::PAGE;
@@ -53,6 +54,10 @@ pub struct Control {
     dirty_words: AtomicU64,
     /// 1: the net server is about to sleep and wants a signal. Set by it, cleared by whoever signals.
     armed: AtomicU32,
+    /// The same for channels that the client has network sockets in.
+    dirty_channels: [AtomicU64; MOST / 64],
+    /// One bit for each word of `dirty_channels`.
+    dirty_channel_words: AtomicU64,
     /// 1: the client has ended; all its sockets are to be closed. Written by the root server.
     pub client_ended: AtomicU32,
 }
@@ -65,6 +70,21 @@ impl Control {
         self.dirty[slot / 64].fetch_or(1 << (slot % 64), Ordering::AcqRel);
         self.dirty_words
             .fetch_or(1 << (slot / 64), Ordering::AcqRel);
+        self.must_ring()
+    }
+
+    /// As [`Control::mark`], for a socket that lies in a channel of its own.
+    #[must_use]
+    pub fn mark_channel(&self, channel: usize) -> bool {
+        let channel = channel % MOST;
+        self.dirty_channels[channel / 64].fetch_or(1 << (channel % 64), Ordering::AcqRel);
+        self.dirty_channel_words
+            .fetch_or(1 << (channel / 64), Ordering::AcqRel);
+        self.must_ring()
+    }
+
+    #[inline]
+    fn must_ring(&self) -> bool {
         fence(Ordering::SeqCst);
         self.armed.load(Ordering::Relaxed) != 0 && self.armed.swap(0, Ordering::AcqRel) != 0
     }
@@ -78,6 +98,23 @@ impl Control {
             let mut bits = self.dirty[word].swap(0, Ordering::AcqRel);
             while bits != 0 {
                 slot((word * 64) as u32 + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
+    }
+
+    /// The same for channels.
+    pub fn take_channels(&self, mut channel: impl FnMut(usize)) {
+        if self.dirty_channel_words.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut words = self.dirty_channel_words.swap(0, Ordering::AcqRel);
+        while words != 0 {
+            let word = words.trailing_zeros() as usize;
+            words &= words - 1;
+            let mut bits = self.dirty_channels[word].swap(0, Ordering::AcqRel);
+            while bits != 0 {
+                channel(word * 64 + bits.trailing_zeros() as usize);
                 bits &= bits - 1;
             }
         }
@@ -137,6 +174,8 @@ pub struct SocketSlot {
     pub rx_wanted: AtomicU32,
     /// 1: shutdown(SHUT_WR): send FIN after the transmit ring's bytes. client
     pub shut_write: AtomicU32,
+    /// 1: shutdown(SHUT_RD), of which the net server need not know. client
+    pub shut_read: AtomicU32,
     /// 1: the client is done with the slot. Graceful: what is in the transmit ring is still sent. client
     pub closed: AtomicU32,
     /// 1 with `closed`: send RST (SO_LINGER 0, or unread data at close). client
@@ -155,6 +194,8 @@ pub struct SocketSlot {
     pub peer_port: AtomicU32,
     /// Watchers of this socket. client subscribes, net notifies.
     pub subscriptions: Subscriptions,
+    /// Listener of several processes: connections that wait to be asked for, beside those in the ring. net
+    pub waiting: AtomicU32,
     /// Accept ring of a listener: slots of connections, in the order of their handshakes. net produces.
     pub accept: RingIndices,
     accept_slots: [AtomicU32; ACCEPT_SIZE as usize],
@@ -178,10 +219,12 @@ impl SocketSlot {
             &self.output_edges,
             &self.rx_wanted,
             &self.shut_write,
+            &self.shut_read,
             &self.closed,
             &self.abort,
             &self.no_delay,
             &self.keep_alive,
+            &self.waiting,
         ] {
             word.store(0, Ordering::Relaxed);
         }
@@ -230,7 +273,7 @@ impl SocketSlot {
     pub fn level(&self) -> Events {
         let mut events = Events::empty();
         if self.kind.load(Ordering::Relaxed) == kind::LISTENER {
-            if !self.accept.is_empty(ACCEPT_SIZE) {
+            if !self.accept.is_empty(ACCEPT_SIZE) || self.waiting.load(Ordering::Acquire) != 0 {
                 events |= Events::IN | Events::RDNORM;
             }
             return events;
@@ -267,6 +310,57 @@ impl SocketSlot {
             self.output_edges.fetch_add(1, Ordering::Release);
         }
         self.subscriptions.notify(events, signal);
+    }
+}
+
+/// A socket that lies in a channel of its own ([`crate::channel`]), behind that one's header: laid out as a slot, so that several processes can have it.
+/// The channel's side 0 is the sockets' side, side 1 the net server's; watchers are those of the channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Apart {
+    base: NonNull<u8>,
+}
+
+/// Pages of a channel that a listener takes.
+pub const LISTENER_PAGES: usize = (DATA + size_of::<SocketSlot>()).div_ceil(4096);
+/// Pages of a channel that a connection takes.
+pub const STREAM_PAGES: usize = (DATA + SLOT_SIZE) / 4096;
+
+impl Apart {
+    /// The socket in the channel at `base`.
+    ///
+    /// # Safety
+    /// The channel's pages must be mapped there, or come when they are touched, for as long as the value or anything that it returned is used.
+    pub const unsafe fn new(base: NonNull<u8>) -> Self {
+        Apart { base }
+    }
+
+    /// The channel's header.
+    pub fn channel(&self) -> &'static Header {
+        // SAFETY: mapped by `new`'s contract; it consists of atomics, for which any bytes are valid.
+        unsafe { self.base.cast::<Header>().as_ref() }
+    }
+
+    fn at(&self, offset: usize) -> NonNull<u8> {
+        // SAFETY: stays inside the channel's addresses.
+        unsafe { self.base.add(DATA + offset) }
+    }
+
+    /// The socket's header.
+    pub fn header(&self) -> &'static SocketSlot {
+        // SAFETY: as for `channel`.
+        unsafe { self.at(0).cast::<SocketSlot>().as_ref() }
+    }
+
+    /// Its receive ring.
+    pub fn rx(&self) -> Ring<'static> {
+        // SAFETY: the bytes lie in the channel and are accessed only through rings.
+        unsafe { Ring::new(&self.header().rx, self.at(RX_OFFSET), RX_SIZE) }
+    }
+
+    /// Its transmit ring.
+    pub fn tx(&self) -> Ring<'static> {
+        // SAFETY: as for `rx`.
+        unsafe { Ring::new(&self.header().tx, self.at(TX_OFFSET), TX_SIZE) }
     }
 }
 

@@ -64,8 +64,18 @@ pub const QUEUE_CAPS: usize = 2;
 pub const QUEUE_BITS: u32 = 10;
 /// Most queues of a process.
 pub const MAX_QUEUES: usize = 1 << QUEUE_BITS;
-/// First-level index, in the net server, of client 0's watches: send caps; client `c` follows at `CLIENT_WATCHES + c`.
-pub const CLIENT_WATCHES: usize = 1;
+/// First-level index, in the net server, of a client's watches: send caps. Around those of channels.
+pub const fn client_watches(client: usize) -> usize {
+    let below = crate::channel::CHANNEL_CNODES - 1;
+    if client < below {
+        1 + client
+    } else {
+        client - below + crate::channel::CHANNEL_CNODES + crate::channel::CNODES
+    }
+}
+/// Most clients of the net server: as many as have room for their watches there.
+pub const MOST_CLIENTS: usize = (1 << CSPACE_TOP_BITS) - 1 - crate::channel::CNODES;
+const _: () = assert!(client_watches(MOST_CLIENTS - 1) == (1 << CSPACE_TOP_BITS) - 1);
 /// Most watch slots of a process.
 pub const MAX_WATCHES: usize = 1 << CSPACE_LOW_BITS;
 /// Watch slots come in groups of this many.
@@ -222,6 +232,8 @@ pub struct ProcessInfo {
     pub ended: AtomicU32,
     /// Net server: bit `c` is set while client `c` exists.
     pub clients: AtomicU64,
+    /// Net server: how many channels there have been for CHANNEL_HUNG, modulo 2³².
+    pub hung: AtomicU32,
     /// Signals sent by others: see TAKE_SIGNAL.
     pub signals: AtomicU64,
     /// Where the inheritance lies that SPAWN or EXEC gave, and its bytes; 0: none, the process is the first.
@@ -331,7 +343,7 @@ mod tests {
             all.iter()
                 .all(|at| at >> (CSPACE_LOW_BITS + CSPACE_TOP_BITS) == 0)
         );
-        const { assert!(CHANNEL_CNODES > CLIENT_WATCHES) };
+        const { assert!(CHANNEL_CNODES > client_watches(0)) };
         assert_eq!(channel::address(MOST - 1) + SPAN, CHANNELS + MOST * SPAN);
     }
 }

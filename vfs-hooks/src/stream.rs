@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, NoMemory};
+use crate::channel_tcp::{Moved, Refused};
 use crate::events::Events;
 use crate::source::{SourceId, Sources};
 use alloc::collections::VecDeque;
@@ -355,6 +356,25 @@ impl Stream {
         if !rest.is_empty() {
             piece(rest);
         }
+    }
+
+    /// TCP: an end as it moves into a channel.
+    pub fn moved(&self, side: Side) -> Moved {
+        let end = self.end(side);
+        Moved {
+            shut: (end.shut_read, end.shut_write),
+            fin: end.fin,
+            reset: end.reset,
+            error: end.error.map(|error| match error {
+                StreamError::Broken => Refused::Broken,
+                _ => Refused::Reset,
+            }),
+        }
+    }
+
+    /// Takes what an end has not read yet, and tells nobody: it moves elsewhere.
+    pub fn take_all(&mut self, side: Side, out: &mut [u8]) -> usize {
+        self.end_mut(side).received.read(out)
     }
 
     /// Whether the end is closed.

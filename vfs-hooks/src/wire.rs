@@ -9,6 +9,9 @@ pub const MAX_BYTES: usize = 118 * 8;
 /// No deadline, for [`root::SET_TIMER`].
 pub const NEVER: u64 = u64::MAX;
 
+/// How many ports PORT_LEASE gives.
+pub const PORT_BLOCK: u16 = 64;
+
 /// Requests to the root server.
 pub mod root {
     /// MR0: exit status 0..=255, or MR1: the signal that ends the process. No reply.
@@ -97,12 +100,26 @@ pub mod root {
     pub const NAME_LISTEN: u64 = 51;
     /// MR0 channel of which the caller holds side 1, MR1 type of socket, bit 32: wait, MR2 length, then a name: moves that side to who listens there; the channel's value is 1 until it is accepted. Reply: MR1 process that bound the name. ENOENT, ECONNREFUSED, EPROTOTYPE, EAGAIN: the backlog is full, and not to be longer.
     pub const NAME_CONNECT: u64 = 52;
-    /// MR0 channel that listens, of which the caller holds side 0. Reply: MR1 channel of which the caller holds side 1 from now on, MR2 process that connected. EAGAIN, EINVAL, ENOMEM.
+    /// MR0 channel that listens, of which the caller holds side 0. Reply: MR1 channel of which the caller holds side 1 from now on, MR2 process that connected; of TCP MR2 the address and port that were connected to, MR3 those of the client, as PORT_CONNECT has them. EAGAIN, EINVAL, ENOMEM.
     pub const NAME_ACCEPT: u64 = 53;
     /// MR1 type of socket, MR2 length, then a name: the caller holds side 1 of that name's channel from now on. Reply: MR1 channel. ENOENT, ECONNREFUSED, EPROTOTYPE, ENOMEM.
     pub const NAME_FIND: u64 = 54;
     /// MR2 length, then a path: no socket has it any longer. ENOENT.
     pub const NAME_REMOVE: u64 = 55;
+    /// MR0 channel of which the caller holds side 0, MR1 address | port << 32 (0: choose) | bits << 48 (0: SO_REUSEADDR, 1: SO_REUSEPORT): gives it a port of TCP, until nobody holds that side. NAME_LISTEN lets connections come. Reply: MR1 port. EADDRINUSE, EINVAL.
+    pub const PORT_BIND: u64 = 110;
+    /// MR0 channel of which the caller holds side 1, MR1 address | port << 32 | bits << 48 (0: the backlog may grow), MR2 own address | port << 32 (0: choose): as NAME_CONNECT, to who listens there in this machine. The channel holds the ports of both ends until it ends. Reply: MR1 own port. ECONNREFUSED, EADDRNOTAVAIL, EAGAIN.
+    pub const PORT_CONNECT: u64 = 111;
+    /// MR0 channel that the caller holds, MR1 address | port << 32, MR2 own address | port << 32: holds the ports of a connection that was made within the process. EINVAL, EADDRNOTAVAIL.
+    pub const PORT_HOLD: u64 = 112;
+    /// [`PORT_BLOCK`](super::PORT_BLOCK) ports for connections within the process, until it ends. Reply: MR1 the first. EAGAIN: there are no more.
+    pub const PORT_LEASE: u64 = 113;
+    /// Net server only. MR0 client, MR1 channel of which that holds side 0, MR2 pages: holds side 1 from now on, with so many pages mapped. EINVAL, ENOMEM.
+    pub const CHANNEL_JOIN: u64 = 114;
+    /// Net server only, when [`ProcessInfo::hung`](crate::process::ProcessInfo::hung) has changed. Reply: MR1 a channel that it has joined and of which nobody holds side 0 any longer; each is told once. EAGAIN: no more.
+    pub const CHANNEL_HUNG: u64 = 115;
+    /// Net server only. MR0 client, MR1 channel: whether that holds side 0 of it. EBADF: it does not.
+    pub const CHANNEL_HOLDER: u64 = 116;
     /// VFS server only. MR0 offset, MR1 length in the boot archive: makes a file with these contents, of which MR2 is the first holder. Reply: MR1 its number. ENOMEM, ENFILE, ESRCH.
     pub const FILE_CREATE: u64 = 70;
     /// VFS server only. MR0 file, MR1 process: it becomes a holder. ENOMEM, ESRCH, EINVAL.
@@ -141,14 +158,20 @@ pub mod root {
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.
 pub mod net {
-    /// MR0 address (0: any), MR1 port (0: choose), MR2 bit 0: SO_REUSEADDR. Reserves the port. Reply: MR1 port. EADDRINUSE, EADDRNOTAVAIL, EACCES never.
+    /// MR0 address (0: any), MR1 port (0: choose), MR2 bit 0: SO_REUSEADDR, bit 1: SO_REUSEPORT. Reserves the port. Reply: MR1 port. EADDRINUSE, EADDRNOTAVAIL, EACCES never.
     pub const BIND: u64 = 1;
-    /// MR0 port (bound by this client), MR1 backlog. Reply: MR1 slot of the listener. Closing the slot frees the port.
+    /// MR0 port (bound by this client), MR1 backlog, MR2 channel of which the client holds side 0: its [`SocketSlot`](crate::net::SocketSlot) is the listener's, until nobody holds that side. EINVAL, EADDRINUSE, ENOBUFS.
     pub const LISTEN: u64 = 2;
     /// MR0 address, MR1 port, MR2 own port bound before or 0. Reply: MR1 slot; CONNECTED or BROKEN follow in it. ENETUNREACH, EADDRNOTAVAIL, ENOBUFS.
     pub const CONNECT: u64 = 3;
     /// MR0 port: gives up a port that was bound and neither listened on nor connected.
     pub const UNBIND: u64 = 4;
-    /// MR0 slot of a listener, MR1 backlog: listen again with another backlog.
+    /// MR0 channel of a listener, MR1 backlog: listen again with another backlog.
     pub const SET_BACKLOG: u64 = 5;
+    /// MR0 channel of a listener, of which the client holds side 0 and several processes may: connections wait here from now on, [`SocketSlot::waiting`](crate::net::SocketSlot::waiting) of them, to be asked for.
+    pub const SHARE: u64 = 20;
+    /// MR0 channel of a listener that is shared. Reply: MR1 slot of a connection, the caller's from now on. EAGAIN: none waits. EBADF, ENOBUFS.
+    pub const ACCEPT: u64 = 21;
+    /// MR0 slot of a connection, MR1 channel of which the client holds side 0: it moves there, with all that is in it, and the slot is the server's again. EINVAL, ENOMEM.
+    pub const SHARE_STREAM: u64 = 22;
 }

@@ -33,6 +33,10 @@ fn setsockopt(args: &Args) -> Result<usize, Errno> {
     let len = usize::try_from(len as i32).map_err(|_| Errno::EINVAL)?;
     let mut options = socket.options.borrow_mut();
     if set_structure(&mut options, level, name, value, len)? {
+        drop(options);
+        if name == SO_LINGER {
+            socket.apply_options();
+        }
         return Ok(0);
     }
     // An unknown name comes before a short value.

@@ -93,6 +93,44 @@ pub struct Side {
     pub source: SourceId,
 }
 
+/// A side of a channel that the process holds for one open file, whose source is another's affair.
+#[derive(Debug)]
+pub struct Kept {
+    /// The channel.
+    pub channel: usize,
+    /// The side.
+    pub side: usize,
+}
+
+impl Kept {
+    /// A side that the process holds from now on by this.
+    pub fn new(channel: usize, side: usize) -> Kept {
+        hold(channel, side);
+        Kept { channel, side }
+    }
+
+    /// Signals a watch.
+    pub fn signal(&self, watch: usize) {
+        channels::signal(self.channel, watch);
+    }
+
+    /// The root server has given the side to somebody else: there is nothing to give up.
+    pub fn handed_on(self) {
+        let mut held = HELD.lock();
+        match held.get_mut(&(self.channel, self.side)) {
+            Some(count @ 2..) => *count -= 1,
+            _ => drop(held.remove(&(self.channel, self.side))),
+        }
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let_go(self.channel, self.side);
+    }
+}
+
 /// Level and edges of a side, by what the channel is.
 pub type Look = fn(channel: usize, side: usize) -> Readiness;
 
@@ -132,14 +170,18 @@ pub fn watched(channel: usize, side: usize, look: Look) -> Box<dyn Remote> {
     })
 }
 
+/// From now on what holds of a source is looked up at a side of a channel. Who watches it moves along.
+pub fn look_at(source: SourceId, channel: usize, side: usize, look: Look) {
+    core().publish(source, Events::empty(), Events::empty());
+    // Those for whom there is no cell are told nothing more of other processes; they hear of what this one does.
+    let _ = core().set_remote(source, Some(watched(channel, side, look)));
+}
+
 impl Side {
     /// A side that the process holds from now on by this. Who watches `source` moves along.
     pub fn new(channel: usize, side: usize, source: SourceId, look: Look) -> Side {
         hold(channel, side);
-        // What holds is looked up from now on.
-        core().publish(source, Events::empty(), Events::empty());
-        // Those for whom there is no cell are told nothing more of other processes; they hear of what this one does.
-        let _ = core().set_remote(source, Some(watched(channel, side, look)));
+        look_at(source, channel, side, look);
         Side {
             channel,
             side,

@@ -443,6 +443,7 @@ fn reopened(description: &Description) -> Option<Rc<OpenFile>> {
         Heir::Proc(path, channel) => crate::proc::file::inherited(path, *channel, flags)?,
         Heir::Process(channel, pid) => pidfd::inherited(*channel, *pid, flags),
         Heir::Unix(passed) => unix::heir::inherited(passed, flags)?,
+        Heir::Tcp(passed) => crate::net::heir::inherited(passed, flags)?,
         Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,
         Heir::Timer(channel, real) => timerfd::TimerFile::inherited(*channel, *real, flags),
         Heir::Fifo(place, inode, since) => fifo::inherited(*place, *inode, *since, flags)?,
@@ -477,19 +478,12 @@ pub fn share() -> Result<(), Errno> {
     })
 }
 
-/// In the child after fork(2): sockets at the net server are the parent's.
+/// In the child after fork(2): what the parent has at the net server is not the child's.
 pub fn after_fork() {
-    let sockets: Vec<usize> = {
-        let table = FILES.lock();
-        let sockets = table
-            .iter()
-            .filter(|(_, file)| file.file.socket().is_some());
-        sockets.map(|(fd, _)| fd).collect()
-    };
-    for fd in sockets {
-        // Dropped when the table is no longer borrowed.
-        drop(FILES.lock().remove(fd));
-    }
+    let files: Vec<Rc<OpenFile>> = FILES.lock().iter().map(|(_, file)| file.clone()).collect();
+    let sockets = files.iter().filter_map(|file| file.file.socket());
+    sockets.for_each(Socket::after_fork);
+    crate::net::bind::after_fork();
 }
 
 /// The working directory's inode number.

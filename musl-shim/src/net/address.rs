@@ -61,6 +61,19 @@ impl Address {
         bytes
     }
 
+    /// As requests have it: address | port << 32.
+    pub fn word(&self) -> u64 {
+        u64::from(self.ip) | u64::from(self.port) << 32
+    }
+
+    /// Of such a word.
+    pub fn from_word(word: u64) -> Address {
+        Address {
+            ip: word as u32,
+            port: (word >> 32) as u16,
+        }
+    }
+
     /// Whether a connection to it stays in this machine.
     pub fn is_local(&self) -> bool {
         is_loopback(self.ip) || self.ip == 0 || self.ip == address()

@@ -2,20 +2,25 @@
 //! bind, listen, connect, accept: what leads from an idle socket to a connected one.
 
 use alloc::rc::Rc;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 
 use vfs_hooks::net::State as RemoteState;
 use vfs_hooks::stream::Side;
 use vfs_hooks::wire::net;
 
 use crate::errno::Errno;
+use crate::files::channel::Kept;
 use crate::net::address::{Address, LOOPBACK, is_loopback};
-use crate::net::bind::Binding;
+use crate::net::bind::{Binding, Reuse};
+use crate::net::link::{self, Link};
 use crate::net::listener::{Accepted, Incoming, Listener, find};
 use crate::net::remote::Remote;
-use crate::net::socket::{Socket, State, tcp_stream};
+use crate::net::socket::{Socket, State};
+use crate::platform::channels;
 use crate::platform::net::{ask_net, has_net};
-use crate::poller::core;
+
+/// Both sides of a channel.
+const BOTH: u32 = 3;
 
 /// How far a connect(2) got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +37,33 @@ impl Socket {
         if self.binding.borrow().is_some() || !matches!(*self.state.borrow(), State::Idle) {
             return Err(Errno::EINVAL);
         }
-        let reuse = self.options.borrow().reuse;
-        let (local, binding) = Binding::new(address, reuse)?;
+        let (local, binding) = Binding::new(address, self.reuse())?;
         self.local.set(local);
         *self.binding.borrow_mut() = Some(binding);
         Ok(())
+    }
+
+    fn reuse(&self) -> Reuse {
+        let options = self.options.borrow();
+        Reuse {
+            address: options.reuse,
+            port: options.reuse_port,
+        }
+    }
+
+    /// After a listener's end, or where it could not begin: the socket still has its port, unless somebody was quicker.
+    pub fn bind_again(&self) {
+        if let Some(binding) = self.binding.take() {
+            let reuse = self.reuse();
+            match binding.kept.is_none() && channels::shared() {
+                true => {
+                    binding.release();
+                    let bound = Binding::new(self.local.get(), reuse).ok();
+                    *self.binding.borrow_mut() = bound.map(|(_, binding)| binding);
+                }
+                false => *self.binding.borrow_mut() = Some(binding),
+            }
+        }
     }
 
     /// listen(2).
@@ -49,13 +76,22 @@ impl Socket {
         if self.binding.borrow().is_none() {
             self.bind(Address::default())?;
         }
-        let mut binding = self.binding.borrow_mut();
-        let binding = binding.as_mut().ok_or(Errno::EINVAL)?;
+        let mut bound = self.binding.borrow_mut();
+        let binding = bound.as_mut().ok_or(Errno::EINVAL)?;
         let network = binding.listen()?;
-        let listener = match Listener::open(self.local.get(), backlog, network, self.source) {
+        let opened = Listener::open(
+            self.local.get(),
+            backlog,
+            network,
+            self.source,
+            &mut binding.kept,
+        );
+        let listener = match opened {
             Ok(listener) => listener,
             Err(errno) => {
                 binding.unlisten();
+                drop(bound);
+                self.bind_again();
                 return Err(errno);
             }
         };
@@ -76,14 +112,21 @@ impl Socket {
         let socket = match accepted {
             Accepted::Remote(remote) => Socket::of_remote(remote, options),
             Accepted::Local(incoming) => {
-                let socket = Socket::of_stream(incoming.stream, Side::Second, options);
+                let socket = Socket::of_link(incoming.link, Side::Second, options);
                 socket.local.set(incoming.local);
                 socket.peer.set(incoming.peer);
+                let binding = Binding::of_connection(incoming.local, options.reuse);
+                *socket.binding.borrow_mut() = Some(binding);
+                socket
+            }
+            Accepted::Channel(kept, local, peer) => {
+                let link = Rc::new(RefCell::new(Link::in_channel(kept)));
+                let socket = Socket::of_link(link, Side::Second, options);
+                socket.local.set(local);
+                socket.peer.set(peer);
                 socket
             }
         };
-        let binding = Binding::of_connection(socket.name(), options.reuse);
-        *socket.binding.borrow_mut() = Some(binding);
         Ok(socket)
     }
 
@@ -117,26 +160,23 @@ impl Socket {
             ip: if to.ip == 0 { LOOPBACK } else { to.ip },
             ..to
         };
-        let Some(listener) = find(to) else {
-            if blocking {
-                return Err(Errno::ECONNREFUSED);
-            }
-            self.connecting.set(true);
-            self.fail(Some(Errno::ECONNREFUSED));
-            return Ok(Progress::Begun);
-        };
         let from = if is_loopback(to.ip) { LOOPBACK } else { to.ip };
+        let Some(listener) = find(to) else {
+            return self.connect_to_other(to, from, blocking);
+        };
         if self.binding.borrow().is_none() {
-            let (local, binding) = Binding::ephemeral(from)?;
+            let Some((local, binding)) = Binding::ephemeral(from) else {
+                return self.connect_to_other(to, from, blocking);
+            };
             self.local.set(local);
             *self.binding.borrow_mut() = Some(binding);
         } else if self.local.get().ip == 0 {
             let port = self.local.get().port;
             self.local.set(Address { ip: from, port });
         }
-        let stream = tcp_stream();
+        let link = Rc::new(RefCell::new(Link::here()));
         let incoming = Incoming {
-            stream: stream.clone(),
+            link: link.clone(),
             local: to,
             peer: self.local.get(),
         };
@@ -146,16 +186,64 @@ impl Socket {
         let room = listener.push(incoming, self.source, &connected);
         connected.set(room);
         *self.state.borrow_mut() = State::Local {
-            stream: stream.clone(),
+            link: link.clone(),
             side: Side::First,
             connected,
         };
         if room {
-            let mut stream = stream.borrow_mut();
-            stream.attach(&mut *core(), Side::First, self.source);
+            link.borrow_mut().attach(Side::First, self.source);
         } else {
             self.publish_waiting();
         }
+        Ok(Progress::Begun)
+    }
+
+    /// Connects to a listener that other processes have, if there is one.
+    fn connect_to_other(&self, to: Address, from: u32, blocking: bool) -> Result<Progress, Errno> {
+        let refused = || {
+            if blocking {
+                return Err(Errno::ECONNREFUSED);
+            }
+            self.connecting.set(true);
+            self.fail(Some(Errno::ECONNREFUSED));
+            Ok(Progress::Begun)
+        };
+        if !channels::shared() {
+            return refused();
+        }
+        let mut own = Address { ip: from, port: 0 };
+        if self.binding.borrow().is_some() {
+            own.port = self.local.get().port;
+            if self.local.get().ip != 0 {
+                own.ip = self.local.get().ip;
+            }
+        }
+        let channel = channels::create(BOTH).map_err(|_| Errno::ENOBUFS)?;
+        let tcp = channels::tcp(channel);
+        tcp.start();
+        tcp.set_aborts(Side::First as usize, self.options.borrow().aborts());
+        match channels::port_connect(channel, to.word(), own.word()) {
+            Ok(port) => own.port = port,
+            Err(errno) => {
+                channels::drop_sides(channel, BOTH);
+                return match errno {
+                    // Too many wait: the client would try until it gives up.
+                    Errno::EAGAIN | Errno::ECONNREFUSED => refused(),
+                    errno => Err(errno),
+                };
+            }
+        }
+        self.local.set(own);
+        self.peer.set(to);
+        self.connecting.set(true);
+        let mut link = Link::in_channel(Kept::new(channel, Side::First as usize));
+        link.attach(Side::First, self.source);
+        *self.state.borrow_mut() = State::Local {
+            link: Rc::new(RefCell::new(link)),
+            side: Side::First,
+            connected: Rc::new(Cell::new(true)),
+        };
+        link::tell(self.source);
         Ok(Progress::Begun)
     }
 

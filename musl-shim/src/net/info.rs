@@ -56,7 +56,7 @@ fn state(socket: &Socket) -> TcpState {
         State::Idle => TcpState::Close,
         State::Listening(_) => TcpState::Listen,
         State::Local { connected, .. } if !connected.get() => TcpState::SynSent,
-        State::Local { stream, side, .. } => match stream.borrow().ends(*side) {
+        State::Local { link, side, .. } => match link.borrow().ends(*side) {
             Some((shut, ended)) => connected(shut, ended),
             None => TcpState::Close,
         },

@@ -31,7 +31,8 @@ pub struct Options {
     send_buffer: i32,
     receive_buffer: i32,
     low_water: i32,
-    reuse_port: bool,
+    /// SO_REUSEPORT.
+    pub reuse_port: bool,
     oob_inline: bool,
     dont_route: bool,
     broadcast: bool,

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A socket slot of the channel to the net server: a connection or a listener, without a message for reading and writing.
+//! A connection at the net server, without a message for reading and writing: in a socket slot of the channel to it, or, once another process has it too, in a channel of its own.
 //!
 //! The net server is trusted with the device, not with our memory: a ring whose positions make no sense is a reset connection.
 
-use core::cell::Cell;
+use alloc::boxed::Box;
+use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 use vfs_hooks::Events;
+use vfs_hooks::channel::{Locked, READER};
 use vfs_hooks::net::{Channel, SLOTS, SocketSlot, State, kind};
 use vfs_hooks::process::NET_CHANNEL;
 use vfs_hooks::ring::Ring;
-use vfs_hooks::source::{self, Edges, Readiness};
+use vfs_hooks::source::{self, Edges, Readiness, SourceId, Sources};
 use vfs_hooks::subscription::Subscriptions;
+use vfs_hooks::wire::net;
 
 use crate::errno::Errno;
+use crate::files::channel::{Kept, look_at, patiently};
 use crate::net::address::Address;
-use crate::platform::{net as server, stats};
+use crate::platform::{channels, net as server, stats};
+use crate::poller::core;
 
 fn channel() -> Channel {
     let base = NonNull::new(NET_CHANNEL as *mut u8).expect("not null");
@@ -24,13 +29,13 @@ fn channel() -> Channel {
     unsafe { Channel::new(base) }
 }
 
-/// A slot that this process was given.
+/// A slot that this process was given, or a channel's.
 ///
 /// Who watches it must have stopped before it is closed: from then on the slot is the net server's to use for another socket.
 pub struct Remote {
-    slot: u32,
-    /// shutdown(SHUT_RD), of which only this process knows.
-    shut_read: Cell<bool>,
+    /// A slot; from [`SLOTS`] on, the channel of that number above.
+    place: Cell<u32>,
+    kept: RefCell<Option<Kept>>,
     closed: Cell<bool>,
 }
 
@@ -39,42 +44,110 @@ impl Remote {
     pub fn new(slot: u64) -> Result<Remote, Errno> {
         match u32::try_from(slot) {
             Ok(slot) if (slot as usize) < SLOTS => Ok(Remote {
-                slot,
-                shut_read: Cell::new(false),
+                place: Cell::new(slot),
+                kept: RefCell::new(None),
                 closed: Cell::new(false),
             }),
             _ => Err(Errno::ECONNABORTED),
         }
     }
 
-    /// The slot's number.
-    pub fn number(&self) -> u32 {
-        self.slot
+    /// One that a listener's accept gave.
+    pub fn accepted(slot: u64) -> Result<Remote, Errno> {
+        let remote = Remote::new(slot)?;
+        match remote.header().kind.load(Ordering::Acquire) {
+            kind::STREAM => Ok(remote),
+            _ => Err(Errno::ECONNABORTED),
+        }
     }
 
-    /// The slot's header.
+    /// One that lies in a channel.
+    pub fn apart(kept: Kept) -> Remote {
+        Remote {
+            place: Cell::new((SLOTS + kept.channel) as u32),
+            kept: RefCell::new(Some(kept)),
+            closed: Cell::new(false),
+        }
+    }
+
+    /// The channel that it lies in.
+    pub fn channel(&self) -> Option<usize> {
+        (self.place.get() as usize).checked_sub(SLOTS)
+    }
+
+    /// Moves it to where another process can have it as well. `true`: it was not there before, and who watches it must look there.
+    pub fn share(&self) -> Result<bool, Errno> {
+        if self.channel().is_some() {
+            return Ok(false);
+        }
+        let number = channels::create(1 << READER)?;
+        let kept = Kept::new(number, READER);
+        let words = [self.place.get().into(), number as u64, 0];
+        server::ask_net(net::SHARE_STREAM, words)?;
+        *self.kept.borrow_mut() = Some(kept);
+        self.place.set((SLOTS + number) as u32);
+        Ok(true)
+    }
+
+    /// The header.
     #[inline]
     pub fn header(&self) -> &'static SocketSlot {
-        // SAFETY: the net server named the slot to us, so its chunk is mapped.
-        unsafe { channel().slot(self.slot) }
+        match self.channel() {
+            // SAFETY: the net server named the slot to us, so its chunk is mapped.
+            None => unsafe { channel().slot(self.place.get()) },
+            Some(number) => channels::apart(number).header(),
+        }
     }
 
     fn receive_ring(&self) -> Ring<'static> {
-        // SAFETY: as for `header`.
-        unsafe { channel().rx(self.slot) }
+        match self.channel() {
+            // SAFETY: as for `header`.
+            None => unsafe { channel().rx(self.place.get()) },
+            Some(number) => channels::apart(number).rx(),
+        }
     }
 
     fn transmit_ring(&self) -> Ring<'static> {
-        // SAFETY: as for `header`.
-        unsafe { channel().tx(self.slot) }
+        match self.channel() {
+            // SAFETY: as for `header`.
+            None => unsafe { channel().tx(self.place.get()) },
+            Some(number) => channels::apart(number).tx(),
+        }
+    }
+
+    /// Keeps other processes that have it from its rings.
+    #[inline]
+    fn lock(&self) -> Result<Option<Locked<'static>>, Errno> {
+        let Some(number) = self.channel() else {
+            return Ok(None);
+        };
+        // Whoever changes something must be able to tell the net server of it.
+        server::open_net().map_err(|_| Errno::ENOBUFS)?;
+        let own = channels::own();
+        patiently(|| channels::header(number).try_lock(own)).map(Some)
     }
 
     /// Tells the net server that something changed here.
     pub fn mark(&self) {
-        if channel().control().mark(self.slot) {
+        let must_ring = match self.channel() {
+            None => channel().control().mark(self.place.get()),
+            // Then this process has changed nothing.
+            Some(_) if server::open_net().is_err() => return,
+            Some(number) => channel().control().mark_channel(number),
+        };
+        if must_ring {
             server::ring_doorbell();
         } else {
             stats().doorbells_saved.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells those who watch it in other processes of what this one did.
+    fn tell(&self) {
+        if let Some(number) = self.channel() {
+            channels::header(number).publish(READER, Events::all(), |watch| {
+                channels::signal(number, watch);
+            });
         }
     }
 
@@ -109,6 +182,7 @@ impl Remote {
     pub fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<usize, Errno> {
         // Before the ring: once this says that the peer is done, the ring has all that it sent.
         let state = self.header().state();
+        let _lock = self.lock()?;
         let ring = self.receive_ring();
         let n = if peek {
             ring.peek(0, buffer)
@@ -126,7 +200,7 @@ impl Remote {
         if let Some(errno) = self.take_error() {
             return Err(errno);
         }
-        if state.intersects(State::PEER_SHUT | State::BROKEN) || self.shut_read.get() {
+        if state.intersects(State::PEER_SHUT | State::BROKEN) || self.is_read_shut() {
             return Ok(0);
         }
         Err(Errno::EAGAIN)
@@ -144,10 +218,12 @@ impl Remote {
         if !state.contains(State::CONNECTED) {
             return Err(Errno::EAGAIN);
         }
+        let lock = self.lock()?;
         let n = self
             .transmit_ring()
             .write(bytes)
             .map_err(|_| Errno::ECONNRESET)?;
+        drop(lock);
         if n > 0 {
             self.mark();
             Ok(n)
@@ -161,6 +237,7 @@ impl Remote {
     /// Sends FIN after what has been put.
     pub fn shut_write(&self) {
         self.header().shut_write.store(1, Ordering::Release);
+        self.tell();
         self.mark();
     }
 
@@ -171,21 +248,19 @@ impl Remote {
 
     /// Reads nothing more than what is there.
     pub fn shut_read(&self) {
-        self.shut_read.set(true);
+        self.header().shut_read.store(1, Ordering::Release);
+        self.tell();
     }
 
-    /// A listener's oldest connection that nobody has accepted.
-    pub fn accept(&self) -> Result<Remote, Errno> {
-        match self.header().pop_accept() {
-            Ok(Some(slot)) => {
-                let connection = Remote::new(slot.into())?;
-                match connection.header().kind.load(Ordering::Acquire) {
-                    kind::STREAM => Ok(connection),
-                    _ => Err(Errno::ECONNABORTED),
-                }
-            }
-            Ok(None) => Err(Errno::EAGAIN),
-            Err(_) => Err(Errno::ECONNABORTED),
+    fn is_read_shut(&self) -> bool {
+        self.header().shut_read.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says whether the last close is to be a reset. Of a slot, closing it says so.
+    pub fn set_aborts(&self, aborts: bool) {
+        if self.channel().is_some() {
+            let abort = &self.header().abort;
+            abort.store(aborts.into(), Ordering::Release);
         }
     }
 
@@ -211,14 +286,19 @@ impl Remote {
         self.mark();
     }
 
-    /// Closes the socket; as a reset if `abort` says so or data are unread (RFC 2525, 2.17).
+    /// Closes the socket; as a reset if `abort` says so or data are unread (RFC 2525, 2.17). Of a channel the last holder's end is that, of which the
+    /// root server tells.
     pub fn close(&self, abort: bool) {
         if self.closed.replace(true) {
             return;
         }
         let header = self.header();
-        let is_stream = header.kind.load(Ordering::Relaxed) == kind::STREAM;
-        if abort || (is_stream && self.readable() > 0) {
+        if self.channel().is_some() {
+            self.set_aborts(abort);
+            drop(self.kept.take());
+            return;
+        }
+        if abort || self.readable() > 0 {
             header.abort.store(1, Ordering::Relaxed);
         }
         header.closed.store(1, Ordering::Release);
@@ -227,21 +307,49 @@ impl Remote {
 }
 
 impl Remote {
-    /// What the event core looks at.
-    pub fn look(&self) -> Look {
-        Look { slot: self.slot }
+    /// From now on the event core looks at it. ENOBUFS: it has no room for all who watch the source.
+    pub fn look_by(&self, source: SourceId) -> Result<(), Errno> {
+        if let Some(number) = self.channel() {
+            look_at(source, number, READER, look_apart);
+            return Ok(());
+        }
+        let mut core = core();
+        core.publish(source, self.level_here(), Events::empty());
+        let look = Look {
+            slot: self.place.get(),
+        };
+        core.set_remote(source, Some(Box::new(look)))
+            .map_err(|_| Errno::ENOBUFS)
     }
 
     /// What holds besides, of which the net server does not know.
     pub fn level_here(&self) -> Events {
-        let mut events = Events::empty();
-        if self.shut_read.get() {
-            events |= Events::READABLE | Events::RDHUP;
-            if self.header().shut_write.load(Ordering::Relaxed) != 0 {
-                events |= Events::HUP;
-            }
+        level_here(self.header())
+    }
+}
+
+fn level_here(header: &SocketSlot) -> Events {
+    let mut events = Events::empty();
+    if header.shut_read.load(Ordering::Relaxed) != 0 {
+        events |= Events::READABLE | Events::RDHUP;
+        if header.shut_write.load(Ordering::Relaxed) != 0 {
+            events |= Events::HUP;
         }
-        events
+    }
+    events
+}
+
+/// A connection in a channel as the event core looks at it.
+fn look_apart(number: usize, side: usize) -> Readiness {
+    let apart = channels::apart(number);
+    let counters = &apart.channel().sides[side];
+    let edges = Edges {
+        input: counters.input.load(Ordering::Acquire),
+        output: counters.output.load(Ordering::Acquire),
+    };
+    Readiness {
+        events: apart.header().level() | level_here(apart.header()),
+        edges,
     }
 }
 

@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A socket of AF_INET, SOCK_STREAM. What it is connected to is here or at the net server; nobody can tell by the calls.
 
-use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 
 use vfs_hooks::Events;
 use vfs_hooks::net::State as RemoteState;
 use vfs_hooks::source::{SourceId, Sources};
-use vfs_hooks::stream::{Kind, Shutdown, Side, Stream, StreamError};
+use vfs_hooks::stream::{Shutdown, Side};
 
 use crate::abi::*;
 use crate::errno::Errno;
 use crate::files::{File, OpenFile, empty_stat};
+use crate::inherit::Heir;
 use crate::net::address::Address;
 use crate::net::bind::Binding;
+use crate::net::link::Link;
 use crate::net::listener::Listener;
 use crate::net::options::Options;
 use crate::net::remote::Remote;
 use crate::poller::core;
 use crate::signal::{SIGPIPE, raise};
 
-/// Bytes that wait in one direction of a loopback TCP connection.
-const TCP_BUFFER: usize = 128 << 10;
 /// Bytes that wait in one direction of an AF_UNIX connection (net.core.wmem_default).
 pub const UNIX_BUFFER: usize = 212_992;
 
@@ -32,10 +31,10 @@ pub enum State {
     Idle,
     /// Listening.
     Listening(Rc<Listener>),
-    /// Connected in this process once `connected` says so: until then it waits for room in a backlog.
+    /// Connected in this machine once `connected` says so: until then it waits for room in a backlog.
     Local {
         /// The connection.
-        stream: Rc<RefCell<Stream>>,
+        link: Rc<RefCell<Link>>,
         /// Which end of it is this one.
         side: Side,
         /// Whether it got into the backlog.
@@ -66,21 +65,6 @@ pub struct Socket {
     error: Cell<Option<Errno>>,
 }
 
-fn errno(error: StreamError) -> Errno {
-    match error {
-        StreamError::Again => Errno::EAGAIN,
-        StreamError::Broken => Errno::EPIPE,
-        StreamError::Reset => Errno::ECONNRESET,
-        StreamError::NotConnected => Errno::ENOTCONN,
-        StreamError::NoMemory => Errno::ENOMEM,
-    }
-}
-
-/// A loopback TCP connection.
-pub fn tcp_stream() -> Rc<RefCell<Stream>> {
-    Rc::new(RefCell::new(Stream::new(Kind::Tcp, TCP_BUFFER)))
-}
-
 impl Socket {
     fn with(state: State, options: Options) -> Socket {
         Socket {
@@ -102,16 +86,16 @@ impl Socket {
         Socket::with(State::Idle, Options::new(16_384, 131_072))
     }
 
-    /// One end of a connection in this process.
-    pub fn of_stream(stream: Rc<RefCell<Stream>>, side: Side, options: Options) -> Socket {
+    /// One end of a connection in this machine.
+    pub fn of_link(link: Rc<RefCell<Link>>, side: Side, options: Options) -> Socket {
         let state = State::Local {
-            stream: stream.clone(),
+            link: link.clone(),
             side,
             connected: Rc::new(Cell::new(true)),
         };
         let socket = Socket::with(state, options);
-        let mut stream = stream.borrow_mut();
-        stream.attach(&mut *core(), side, socket.source);
+        link.borrow_mut().attach(side, socket.source);
+        link.borrow().set_aborts(side, options.aborts());
         socket
     }
 
@@ -128,10 +112,7 @@ impl Socket {
 
     /// From now on the event core looks at the connection at the net server. ENOBUFS: it has no room for all who watch the socket.
     pub fn look_at(&self, remote: &Remote) -> Result<(), Errno> {
-        let mut core = core();
-        core.publish(self.source, remote.level_here(), Events::empty());
-        core.set_remote(self.source, Some(Box::new(remote.look())))
-            .map_err(|_| Errno::ENOBUFS)
+        remote.look_by(self.source)
     }
 
     /// Nothing is connected: what holds then, as news to all.
@@ -186,10 +167,10 @@ impl Socket {
     pub fn require_connected(&self) -> Result<(), Errno> {
         let connected = match &*self.state.borrow() {
             State::Local {
-                stream,
+                link,
                 side,
                 connected,
-            } => connected.get() && stream.borrow().is_connected(*side),
+            } => connected.get() && link.borrow().is_connected(*side),
             State::Remote(remote) => {
                 let state = remote.header().state();
                 state.contains(RemoteState::CONNECTED) && !state.contains(RemoteState::BROKEN)
@@ -228,10 +209,7 @@ impl Socket {
     /// SO_ERROR: takes the pending error.
     pub fn take_error(&self) -> Option<Errno> {
         match &*self.state.borrow() {
-            State::Local { stream, side, .. } => {
-                let error = stream.borrow_mut().take_error(&mut *core(), *side);
-                error.map(errno)
-            }
+            State::Local { link, side, .. } => link.borrow_mut().take_error(*side),
             State::Remote(remote) => remote.take_error(),
             _ => self.take_failure(),
         }
@@ -250,15 +228,7 @@ impl Socket {
     pub fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<usize, Errno> {
         match &*self.state.borrow() {
             State::Local { connected, .. } if !connected.get() => Err(Errno::EAGAIN),
-            State::Local { stream, side, .. } => {
-                let (mut stream, mut core) = (stream.borrow_mut(), core());
-                let result = if peek {
-                    stream.peek(&mut *core, *side, buffer)
-                } else {
-                    stream.read(&mut *core, *side, buffer)
-                };
-                result.map_err(errno)
-            }
+            State::Local { link, side, .. } => link.borrow_mut().receive(*side, buffer, peek),
             State::Remote(remote) => remote.receive(buffer, peek),
             State::Listening(_) => Err(Errno::ENOTCONN),
             State::Idle => match self.take_failure() {
@@ -274,10 +244,7 @@ impl Socket {
     pub fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
         match &*self.state.borrow() {
             State::Local { connected, .. } if !connected.get() => Err(Errno::EAGAIN),
-            State::Local { stream, side, .. } => {
-                let sent = stream.borrow_mut().write(&mut *core(), *side, bytes);
-                sent.map_err(errno)
-            }
+            State::Local { link, side, .. } => link.borrow_mut().send(*side, bytes),
             State::Remote(remote) => remote.send(bytes),
             _ => Err(self.take_failure().unwrap_or(Errno::EPIPE)),
         }
@@ -291,19 +258,18 @@ impl Socket {
             _ => None,
         };
         if let Some(listener) = listening {
-            // The slot is the net server's from then on.
+            // Its channel goes with it.
             let _ = core().set_remote(self.source, None);
             listener.close();
             *self.state.borrow_mut() = State::Idle;
+            drop(listener);
+            self.bind_again();
             self.publish_idle();
             return Ok(());
         }
         self.require_connected()?;
         match &*self.state.borrow() {
-            State::Local { stream, side, .. } => {
-                let result = stream.borrow_mut().shutdown(&mut *core(), *side, how);
-                result.map_err(errno)
-            }
+            State::Local { link, side, .. } => link.borrow_mut().shut_down(*side, how),
             State::Remote(remote) => {
                 if how != Shutdown::Write {
                     remote.shut_read();
@@ -319,11 +285,16 @@ impl Socket {
         }
     }
 
-    /// Applies options to a connection at the net server.
+    /// Applies options to a connection.
     pub fn apply_options(&self) {
-        if let State::Remote(remote) = &*self.state.borrow() {
-            let options = self.options.borrow();
-            remote.set_options(options.no_delay, options.keep_alive);
+        let options = self.options.borrow();
+        match &*self.state.borrow() {
+            State::Remote(remote) => {
+                remote.set_aborts(options.aborts());
+                remote.set_options(options.no_delay, options.keep_alive);
+            }
+            State::Local { link, side, .. } => link.borrow().set_aborts(*side, options.aborts()),
+            _ => {}
         }
     }
 
@@ -345,13 +316,10 @@ impl Drop for Socket {
                 let _ = core().set_remote(self.source, None);
                 listener.close();
             }
-            State::Local { stream, side, .. } => {
-                let (mut stream, mut core) = (stream.borrow_mut(), core());
-                if abort {
-                    stream.abort(&mut *core, *side);
-                } else {
-                    stream.close(&mut *core, *side);
-                }
+            State::Local { link, side, .. } => {
+                let gone = link.borrow_mut().close(*side, abort);
+                core().close(self.source);
+                drop(gone);
             }
             State::Remote(remote) => {
                 // The slot is the net server's from then on: nobody may look any longer.
@@ -395,11 +363,19 @@ impl File for Socket {
 
     fn bytes_to_read(&self) -> Option<usize> {
         match &*self.state.borrow() {
-            State::Local { stream, side, .. } => Some(stream.borrow().available(*side)),
+            State::Local { link, side, .. } => Some(link.borrow().available(*side)),
             State::Remote(remote) => Some(remote.readable()),
             State::Idle => Some(0),
             State::Listening(_) => None,
         }
+    }
+
+    fn share(&self) -> Result<(), Errno> {
+        self.share_all()
+    }
+
+    fn inherit(&self) -> Result<Option<Heir>, Errno> {
+        self.heir().map(Some)
     }
 
     fn socket(&self) -> Option<&Socket> {

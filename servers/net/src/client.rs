@@ -11,7 +11,6 @@ use vfs_hooks::net::{CHUNK_SLOTS, Channel, Control, SLOTS, SocketSlot};
 use vfs_hooks::ring::Ring;
 
 use crate::connection::ConnectionKey;
-use crate::listener::ListenerKey;
 
 /// What a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +21,6 @@ pub enum Owner {
     Reserved,
     /// A connection's.
     Stream(ConnectionKey),
-    /// A listener's.
-    Listener(ListenerKey),
 }
 
 /// A slot's shared memory.

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A connection: smoltcp's socket on one side, a slot of shared memory on the other, and what happened to it.
 
+use alloc::vec::Vec;
+
 use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::time::{Duration, Instant};
 
 use crate::errno::Errno;
 use crate::frame::{Segment, Sent};
+use crate::joined::Joined;
 use crate::listener::{HANDSHAKE, ListenerKey};
 use crate::timers::Armed;
 use crate::tuple::Tuple;
@@ -40,8 +43,14 @@ pub struct Connection {
     pub tuple: Tuple,
     /// Whose it is.
     pub client: usize,
-    /// Its slot; `None` once the client has closed it.
+    /// Its slot; `None` once the client has closed it, and while it is not in one.
     pub slot: Option<u32>,
+    /// The channel that it lies in instead, if several processes can have it.
+    pub apart: Option<Joined>,
+    /// It waits at a listener of several processes, and belongs to none of them yet.
+    pub unclaimed: bool,
+    /// What had come to a slot that it was taken out of.
+    pub parked: Vec<u8>,
     /// While the handshake of an incoming connection is under way.
     pub listener: Option<ListenerKey>,
     /// `SO_REUSEADDR` of the socket that it came from.
@@ -78,12 +87,15 @@ pub struct Connection {
 
 impl Connection {
     /// A connection whose handshake begins.
-    pub fn new(wire: Wire, tuple: Tuple, client: usize, slot: u32, now: Instant) -> Self {
+    pub fn new(wire: Wire, tuple: Tuple, client: usize, slot: Option<u32>, now: Instant) -> Self {
         Connection {
             wire,
             tuple,
             client,
-            slot: Some(slot),
+            slot,
+            apart: None,
+            unclaimed: false,
+            parked: Vec::new(),
             listener: None,
             reuse: false,
             attached: true,
@@ -116,7 +128,7 @@ impl Connection {
 
     /// Nobody will ever hold it: the client has closed it.
     pub fn is_orphan(&self) -> bool {
-        self.slot.is_none()
+        self.slot.is_none() && self.apart.is_none() && !self.unclaimed
     }
 
     /// Before a segment goes to smoltcp.
@@ -179,6 +191,8 @@ impl Connection {
     /// The client has closed it.
     pub fn orphan(&mut self, now: Instant) {
         self.slot = None;
+        self.apart = None;
+        self.unclaimed = false;
         self.since = now;
         self.progress = now;
     }

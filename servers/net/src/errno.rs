@@ -6,6 +6,12 @@
 pub struct Errno(pub u32);
 
 impl Errno {
+    /// The client does not hold the channel.
+    pub const BADF: Errno = Errno(9);
+    /// No connection waits.
+    pub const AGAIN: Errno = Errno(11);
+    /// No memory.
+    pub const NOMEM: Errno = Errno(12);
     /// The port is not bound by the caller, or the slot is no listener.
     pub const INVAL: Errno = Errno(22);
     /// The peer reset a connection whose input had already ended.

@@ -21,6 +21,7 @@
 //! | `connection`, `pump` | a connection; its bytes and states, to and from its slot |
 //! | `client` | what each slot of a client is |
 //! | `listener` | backlog and accept ring |
+//! | `joined` | sockets of several processes |
 //! | `frame`, `tuple`, `ports`, `timers`, `wire` | headers; 4-tuples and TIME-WAIT; ports; deadlines; pooled sockets |
 //! | `link` | between smoltcp and the card |
 #![cfg_attr(not(test), no_std)]
@@ -32,6 +33,7 @@ mod client;
 mod connection;
 mod errno;
 mod frame;
+mod joined;
 mod link;
 mod listener;
 mod ports;

@@ -6,11 +6,13 @@
 //! for [`PATIENCE`] gives up its place first, so that a flood of SYNs nobody stands behind cannot close a port.
 
 use alloc::collections::VecDeque;
+use core::sync::atomic::Ordering;
 
 use smoltcp::time::{Duration, Instant};
 use vfs_hooks::net::{ACCEPT_SIZE, SocketSlot};
 
 use crate::connection::ConnectionKey;
+use crate::joined::Joined;
 use crate::ports::Bind;
 
 slotmap::new_key_type! {
@@ -33,14 +35,20 @@ pub struct Listener {
     pub bind: Bind,
     /// Its port.
     pub port: u16,
-    /// Its socket slot.
-    pub slot: u32,
+    /// The channel that it lies in.
+    pub joined: Joined,
+    /// Several processes may hold it: connections wait here.
+    pub shared: bool,
+    /// Clients that are known to hold it.
+    pub holders: u64,
     backlog: u32,
     /// Handshakes, oldest first, among them some that are over.
     handshakes: VecDeque<(ConnectionKey, Instant)>,
     half_open: u32,
     /// Slots of connections that were put into the accept ring and not yet seen taken out.
     queued: VecDeque<u32>,
+    /// Connections that wait to be asked for.
+    waiting: VecDeque<ConnectionKey>,
 }
 
 /// What to do with a SYN.
@@ -56,15 +64,18 @@ pub enum Admission {
 
 impl Listener {
     /// A listener with nothing waiting.
-    pub fn new(bind: Bind, port: u16, slot: u32, backlog: u64) -> Listener {
+    pub fn new(bind: Bind, port: u16, joined: Joined, backlog: u64) -> Listener {
         let mut listener = Listener {
             bind,
             port,
-            slot,
+            joined,
+            shared: false,
+            holders: 1 << bind.client,
             backlog: 0,
             handshakes: VecDeque::new(),
             half_open: 0,
             queued: VecDeque::new(),
+            waiting: VecDeque::new(),
         };
         listener.set_backlog(backlog);
         listener
@@ -88,14 +99,14 @@ impl Listener {
     /// Whether a SYN may come in. `is_half_open` looks at a handshake's connection.
     pub fn admit(
         &mut self,
-        header: &SocketSlot,
         now: Instant,
         is_half_open: impl Fn(ConnectionKey) -> bool,
     ) -> Admission {
-        if !self.trim(header) {
+        if !self.trim(self.header()) {
             return Admission::Full;
         }
-        if (self.queued.len() as u32) + self.half_open <= self.backlog {
+        let waiting = (self.queued.len() + self.waiting.len()) as u32;
+        if waiting + self.half_open <= self.backlog {
             return Admission::Welcome;
         }
         if self.half_open == 0 {
@@ -132,8 +143,41 @@ impl Listener {
         self.half_open = self.half_open.saturating_sub(1);
     }
 
+    fn header(&self) -> &'static SocketSlot {
+        self.joined.shared().header
+    }
+
+    /// Adds to those that wait to be asked for.
+    pub fn wait(&mut self, key: ConnectionKey) {
+        self.waiting.push_back(key);
+        self.count_waiting();
+    }
+
+    /// The one that has waited longest.
+    pub fn next_waiting(&self) -> Option<ConnectionKey> {
+        self.waiting.front().copied()
+    }
+
+    /// Takes it away.
+    pub fn pop_waiting(&mut self) {
+        self.waiting.pop_front();
+        self.count_waiting();
+    }
+
+    fn count_waiting(&self) {
+        let count = self.waiting.len() as u32;
+        self.header().waiting.store(count, Ordering::Release);
+    }
+
+    /// Takes away what the one process has not accepted.
+    pub fn take_queued(&mut self) -> VecDeque<u32> {
+        self.trim(self.header());
+        core::mem::take(&mut self.queued)
+    }
+
     /// Puts a connection into the accept ring. `false`: the client has broken the ring.
-    pub fn queue(&mut self, header: &SocketSlot, slot: u32) -> bool {
+    pub fn queue(&mut self, slot: u32) -> bool {
+        let header = self.header();
         if !self.trim(header) || !header.push_accept(slot) {
             return false;
         }
@@ -141,18 +185,19 @@ impl Listener {
         true
     }
 
-    /// Connections that nobody will accept any more: those half open, and the slots of the others.
+    /// Connections that nobody will accept any more: those half open, the slots of those in the ring, and those that wait to be asked for.
     pub fn close(
         mut self,
-        header: &SocketSlot,
     ) -> (
         impl Iterator<Item = ConnectionKey>,
         impl Iterator<Item = u32>,
+        impl Iterator<Item = ConnectionKey>,
     ) {
-        self.trim(header);
+        self.trim(self.header());
         (
             self.handshakes.into_iter().map(|(key, _)| key),
             self.queued.into_iter(),
+            self.waiting.into_iter(),
         )
     }
 }

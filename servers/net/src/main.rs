@@ -51,7 +51,12 @@ fn main() -> ! {
         seed: [info.random[0], info.random[1], info.random[2]],
         connections: (len - TABLES.min(len / 4)) / WIRE_SIZE,
     };
-    serve(Server::new(nic, System, config, clock::now(info)))
+    serve(Server::new(
+        nic,
+        System::default(),
+        config,
+        clock::now(info),
+    ))
 }
 
 fn serve(mut server: Server<Nic, System>) -> ! {

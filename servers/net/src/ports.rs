@@ -24,6 +24,8 @@ pub struct Bind {
     pub address: u32,
     /// `SO_REUSEADDR`.
     pub reuse: bool,
+    /// `SO_REUSEPORT`.
+    pub reuse_port: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub struct Ports {
     ports: BTreeMap<u16, Port>,
     bound: Vec<u32>,
     next: u16,
+    turn: usize,
 }
 
 fn overlap(a: u32, b: u32) -> bool {
@@ -58,6 +61,7 @@ impl Port {
         let holder = self.holders.iter().any(|held| {
             overlap(held.bind.address, bind.address)
                 && (held.listener.is_some() || !(held.bind.reuse && bind.reuse))
+                && !(held.bind.reuse_port && bind.reuse_port)
         });
         let connection =
             overlap(bind.address, own) && self.connections > 0 && (!bind.reuse || self.strict > 0);
@@ -77,6 +81,7 @@ impl Ports {
             ports: BTreeMap::new(),
             bound: Vec::new(),
             next: EPHEMERAL | seed,
+            turn: 0,
         }
     }
 
@@ -135,10 +140,11 @@ impl Ports {
     /// Whether a listener with this bind would get in another's way.
     pub fn may_listen(&self, port: u16, bind: &Bind) -> bool {
         self.ports.get(&port).is_some_and(|held| {
-            !held
-                .holders
-                .iter()
-                .any(|other| other.listener.is_some() && overlap(other.bind.address, bind.address))
+            !held.holders.iter().any(|other| {
+                other.listener.is_some()
+                    && overlap(other.bind.address, bind.address)
+                    && !(other.bind.reuse_port && bind.reuse_port)
+            })
         })
     }
 
@@ -155,13 +161,24 @@ impl Ports {
         }
     }
 
-    /// The listener for a connection to our address and this port.
-    pub fn listener(&self, port: u16) -> Option<ListenerKey> {
+    /// The listener for a connection to our address and this port; in turn if several share it (SO_REUSEPORT).
+    pub fn listener(&mut self, port: u16) -> Option<ListenerKey> {
         let held = self.ports.get(&port)?;
-        held.holders
-            .iter()
-            .filter(|held| overlap(held.bind.address, self.own))
-            .find_map(|held| held.listener)
+        let own = self.own;
+        let mut all = held.holders.iter();
+        let mut next =
+            || all.find(|held| held.listener.is_some() && overlap(held.bind.address, own));
+        let first = next()?.listener;
+        let others = core::iter::from_fn(next).count();
+        if others == 0 {
+            return first;
+        }
+        self.turn = self.turn.wrapping_add(1);
+        let listening = held.holders.iter();
+        let mut listening = listening.filter(|held| overlap(held.bind.address, own));
+        let nth = self.turn % (others + 1);
+        let mut keys = core::iter::from_fn(|| listening.next()).filter_map(|held| held.listener);
+        keys.nth(nth)
     }
 
     /// Ends a listener's hold.

@@ -5,12 +5,13 @@ use core::sync::atomic::Ordering;
 
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpAddress, Ipv4Address};
-use vfs_hooks::net::kind;
+use vfs_hooks::net::{LISTENER_PAGES, kind};
 use vfs_hooks::wire::net;
 
 use crate::client::{Client, Owner, Shared};
 use crate::connection::Connection;
 use crate::errno::Errno;
+use crate::joined::Resident;
 use crate::link::Card;
 use crate::listener::Listener;
 use crate::ports::Bind;
@@ -58,8 +59,8 @@ impl<C: Card, P: Platform> Server<C, P> {
         self.take_marks(now);
         let [first, second, third, _] = words;
         match label {
-            net::BIND => self.bind(number, address(first)?, port(second)?, third & 1 != 0),
-            net::LISTEN => self.listen(number, port(first)?, second),
+            net::BIND => self.bind(number, address(first)?, port(second)?, third),
+            net::LISTEN => self.listen(number, port(first)?, second, third),
             net::CONNECT => {
                 let (peer, peer_port) = (address(first)?, port(second)?);
                 self.connect(number, peer, peer_port, port(third)?, now)
@@ -69,24 +70,28 @@ impl<C: Card, P: Platform> Server<C, P> {
                 false => Err(Errno::INVAL),
             },
             net::SET_BACKLOG => self.set_backlog(number, first, second),
+            net::SHARE => self.share_listener(number, first),
+            net::ACCEPT => self.give_connection(number, first, now),
+            net::SHARE_STREAM => self.share_stream(number, first, second),
             _ => Err(Errno::NOSYS),
         }
     }
 
-    fn bind(&mut self, client: usize, address: u32, port: u16, reuse: bool) -> Result<u64, Errno> {
+    fn bind(&mut self, client: usize, address: u32, port: u16, bits: u64) -> Result<u64, Errno> {
         if address != 0 && address != self.config.address && !is_loopback(address) {
             return Err(Errno::ADDRNOTAVAIL);
         }
         let bind = Bind {
             client,
             address,
-            reuse,
+            reuse: bits & 1 != 0,
+            reuse_port: bits & 2 != 0,
         };
         self.ports.bind(port, bind).map(u64::from)
     }
 
     /// A free slot for the client, reset to `kind`.
-    fn new_slot(&mut self, number: usize, kind: u32) -> Result<(u32, Shared), Errno> {
+    pub(crate) fn new_slot(&mut self, number: usize, kind: u32) -> Result<(u32, Shared), Errno> {
         let platform = &mut self.platform;
         let client = self.clients.get_mut(number).and_then(Option::as_mut);
         let client: &mut Client = client.ok_or(Errno::NOBUFS)?;
@@ -98,18 +103,26 @@ impl<C: Card, P: Platform> Server<C, P> {
         Ok((slot, shared))
     }
 
-    fn assign(&mut self, number: usize, slot: u32, owner: Owner) {
+    pub(crate) fn assign(&mut self, number: usize, slot: u32, owner: Owner) {
         if let Some(Some(client)) = self.clients.get_mut(number) {
             client.assign(slot, owner);
         }
     }
 
-    fn listen(&mut self, number: usize, port: u16, backlog: u64) -> Result<u64, Errno> {
+    fn listen(
+        &mut self,
+        number: usize,
+        port: u16,
+        backlog: u64,
+        channel: u64,
+    ) -> Result<u64, Errno> {
         let bind = self.ports.bound(port, number).ok_or(Errno::INVAL)?;
         if !self.ports.may_listen(port, &bind) {
             return Err(Errno::ADDRINUSE);
         }
-        let (slot, shared) = self.new_slot(number, kind::LISTENER)?;
+        let joined = self.join(number, channel, LISTENER_PAGES)?;
+        let shared = joined.shared();
+        shared.header.reset(kind::LISTENER);
         let own = if bind.address == 0 { 0 } else { bind.address };
         let nobody = Tuple {
             peer: 0,
@@ -119,25 +132,14 @@ impl<C: Card, P: Platform> Server<C, P> {
         shared.name(own, &nobody);
         let key = self
             .listeners
-            .insert(Listener::new(bind, port, slot, backlog));
+            .insert(Listener::new(bind, port, joined, backlog));
         self.ports.listen(port, number, key);
-        self.assign(number, slot, Owner::Listener(key));
+        self.residents
+            .insert(joined.number, Resident::Listener(key));
         if !is_loopback(bind.address) {
             self.platform.listening(port);
         }
-        Ok(u64::from(slot))
-    }
-
-    fn set_backlog(&mut self, number: usize, slot: u64, backlog: u64) -> Result<u64, Errno> {
-        let slot = u32::try_from(slot).map_err(|_| Errno::INVAL)?;
-        let client = self.clients.get(number).and_then(Option::as_ref);
-        match client.map(|client| client.owner(slot)) {
-            Some(Owner::Listener(key)) => {
-                self.listeners[key].set_backlog(backlog);
-                Ok(0)
-            }
-            _ => Err(Errno::INVAL),
-        }
+        Ok(0)
     }
 
     fn connect(
@@ -191,7 +193,7 @@ impl<C: Card, P: Platform> Server<C, P> {
             return Err(Errno::ADDRNOTAVAIL);
         }
         shared.name(self.config.address, &tuple(port));
-        let mut connection = Connection::new(wire, tuple(port), number, slot, now);
+        let mut connection = Connection::new(wire, tuple(port), number, Some(slot), now);
         connection.reuse = bind.is_some_and(|bind| bind.reuse);
         // The connection holds the port from now on.
         self.ports.join(port, connection.reuse);

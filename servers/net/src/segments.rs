@@ -126,15 +126,12 @@ impl<C: Card, P: Platform> Server<C, P> {
         let Some(listener) = self.listeners.get_mut(key) else {
             return Route::Stray;
         };
-        let Some(Some(client)) = self.clients.get(listener.bind.client) else {
-            return Route::Stray;
-        };
         let connections = &self.connections;
         let half_open = |key| {
             let connection: Option<&Connection> = connections.get(key);
             connection.is_some_and(|c| c.listener.is_some())
         };
-        match listener.admit(client.shared(listener.slot).header, now, half_open) {
+        match listener.admit(now, half_open) {
             Admission::Welcome => {}
             Admission::Instead(oldest) => self.discard(oldest),
             Admission::Full => return Route::Drop,
@@ -154,18 +151,24 @@ impl<C: Card, P: Platform> Server<C, P> {
     ) -> Option<ConnectionKey> {
         let listener = self.listeners.get_mut(listener_key)?;
         let number = listener.bind.client;
+        let shared = listener.shared;
         let mut wire = self.pool.take()?;
-        let client = self.clients.get_mut(number)?.as_mut()?;
         let platform = &mut self.platform;
-        let slot = client.reserve(|chunk| platform.map_sockets(number, chunk));
-        let (Some(slot), Ok(())) = (slot, wire.socket().listen(tuple.port)) else {
-            if let Some(slot) = slot {
+        let client = self.clients.get_mut(number).and_then(Option::as_mut);
+        // Who will have it is not known yet, if several may.
+        let slot = match client {
+            Some(client) if !shared => client.reserve(|chunk| platform.map_sockets(number, chunk)),
+            _ => None,
+        };
+        if slot.is_none() && !shared || wire.socket().listen(tuple.port).is_err() {
+            if let (Some(slot), Some(Some(client))) = (slot, self.clients.get_mut(number)) {
                 client.release(slot);
             }
             self.pool.give(wire);
             return None;
-        };
+        }
         let mut connection = Connection::new(wire, tuple, number, slot, now);
+        connection.unclaimed = shared;
         connection.listener = Some(listener_key);
         connection.reuse = listener.bind.reuse;
         let reuse = connection.reuse;

@@ -47,27 +47,35 @@ impl<C: Card, P: Platform> Server<C, P> {
         let (number, tuple) = (connection.client, connection.tuple);
         let listener = self.listeners.get_mut(listener_key);
         let client = self.clients.get_mut(number).and_then(Option::as_mut);
+        if let Some(listener) = listener
+            && connection.unclaimed
+        {
+            connection.listener = None;
+            listener.end();
+            listener.wait(key);
+            let joined = listener.joined;
+            joined.publish(Events::IN | Events::RDNORM, &mut self.platform);
+            return true;
+        }
+        let listener = self.listeners.get_mut(listener_key);
         let (Some(listener), Some(client), Some(slot)) = (listener, client, connection.slot) else {
             return false;
         };
         connection.listener = None;
         listener.end();
         let shared = client.shared(slot);
-        let accepting = client.shared(listener.slot).header;
+        let joined = listener.joined;
         shared.header.reset(kind::STREAM);
         shared.name(self.config.address, &tuple);
         client.assign(slot, Owner::Stream(key));
         // All that there is to see of it must be there before the client can take it.
         self.serve_slot(key, now);
         let queued = match self.listeners.get_mut(listener_key) {
-            Some(listener) => listener.queue(accepting, slot),
+            Some(listener) => listener.queue(slot),
             None => false,
         };
         if queued {
-            let platform = &mut self.platform;
-            accepting.publish(Events::IN | Events::RDNORM, |watch| {
-                platform.signal(number, watch);
-            });
+            joined.publish(Events::IN | Events::RDNORM, &mut self.platform);
         } else {
             // The client broke its accept ring and will never see this connection.
             self.forsake(number, slot, now);
@@ -91,9 +99,21 @@ impl<C: Card, P: Platform> Server<C, P> {
     }
 
     /// Moves bytes and states between the connection and its slot.
-    fn serve_slot(&mut self, key: ConnectionKey, now: Instant) {
+    pub(crate) fn serve_slot(&mut self, key: ConnectionKey, now: Instant) {
         let connection = &mut self.connections[key];
         let number = connection.client;
+        if let Some(joined) = connection.apart {
+            let pumped = pump(connection, &joined.shared(), now);
+            if pumped.release {
+                self.leave(joined.number);
+            } else if !pumped.events.is_empty() {
+                joined.publish(pumped.events, &mut self.platform);
+            }
+            return;
+        }
+        if connection.unclaimed {
+            return;
+        }
         let Some(slot) = connection.slot else {
             // Data for a connection that nobody holds: the peer must know that it is lost (RFC 2525, 2.17).
             if connection.socket().can_recv() {
@@ -209,14 +229,20 @@ impl<C: Card, P: Platform> Server<C, P> {
             return;
         };
         self.ports.stop_listening(listener.port, key);
-        let (number, slot) = (listener.bind.client, listener.slot);
-        let Some(Some(client)) = self.clients.get_mut(number) else {
-            return;
-        };
-        let (half_open, waiting) = listener.close(client.shared(slot).header);
-        client.release(slot);
-        for slot in waiting {
+        let number = listener.bind.client;
+        let channel = listener.joined.number;
+        // It looks into the channel for the last time.
+        let (half_open, queued, waiting) = listener.close();
+        self.leave(channel);
+        for slot in queued {
             self.forsake(number, slot, now);
+        }
+        for key in waiting {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.orphan(now);
+                connection.abort();
+            }
+            self.touch(key);
         }
         for half_open in half_open {
             let ours = |c: &crate::connection::Connection| c.listener == Some(key);

@@ -10,16 +10,19 @@
 //! No step looks at all connections: a frame finds its connection by the table of tuples, a mark by its slot, a
 //! deadline by the heap.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use slotmap::SlotMap;
 use smoltcp::iface::{Config as InterfaceConfig, Interface, SocketSet};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Address, Ipv4Cidr};
-use vfs_hooks::net::Channel;
+use vfs_hooks::net::{Apart, Channel};
 
 use crate::client::{Client, Owner};
 use crate::connection::{Connection, ConnectionKey, Overdue};
+use crate::errno::Errno;
+use crate::joined::Resident;
 use crate::link::{Card, Link};
 use crate::listener::{Listener, ListenerKey};
 use crate::ports::Ports;
@@ -28,7 +31,7 @@ use crate::tuple::Tuples;
 use crate::wire::Pool;
 
 /// Most clients: their watches are mounted in as many places of the net server's CSpace.
-pub const MAX_CLIENTS: usize = 62;
+pub const MAX_CLIENTS: usize = vfs_hooks::process::MOST_CLIENTS;
 /// Frames that are taken in before their connections get a turn.
 const BATCH: usize = 64;
 /// When the card had no room, try again after this time.
@@ -50,6 +53,21 @@ pub trait Platform {
 
     /// Signals a watch of a client.
     fn signal(&mut self, client: usize, watch: u32);
+
+    /// Joins a channel of which the client holds side 0, as holder of side 1, with so many of its pages mapped until [`Platform::leave`].
+    fn join(&mut self, client: usize, channel: usize, pages: usize) -> Result<Apart, Errno>;
+
+    /// Whether the client holds side 0 of a channel.
+    fn holds(&mut self, client: usize, channel: usize) -> bool;
+
+    /// Leaves a channel.
+    fn leave(&mut self, channel: usize);
+
+    /// A channel that was joined and of which nobody holds side 0 any longer; each comes once. Asked at each turn.
+    fn hung(&mut self) -> Option<usize>;
+
+    /// Signals a watch of a channel.
+    fn signal_channel(&mut self, channel: usize, watch: usize);
 
     /// A listener for the outside has started.
     fn listening(&mut self, port: u16);
@@ -84,6 +102,8 @@ pub struct Server<C: Card, P: Platform> {
     known: u64,
     pub(crate) connections: SlotMap<ConnectionKey, Connection>,
     pub(crate) listeners: SlotMap<ListenerKey, Listener>,
+    /// What lies in which channel.
+    pub(crate) residents: BTreeMap<usize, Resident>,
     pub(crate) tuples: Tuples,
     pub(crate) ports: Ports,
     pub(crate) timers: Timers,
@@ -92,6 +112,7 @@ pub struct Server<C: Card, P: Platform> {
     pub(crate) stalled: Vec<ConnectionKey>,
     pub(crate) retry: Option<Instant>,
     marks: Vec<(usize, u32)>,
+    marked_channels: Vec<usize>,
 }
 
 impl<C: Card, P: Platform> Server<C, P> {
@@ -121,6 +142,7 @@ impl<C: Card, P: Platform> Server<C, P> {
             known: 0,
             connections: SlotMap::with_key(),
             listeners: SlotMap::with_key(),
+            residents: BTreeMap::new(),
             tuples: Tuples::new([config.seed[1], config.seed[2]]),
             ports: Ports::new(config.address, config.seed[1] as u16),
             timers: Timers::default(),
@@ -128,6 +150,7 @@ impl<C: Card, P: Platform> Server<C, P> {
             stalled: Vec::new(),
             retry: None,
             marks: Vec::new(),
+            marked_channels: Vec::new(),
             config,
         }
     }
@@ -203,7 +226,7 @@ impl<C: Card, P: Platform> Server<C, P> {
 
     /// Looks at what clients marked, and for clients that have ended.
     pub(crate) fn take_marks(&mut self, now: Instant) -> bool {
-        let mut busy = false;
+        let mut busy = self.take_hung(now);
         // A client that ends before it ever called is here, too.
         let mut new = self.platform.clients() & !self.known;
         while new != 0 {
@@ -216,6 +239,10 @@ impl<C: Card, P: Platform> Server<C, P> {
             };
             let marks = &mut self.marks;
             client.control().take(|slot| marks.push((number, slot)));
+            let channels = &mut self.marked_channels;
+            client
+                .control()
+                .take_channels(|channel| channels.push(channel));
             let ended = client.control().client_ended.load(ACQUIRE) != 0;
             if ended != client.ended {
                 client.ended = ended;
@@ -232,23 +259,24 @@ impl<C: Card, P: Platform> Server<C, P> {
         busy |= !self.marks.is_empty();
         let mut marks = core::mem::take(&mut self.marks);
         for (number, slot) in marks.drain(..) {
-            self.marked(number, slot, now);
+            self.marked(number, slot);
         }
         self.marks = marks;
+        if !self.marked_channels.is_empty() {
+            busy = true;
+            for channel in core::mem::take(&mut self.marked_channels) {
+                self.marked_channel(channel);
+            }
+        }
         busy
     }
 
-    fn marked(&mut self, number: usize, slot: u32, now: Instant) {
+    fn marked(&mut self, number: usize, slot: u32) {
         let Some(client) = &self.clients[number] else {
             return;
         };
         match client.owner(slot) {
             Owner::Stream(key) => self.touch(key),
-            Owner::Listener(key) => {
-                if client.shared(slot).header.closed.load(ACQUIRE) != 0 {
-                    self.close_listener(key, now);
-                }
-            }
             // A mark of before its release, or of a client that makes them up.
             Owner::Free | Owner::Reserved => {}
         }
@@ -256,6 +284,17 @@ impl<C: Card, P: Platform> Server<C, P> {
 
     /// Closes all that an ended client had, as the kernel of a Unix does.
     fn end_client(&mut self, number: usize, now: Instant) {
+        // Listeners that it alone had: what lies in their rings are its slots.
+        let listeners = self.listeners.iter_mut();
+        let own: Vec<ListenerKey> = listeners
+            .filter_map(|(key, listener)| {
+                listener.holders &= !(1 << number);
+                (listener.bind.client == number && !listener.shared).then_some(key)
+            })
+            .collect();
+        for key in own {
+            self.close_listener(key, now);
+        }
         let Some(client) = &self.clients[number] else {
             return;
         };
@@ -263,7 +302,6 @@ impl<C: Card, P: Platform> Server<C, P> {
         self.ports.unbind_all(number);
         for (slot, owner) in owned {
             match owner {
-                Owner::Listener(key) => self.close_listener(key, now),
                 Owner::Stream(key) => {
                     if let Some(client) = &self.clients[number] {
                         client.shared(slot).close_for_client();

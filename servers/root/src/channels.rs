@@ -13,7 +13,7 @@ use vfs_hooks::channel::{
     watch_number,
 };
 use vfs_hooks::file::PASSED;
-use vfs_hooks::process::{CSPACE_LOW_BITS, PAGE, notice};
+use vfs_hooks::process::{CSPACE_LOW_BITS, PAGE, badge, notice};
 use vfs_hooks::subscription::SUBSCRIPTIONS;
 use vfs_hooks::sync::Ordering;
 
@@ -58,6 +58,10 @@ pub struct Channel {
     pub named: Option<Named>,
     /// The inode number of the FIFO that it is.
     pub fifo: Option<u64>,
+    /// TCP ports that it holds.
+    pub ports: Vec<u16>,
+    /// The net server was told that nobody holds side 0 any longer.
+    pub hung: bool,
 }
 
 impl Channel {
@@ -84,6 +88,8 @@ impl Channel {
             carried: Vec::new(),
             named: None,
             fifo: None,
+            ports: Vec::new(),
+            hung: false,
         })
     }
 
@@ -346,6 +352,9 @@ impl System {
 
     /// `number` holds these sides no longer.
     pub fn release(&mut self, number: usize, index: usize, sides: u8) {
+        if number == badge::NET_SERVER {
+            self.hung.retain(|told| *told != index);
+        }
         let memory = &mut self.memory;
         let Some(Some(channel)) = self.channels.get_mut(index) else {
             return;
@@ -526,21 +535,27 @@ impl System {
         if !process.channels.contains(&index) || process.space.has_page(at) {
             return false;
         }
-        if channel.pages.len() <= page {
-            channel.pages.resize(page + 1, None);
-        }
-        let frame = match channel.pages[page] {
-            Some(frame) => frame,
-            None => match memory.has_room(1).then(|| memory.frame()) {
-                Some(Ok(frame)) => *channel.pages[page].insert(frame),
-                _ => return false,
-            },
-        };
-        process.space.borrow(memory, frame, at, 3).is_ok()
+        channel.map_page(memory, process, page)
     }
 }
 
 impl Channel {
+    /// Maps one of its pages, which is made if nobody has touched it yet. `false`: there is no memory.
+    pub fn map_page(&mut self, memory: &mut Memory, process: &mut Process, page: usize) -> bool {
+        if self.pages.len() <= page {
+            self.pages.resize(page + 1, None);
+        }
+        let frame = match self.pages[page] {
+            Some(frame) => frame,
+            None => match memory.has_room(1).then(|| memory.frame()) {
+                Some(Ok(frame)) => *self.pages[page].insert(frame),
+                _ => return false,
+            },
+        };
+        let at = address(self.number) + page * PAGE;
+        process.space.borrow(memory, frame, at, 3).is_ok()
+    }
+
     /// Puts a watch's capability into the CNode, which is made if there is none; returns it.
     fn put_watch(
         &mut self,

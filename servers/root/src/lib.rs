@@ -10,6 +10,7 @@ pub mod config;
 pub mod elf;
 pub mod family;
 pub mod pieces;
+pub mod ports;
 pub mod ranges;
 pub mod stack;
 
@@ -55,6 +56,8 @@ pub mod errno {
     pub const EPROTOTYPE: u64 = 91;
     /// The name is taken.
     pub const EADDRINUSE: u64 = 98;
+    /// There is no such address or port to be had.
+    pub const EADDRNOTAVAIL: u64 = 99;
     /// Too many channels are on their way.
     pub const ETOOMANYREFS: u64 = 109;
     /// Nobody listens there.

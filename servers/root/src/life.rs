@@ -316,6 +316,7 @@ impl System {
             log!("process {number} ({path}): not all came back: the kernel says {error:?}");
         }
         self.channels_ended(number, channels);
+        self.ports.end_leases(number);
         self.files_ended(number, files);
     }
 

@@ -63,6 +63,7 @@ mod sockets;
 mod space;
 mod spawn_meter;
 mod system;
+mod tcp;
 mod threads;
 
 use core::panic::PanicInfo;

@@ -6,7 +6,7 @@ use sel4_bindings::*;
 use vfs_hooks::net::{
     CHANNEL_SIZE, CHUNK_SIZE, CHUNK_SLOTS, Control, SLOTS, SLOTS_OFFSET, channel_base,
 };
-use vfs_hooks::process::{self, LARGE_PAGE, PAGE, badge, notice, slot};
+use vfs_hooks::process::{self, LARGE_PAGE, MOST_CLIENTS, PAGE, badge, notice, slot};
 use vfs_hooks::sync::Ordering;
 
 use crate::memory::Memory;
@@ -18,8 +18,6 @@ use crate::system::System;
 
 /// Memory that the card reads and writes: 2^22 bytes.
 const DMA_BITS: u32 = 22;
-/// Most clients: what the net server's CSpace has room for, and its word of clients has bits for.
-const MOST_CLIENTS: usize = 62;
 /// Interrupt number of the card's messages; its vector is 0x30 above.
 const MSI: u64 = 16;
 /// Doorbells have all badge bits from [`notice::FIRST_DOORBELL`] on.
@@ -194,6 +192,11 @@ impl Client {
             .borrow_large(memory, frame, process::NET_CHANNEL + offset, both)?;
         net.space
             .borrow_large(memory, frame, channel_base(self.number) + offset, both)
+    }
+
+    /// Its process, until that ends.
+    pub fn process(&self) -> Option<usize> {
+        self.process
     }
 
     /// Gives back everything. The process has ended, or never knew of it.

@@ -7,8 +7,8 @@ use core::ops::Range;
 use root_server::errno;
 use sel4_bindings::*;
 use vfs_hooks::process::{
-    self, CLIENT_WATCHES, CSPACE_LOW_BITS, LARGE_PAGE, MAX_QUEUES, MAX_WATCHES, QUEUE_BITS,
-    QUEUE_CAPS, WATCH_GROUP, WATCHES, notice, queue_buffer,
+    self, CSPACE_LOW_BITS, LARGE_PAGE, MAX_QUEUES, MAX_WATCHES, QUEUE_BITS, QUEUE_CAPS,
+    WATCH_GROUP, WATCHES, client_watches, notice, queue_buffer,
 };
 
 use crate::arena::Arena;
@@ -343,7 +343,7 @@ impl NetWatches {
         let cnode = memory.objects.cnode_in(&mut self.arena, CSPACE_LOW_BITS)?;
         memory.objects.mint_into(
             self.top,
-            CLIENT_WATCHES + self.client,
+            client_watches(self.client),
             process::CSPACE_TOP_BITS,
             cnode,
             CapRights::ALL,

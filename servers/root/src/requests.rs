@@ -160,6 +160,19 @@ impl System {
                 return Answer::of(self.name_connect(number, message).map(|pid| [pid]));
             }
             root::NAME_ACCEPT => return Answer::of(self.name_accept(number, a)),
+            root::PORT_BIND => {
+                return Answer::of(self.port_bind(number, [a, b, c]).map(|port| [port]));
+            }
+            root::PORT_CONNECT => {
+                return Answer::of(self.port_connect(number, [a, b, c]).map(|port| [port]));
+            }
+            root::PORT_HOLD => return Answer::of(self.port_hold(number, [a, b, c]).map(|()| [])),
+            root::PORT_LEASE => return Answer::of(self.port_lease(number).map(|port| [port])),
+            root::CHANNEL_JOIN => return Answer::error(self.channel_join(number, [a, b, c])),
+            root::CHANNEL_HOLDER => return Answer::error(self.channel_holder(number, [a, b, c])),
+            root::CHANNEL_HUNG => {
+                return Answer::of(self.channel_hung(number).map(|channel| [channel]));
+            }
             root::NAME_FIND => return Answer::of(self.name_find(number, message).map(|c| [c])),
             root::NAME_REMOVE => return Answer::of(self.name_remove(message).map(|()| [])),
             root::STOP => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! AF_UNIX: who has which name, connections that nobody has accepted yet, and channels and files that are on their way from one process to another in a
+//! AF_UNIX, and loopback TCP: who has which name, connections that nobody has accepted yet, and channels and files that are on their way from one process to another in a
 //! message.
 //!
 //! What is on its way is held by the *carrying* channel, for the side that will take it. When nobody holds that side any longer, nobody will, and it is dropped.
@@ -50,19 +50,49 @@ impl Carried {
     }
 }
 
+/// What a channel is known by.
+pub enum Key {
+    /// A name of AF_UNIX.
+    Name(Vec<u8>),
+    /// A port of TCP.
+    Port(u16),
+}
+
 /// A name's owner.
 pub struct Named {
-    name: Vec<u8>,
+    /// The name.
+    pub key: Key,
     /// Type of socket.
     kind: u32,
     /// The process that bound it.
     process: usize,
     /// How many more than one may wait, once it listens.
-    backlog: Option<u32>,
+    pub backlog: Option<u32>,
     /// What was shut while it listened: 1 reading, so that nobody can connect any more, 2 writing.
     shut: u64,
-    /// Channels that wait to be accepted, and who connected.
-    waiting: VecDeque<(usize, usize)>,
+    /// Those that wait to be accepted.
+    waiting: VecDeque<Waiting>,
+}
+
+impl Named {
+    /// What process `process` has bound.
+    pub fn new(key: Key, kind: u32, process: usize) -> Named {
+        Named {
+            key,
+            kind,
+            process,
+            backlog: None,
+            shut: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+}
+
+/// A connection that nobody has accepted yet.
+struct Waiting {
+    channel: usize,
+    /// What accept tells of it.
+    told: [u64; 2],
 }
 
 /// Channels by name. A name goes with its socket, also that of a path: who finds the path's inode and no name here knows that nobody listens.
@@ -189,7 +219,7 @@ impl System {
     }
 
     /// A channel with a name, if the process holds its receiving side.
-    fn own_name(&mut self, number: usize, channel: u64) -> Result<&mut Channel> {
+    pub fn own_name(&mut self, number: usize, channel: u64) -> Result<&mut Channel> {
         let channel = self.channel(channel).map_err(|_| errno::EINVAL)?;
         match channel.sides(number) & 1 != 0 && channel.named.is_some() {
             true => Ok(channel),
@@ -211,20 +241,18 @@ impl System {
         if owner.sides(number) & 1 == 0 || owner.named.is_some() {
             return Err(errno::EINVAL);
         }
-        owner.named = Some(Named {
-            name: name.clone(),
-            kind,
-            process: number,
-            backlog: None,
-            shut: 0,
-            waiting: VecDeque::new(),
-        });
+        owner.named = Some(Named::new(Key::Name(name.clone()), kind, number));
         self.names.insert(name, channel as usize);
         Ok(())
     }
 
-    /// NAME_LISTEN.
+    /// NAME_LISTEN, PORT_LISTEN.
     pub fn name_listen(&mut self, number: usize, [channel, backlog, _]: [u64; 3]) -> Result<()> {
+        let own = self.own_name(number, channel)?;
+        if let Some(Key::Port(port)) = own.named.as_ref().map(|named| &named.key) {
+            let port = *port;
+            self.ports.listen(port, channel as usize)?;
+        }
         let channel = self.own_name(number, channel)?;
         let shut = backlog >> 32 & 3;
         if let Some(named) = &mut channel.named {
@@ -261,6 +289,18 @@ impl System {
             return Err(errno::EINVAL);
         }
         let index = self.named(&name, kind)?;
+        self.deliver(number, channel, index, wait, [number as u64, 0])
+    }
+
+    /// Side 1 of a channel waits from now on to be accepted by who listens at channel `index`: the process that bound it.
+    pub fn deliver(
+        &mut self,
+        number: usize,
+        channel: u64,
+        index: usize,
+        wait: bool,
+        told: [u64; 2],
+    ) -> Result<u64> {
         let listening = self.channel(index as u64)?;
         let Some(Named {
             backlog: Some(backlog),
@@ -279,8 +319,11 @@ impl System {
         if index as u64 == channel {
             return Err(errno::EINVAL);
         }
-        waiting.push_back((channel as usize, number));
         let process = *process as u64;
+        waiting.push_back(Waiting {
+            channel: channel as usize,
+            told,
+        });
         listening.carried.push(Carried {
             to: 0,
             sender: None,
@@ -295,8 +338,8 @@ impl System {
         Ok(process)
     }
 
-    /// NAME_ACCEPT: the channel, and who connected by it.
-    pub fn name_accept(&mut self, number: usize, listener: u64) -> Result<[u64; 2]> {
+    /// NAME_ACCEPT: the channel, and what is to be told of it.
+    pub fn name_accept(&mut self, number: usize, listener: u64) -> Result<[u64; 3]> {
         let listening = self.own_name(number, listener)?;
         let named = listening.named.as_mut().ok_or(errno::EINVAL)?;
         named.backlog.ok_or(errno::EINVAL)?;
@@ -305,7 +348,8 @@ impl System {
         } else {
             errno::EINVAL
         };
-        let (index, process) = *named.waiting.front().ok_or(none)?;
+        let waiting = named.waiting.front().ok_or(none)?;
+        let (index, [first, second]) = (waiting.channel, waiting.told);
         self.give(number, index, 1 << ACCEPTED)?;
         let listening = self.channel(listener)?;
         if let Some(named) = &mut listening.named {
@@ -322,7 +366,7 @@ impl System {
         let connection = self.channel(index as u64)?;
         connection.header().value.store(0, Ordering::Release);
         connection.land(1 << ACCEPTED);
-        Ok([index as u64, process as u64])
+        Ok([index as u64, first, second])
     }
 
     /// NAME_FIND.
@@ -358,6 +402,7 @@ impl System {
             if unheld[0] {
                 self.forget_name(index);
             }
+            self.tell_net(index, unheld[0]);
             let unheld = self.channels[index].as_ref().is_some_and(|channel| {
                 channel.holders.is_empty()
                     && (channel.flights == [0; SIDES] || !self.is_carried(index))
@@ -365,6 +410,7 @@ impl System {
             if unheld {
                 // A listener that is on its way in a circle has a name still.
                 self.forget_name(index);
+                self.release_ports(index);
             }
             if unheld && let Some(mut channel) = self.channels[index].take() {
                 if let Some(inode) = channel.fifo {
@@ -384,11 +430,16 @@ impl System {
     /// The channel's socket is closed: it has no name any longer.
     fn forget_name(&mut self, index: usize) {
         let channel = self.channels.get_mut(index).and_then(Option::as_mut);
-        // A path may have been removed while the socket was open.
-        if let Some(named) = channel.and_then(|channel| channel.named.take())
-            && self.names.get(&named.name) == Some(&index)
-        {
-            self.names.remove(&named.name);
+        match channel.and_then(|channel| channel.named.take()) {
+            // A path may have been removed while the socket was open.
+            Some(Named {
+                key: Key::Name(name),
+                ..
+            }) if self.names.get(&name) == Some(&index) => drop(self.names.remove(&name)),
+            Some(Named {
+                key: Key::Port(_), ..
+            }) => self.release_ports(index),
+            _ => {}
         }
     }
 

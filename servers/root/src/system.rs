@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! All processes, and the loop that serves them.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use root_server::errno;
 use root_server::family::{Family, Pid};
+use root_server::ports::Ports;
 use sel4_bindings::*;
 use vfs_hooks::figures::{AT_ONCE, Figures};
 use vfs_hooks::process::{PAGE, badge};
@@ -62,6 +63,10 @@ pub struct System {
     pub names: Names,
     /// FIFOs that are open.
     pub fifos: Fifos,
+    /// Ports of TCP.
+    pub ports: Ports,
+    /// Channels of which the net server is to hear that nobody holds side 0 any longer.
+    pub hung: VecDeque<usize>,
     /// Shared files.
     pub files: SharedFiles,
     /// Owners of locks.
@@ -134,6 +139,8 @@ impl System {
             channels: Vec::new(),
             names: Names::new(),
             fifos: Fifos::new(),
+            ports: Ports::default(),
+            hung: VecDeque::new(),
             files,
             owners: Owners::default(),
             clients: Vec::new(),

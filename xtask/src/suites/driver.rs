@@ -41,6 +41,7 @@ int main(int argc, char **argv)
 const FAULT: &str = "int main(void) { *(volatile int *)8 = 1; return 0; }\n";
 /// argv[1] messages to another process and back, by a pair of sockets of type argv[2], each waited for by epoll.
 const ECHOES: &str = r#"
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -54,11 +55,20 @@ static int turn(int fd, int ep, int sends)
 	if (read(fd, text, sizeof text) != sizeof text) return 0;
 	return sends || write(fd, text, sizeof text) == sizeof text;
 }
+static int tcp(int *pair)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	socklen_t len = sizeof a;
+	int lis = socket(AF_INET, SOCK_STREAM, 0);
+	pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+	return listen(lis, 1) || getsockname(lis, (void *)&a, &len)
+		|| connect(pair[0], (void *)&a, len) || (pair[1] = accept(lis, NULL, NULL)) < 0;
+}
 int main(int argc, char **argv)
 {
 	int pair[2], ep, child, fd;
 	long n = atol(argv[1]);
-	if (socketpair(AF_UNIX, atoi(argv[2]), 0, pair)) return 1;
+	if (atoi(argv[2]) ? socketpair(AF_UNIX, atoi(argv[2]), 0, pair) : tcp(pair)) return 1;
 	if ((child = fork()) < 0) return 2;
 	fd = pair[child == 0];
 	close(pair[child != 0]);
@@ -458,7 +468,8 @@ impl Bench {
         const START_AND_END: u32 = 50;
         const STREAM: u32 = 1;
         const SEQPACKET: u32 = 5;
-        for (kernel, kind) in [("queue", STREAM), ("stock", SEQPACKET)] {
+        const TCP: u32 = 0;
+        for (kernel, kind) in [("queue", STREAM), ("stock", SEQPACKET), ("queue", TCP)] {
             let served = |n: u32| {
                 let program = format!("--kernel {kernel} echoes.c {n} {kind}");
                 let [served, _] = self.counters(&program, ["served", "processes"])?;

@@ -25,6 +25,7 @@ mod listing;
 mod oracle;
 mod ports;
 pub mod posix;
+mod prefork;
 mod proof;
 mod queue;
 mod real;
@@ -191,6 +192,11 @@ pub const ALL: &[Suite] = &[
         name: "busybox-stock",
         about: "the same on the unmodified kernel",
         run: busybox::on_stock,
+    },
+    Suite {
+        name: "prefork",
+        about: "a server of several processes, and clients outside: Linux and both kernels",
+        run: prefork::run,
     },
     Suite {
         name: "lighttpd-queue",

@@ -73,6 +73,18 @@ impl Service {
         )
     }
 
+    /// Waits for it to end by itself, with success.
+    pub fn exit(mut self, limit: Duration) -> Result<()> {
+        let status = self.wait(limit, "the program does not end", |event| match event {
+            Event::Exit(status) => Some(status),
+            _ => None,
+        })?;
+        match status {
+            0 => Ok(()),
+            status => bail!("the program ended with {status}: {}", self.log.join("; ")),
+        }
+    }
+
     /// Stops it.
     pub fn end(mut self) -> Result<()> {
         self.guest.command("exit 0")?;

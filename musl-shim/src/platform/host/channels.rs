@@ -3,9 +3,16 @@
 
 use vfs_hooks::channel::Header;
 use vfs_hooks::channel_socket::{ChannelSocket, Kind};
+use vfs_hooks::channel_tcp::ChannelTcp;
+use vfs_hooks::net::Apart;
 use vfs_hooks::ring::Ring;
 
 use crate::errno::Errno;
+
+/// Whether there are any.
+pub const fn shared() -> bool {
+    false
+}
 
 /// Not in host mode.
 pub fn create(_: u32) -> Result<usize, Errno> {
@@ -94,4 +101,39 @@ pub fn find(_: u32, _: &[u8]) -> Result<usize, Errno> {
 /// Not in host mode.
 pub fn unlink(_: &[u8]) -> Result<(), Errno> {
     Err(Errno::ENOENT)
+}
+
+/// There are none.
+pub fn tcp(_: usize) -> ChannelTcp<'static> {
+    unreachable!("no channel was made")
+}
+
+/// There are none.
+pub fn apart(_: usize) -> Apart {
+    unreachable!("no channel was made")
+}
+
+/// Not in host mode.
+pub fn port_bind(_: usize, _: u64) -> Result<u16, Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
+pub fn port_connect(_: usize, _: u64, _: u64) -> Result<u16, Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
+pub fn port_hold(_: usize, _: u64, _: u64) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
+pub fn port_lease() -> Result<u16, Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Not in host mode.
+pub fn accept_tcp(_: usize) -> Result<(usize, [u64; 2]), Errno> {
+    Err(Errno::ENOSYS)
 }

@@ -6,12 +6,19 @@ use core::ptr::NonNull;
 use sel4_bindings::{CPtr, nb_signal};
 use vfs_hooks::channel::{CONNECTION, DATA, Header, PIPE_SIZE, address, watch_cptr};
 use vfs_hooks::channel_socket::{ChannelSocket, Connection, Kind, RING};
+use vfs_hooks::channel_tcp::{ChannelTcp, Connection as TcpState, RING as TCP_RING};
+use vfs_hooks::net::Apart;
 use vfs_hooks::ring::Ring;
 use vfs_hooks::wire::root;
 
 use super::info::info;
 use super::server::{ask_root, ask_root_bytes};
 use crate::errno::Errno;
+
+/// Whether there are any: other processes to share one with.
+pub const fn shared() -> bool {
+    true
+}
 
 /// A new channel of which this process holds the given sides (bit `s`: side `s`).
 pub fn create(sides: u32) -> Result<usize, Errno> {
@@ -68,6 +75,54 @@ pub fn socket(number: usize, kind: Kind) -> ChannelSocket<'static> {
         unsafe { Ring::new(connection.ring(side), data, RING) }
     });
     ChannelSocket::new(header(number), connection, rings, kind)
+}
+
+/// The TCP connection of a channel that this process holds.
+pub fn tcp(number: usize) -> ChannelTcp<'static> {
+    // SAFETY: as for `header`, in whose page it lies; it consists of atomics.
+    let connection = unsafe { &*((address(number) + CONNECTION) as *const TcpState) };
+    let rings = [0, 1].map(|side| {
+        let at = address(number) + DATA + side * TCP_RING as usize;
+        let data = NonNull::new(at as *mut u8).expect("not null");
+        // SAFETY: as for `ring`.
+        unsafe { Ring::new(connection.ring(side), data, TCP_RING) }
+    });
+    ChannelTcp::new(header(number), connection, rings)
+}
+
+/// The socket of the net server's that lies in a channel which this process holds.
+pub fn apart(number: usize) -> Apart {
+    let base = NonNull::new(address(number) as *mut u8).expect("not null");
+    // SAFETY: as for `ring`.
+    unsafe { Apart::new(base) }
+}
+
+/// Gives a channel of which this process holds side 0 a port of TCP, `wanted` as PORT_BIND has it.
+pub fn port_bind(channel: usize, wanted: u64) -> Result<u16, Errno> {
+    ask_root(root::PORT_BIND, [channel as u64, wanted, 0]).map(|[port, ..]| port as u16)
+}
+
+/// Gives side 1 of a channel to who listens at an address; the client's port.
+pub fn port_connect(channel: usize, to: u64, from: u64) -> Result<u16, Errno> {
+    // The backlog may grow.
+    let words = [channel as u64, to | 1 << 48, from];
+    ask_root(root::PORT_CONNECT, words).map(|[port, ..]| port as u16)
+}
+
+/// Holds the ports of a connection that moves into a channel.
+pub fn port_hold(channel: usize, to: u64, from: u64) -> Result<(), Errno> {
+    ask_root(root::PORT_HOLD, [channel as u64, to, from]).map(drop)
+}
+
+/// Ports for connections within this process; the first.
+pub fn port_lease() -> Result<u16, Errno> {
+    ask_root(root::PORT_LEASE, [0; 3]).map(|[port, ..]| port as u16)
+}
+
+/// As [`accept`], of TCP: the address that was connected to, and the client's.
+pub fn accept_tcp(channel: usize) -> Result<(usize, [u64; 2]), Errno> {
+    let [channel, to, from] = ask_root(root::NAME_ACCEPT, [channel as u64, 0, 0])?;
+    Ok((channel as usize, [to, from]))
 }
 
 /// Signals a watch.

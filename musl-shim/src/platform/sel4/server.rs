@@ -121,13 +121,19 @@ pub fn after_fork() {
     CLIENT.store(false, Ordering::Relaxed);
 }
 
-/// Asks the net server.
-pub fn ask_net(label: u64, words: [u64; 3]) -> Result<Words, Errno> {
-    let [a, b, c] = words;
+/// Makes this process a client of the net server, if it is none.
+pub fn open_net() -> Result<(), Errno> {
     if !CLIENT.load(Ordering::Relaxed) {
         ask_root(root::NET_OPEN, [0; 3])?;
         CLIENT.store(true, Ordering::Relaxed);
     }
+    Ok(())
+}
+
+/// Asks the net server.
+pub fn ask_net(label: u64, words: [u64; 3]) -> Result<Words, Errno> {
+    let [a, b, c] = words;
+    open_net()?;
     let reply = request(NET, label, [a, b, c, 0], 3)?;
     Ok([reply.mrs[1], reply.mrs[2], reply.mrs[3]])
 }

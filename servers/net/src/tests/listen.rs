@@ -18,12 +18,13 @@ fn accept_tells_who_came() {
     let program = rig.program(0);
     let listener = program.listen(&mut rig, 8080, 5);
     assert_eq!(rig.server.platform().listening, [8080]);
-    let subscriptions = &program.header(listener).subscriptions;
-    subscriptions.put(0, 3, Events::IN);
+    let channel = program.channel_of(listener);
+    let subscriptions = &program.apart(channel).channel().sides[0].subscriptions;
+    subscriptions.put(0, 0, Events::IN);
     assert!(program.level(listener).is_empty());
     rig.peer.connect_from(5555, 8080);
     rig.run();
-    assert_eq!(rig.signals(), [(0, 3)]);
+    assert_eq!(rig.signals(), [(1000 + channel, 0)]);
     assert!(program.level(listener).contains(Events::IN));
     let slot = program.accept(listener).unwrap();
     assert!(program.accept(listener).is_none());
@@ -59,7 +60,7 @@ fn ports_conflict_as_on_linux() {
     assert_eq!(a.call(rig, net::UNBIND, [80, 0, 0]), Err(Errno::INVAL));
     assert_eq!(a.bind(rig, 80, true), Ok(80));
     assert_eq!(b.bind(rig, 80, true), Ok(80), "both reuse, nobody listens");
-    assert!(a.call(rig, net::LISTEN, [80, 1, 0]).is_ok());
+    a.listen_at(rig, 80, 1);
     assert_eq!(b.call(rig, net::LISTEN, [80, 1, 0]), Err(Errno::ADDRINUSE));
     assert_eq!(b.bind(rig, 80, true), Err(Errno::ADDRINUSE));
     assert_eq!(b.call(rig, net::LISTEN, [81, 1, 0]), Err(Errno::INVAL));
@@ -79,7 +80,7 @@ fn a_port_of_the_loopback_is_closed_to_the_outside() {
     program
         .call(&mut rig, net::BIND, [0x7f00_0001, 80, 0])
         .unwrap();
-    program.call(&mut rig, net::LISTEN, [80, 5, 0]).unwrap();
+    program.listen_at(&mut rig, 80, 5);
     assert!(rig.server.platform().listening.is_empty());
     let peer = rig.peer.connect(80);
     rig.run();
@@ -91,7 +92,7 @@ fn a_connection_holds_its_port() {
     let mut rig = Rig::new();
     let program = rig.program(0);
     program.bind(&mut rig, 80, false).unwrap();
-    let listener = program.call(&mut rig, net::LISTEN, [80, 5, 0]).unwrap() as u32;
+    let listener = program.listen_at(&mut rig, 80, 5);
     let peer = rig.peer.connect(80);
     rig.run();
     let slot = program.accept(listener).unwrap();
@@ -154,7 +155,7 @@ fn set_backlog_counts_from_the_next_connection() {
     rig.run();
     assert_eq!(rig.peer.state(one), State::Established);
     assert_eq!(rig.peer.state(two), State::SynSent);
-    let words = [listener.into(), u64::MAX, 0];
+    let words = [program.channel_of(listener) as u64, u64::MAX, 0];
     assert_eq!(program.call(&mut rig, net::SET_BACKLOG, words), Ok(0));
     rig.pass(Duration::from_secs(2));
     assert_eq!(rig.peer.state(two), State::Established);

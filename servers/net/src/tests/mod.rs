@@ -8,16 +8,19 @@ mod hostile;
 mod listen;
 mod peer;
 mod segment;
+mod share;
 
 use smoltcp::time::{Duration, Instant};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ptr::NonNull;
 use std::vec::Vec;
 
-use vfs_hooks::net::{CHUNK_SIZE, Channel, SLOTS_OFFSET};
+use vfs_hooks::channel::DATA;
+use vfs_hooks::net::{Apart, CHUNK_SIZE, Channel, SLOT_SIZE, SLOTS_OFFSET};
 
-use crate::{Card, Config, Platform, Server};
+use crate::{Card, Config, Errno, Platform, Server};
 use client::Program;
 use peer::Peer;
 
@@ -87,6 +90,21 @@ impl Drop for Memory {
     }
 }
 
+std::thread_local! {
+    /// Channels that nobody holds any longer, as the root server tells of them.
+    pub static HUNG: RefCell<VecDeque<usize>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Bytes of a channel that sockets lie in.
+const APART_SIZE: usize = DATA + SLOT_SIZE;
+
+/// The socket in a channel, of those that lie one behind the other at `base`.
+pub fn apart(base: NonNull<u8>, channel: usize) -> Apart {
+    assert!((channel + 1) * APART_SIZE <= LAYOUT.size());
+    // SAFETY: inside the memory of `System::apart`, which lives as long as the rig.
+    unsafe { Apart::new(base.add(channel * APART_SIZE)) }
+}
+
 /// The system around the server.
 pub struct System {
     pub memory: Vec<Memory>,
@@ -98,6 +116,16 @@ pub struct System {
     pub open: u64,
     /// Clients that the server is done with.
     pub gone: Vec<usize>,
+    /// Channels.
+    pub apart: Memory,
+    /// Clients that hold each channel, as bits.
+    pub holders: Vec<u64>,
+    /// Channels that the server has joined, and left.
+    pub joined: Vec<usize>,
+    /// See `joined`.
+    pub left: Vec<usize>,
+    /// Channels have no memory.
+    pub exhausted: bool,
 }
 
 impl Platform for System {
@@ -120,6 +148,34 @@ impl Platform for System {
 
     fn signal(&mut self, client: usize, watch: u32) {
         self.signals.push((client, watch));
+    }
+
+    fn join(&mut self, client: usize, channel: usize, _pages: usize) -> Result<Apart, Errno> {
+        if self.exhausted {
+            return Err(Errno::NOBUFS);
+        }
+        if !self.holds(client, channel) {
+            return Err(Errno::INVAL);
+        }
+        self.joined.push(channel);
+        Ok(apart(self.apart.0, channel))
+    }
+
+    fn holds(&mut self, client: usize, channel: usize) -> bool {
+        let holders = self.holders.get(channel);
+        holders.is_some_and(|holders| holders & 1 << client != 0)
+    }
+
+    fn leave(&mut self, channel: usize) {
+        self.left.push(channel);
+    }
+
+    fn hung(&mut self) -> Option<usize> {
+        HUNG.with_borrow_mut(VecDeque::pop_front)
+    }
+
+    fn signal_channel(&mut self, channel: usize, watch: usize) {
+        self.signals.push((1000 + channel, watch as u32));
     }
 
     fn listening(&mut self, port: u16) {
@@ -156,6 +212,11 @@ impl Rig {
             chunks: CHUNKS,
             open: 0,
             gone: Vec::new(),
+            apart: Memory::new(),
+            holders: Vec::new(),
+            joined: Vec::new(),
+            left: Vec::new(),
+            exhausted: false,
         };
         let mut rig = Rig {
             server: Server::new(Queues::default(), system, config, now),
@@ -169,7 +230,8 @@ impl Rig {
 
     /// A program with its own channel.
     pub fn program(&mut self, client: usize) -> Program {
-        Program::new(client, self.server.platform().memory[client].channel())
+        let platform = self.server.platform();
+        Program::new(client, platform.memory[client].channel(), platform.apart.0)
     }
 
     /// Lets server and peer run until both have nothing to do at this instant.
