@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 impl<K: Kernel> Core<K> {
     /// In the child, before anything else is done there: interest lists, ready lists and levels stay as they are; watches of shared sources get
-    /// places of their own. A watch for which there is none is told nothing more by other processes. The sets of poll are gone: they were the threads'.
+    /// places of their own once their instance is used: most children never use the parent's, and places are few. The sets of poll are gone: they were the threads'.
     pub fn after_fork(&mut self) {
         self.only_thread();
         // The places are the parent's: forgotten, not given back.
@@ -25,7 +25,10 @@ impl<K: Kernel> Core<K> {
             }
         }
         for at in self.instances.numbers() {
-            self.instances[at].member = Member::None;
+            let member = &mut self.instances[at].member;
+            if !member.is_none() {
+                *member = Member::Copied;
+            }
             self.instances[at].exclusive = None;
         }
         self.transport.forget();
@@ -34,13 +37,24 @@ impl<K: Kernel> Core<K> {
                 self.delete_instance(at);
             }
         }
+        // What happens from now on until it has a place is told to nobody: it is to be looked at.
         for at in lost {
             if self.watches[at].instance == NONE {
                 continue;
             }
-            let _ = self.take_place(at);
-            // What happened before it had the place was told to the parent.
             self.queue(at);
+        }
+    }
+
+    /// First use of an instance that a fork has copied. A watch for which there is no place is told nothing more by other processes.
+    #[cold]
+    pub(crate) fn settle(&mut self, instance: u32) {
+        self.instances[instance].member = Member::None;
+        let all: Vec<u32> = self.watches_of(instance).collect();
+        for at in all {
+            if !self.watches[at].has_place() && self.take_place(at).is_ok() {
+                self.queue(at);
+            }
         }
     }
 }

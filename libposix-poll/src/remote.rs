@@ -65,6 +65,8 @@ impl Shared {
 pub(crate) enum Member {
     /// It has watched nothing of other processes yet.
     None,
+    /// The copy that a fork made of one that has: its watches get places when it is used ([`Core::settle`]).
+    Copied,
     /// By a queue of its own.
     Queue(Box<Queue>),
     /// By badge bits that it shares with the others.
@@ -124,7 +126,7 @@ impl<K: Kernel> Transport<K> {
                 groups.attach(slot, key);
                 true
             }
-            Member::None => false,
+            Member::None | Member::Copied => false,
         };
         if attached {
             Some(slot)
@@ -138,7 +140,7 @@ impl<K: Kernel> Transport<K> {
         match &mut instance.member {
             Member::Queue(queue) => self.kernel.detach(queue.id(), slot),
             Member::Badge(groups) => groups.detach(slot, key),
-            Member::None => {}
+            Member::None | Member::Copied => {}
         }
         self.slots.give(slot);
     }
@@ -161,7 +163,7 @@ impl<K: Kernel> Transport<K> {
         match member {
             Member::Queue(queue) => self.kernel.queue_destroy(queue.id()),
             Member::Badge(_) => self.members.retain(|&other| other != number),
-            Member::None => {}
+            Member::None | Member::Copied => {}
         }
     }
 }
@@ -222,6 +224,13 @@ impl<K: Kernel> Core<K> {
 
     /// Takes a place at the watch's source, armed, if that signals. ENOSPC: there is none, or no watch slot.
     pub(crate) fn take_place(&mut self, at: u32) -> Result<(), Errno> {
+        let instance = self.watches[at].instance;
+        if matches!(self.instances[instance].member, Member::Copied) {
+            self.settle(instance);
+            if self.watches[at].has_place() {
+                return Ok(());
+            }
+        }
         let key = self.watches.key(at);
         let watch = &mut self.watches[at];
         let shared = match self.sources[watch.source].shared_mut() {
@@ -351,6 +360,9 @@ impl<K: Kernel> Core<K> {
                 .into_iter()
                 .for_each(|inner| self.collect(inner, taker));
         }
+        if matches!(self.instances[instance].member, Member::Copied) {
+            self.settle(instance);
+        }
         if self.instances[instance].member.is_none() {
             return;
         }
@@ -358,7 +370,7 @@ impl<K: Kernel> Core<K> {
         let mut complete = true;
         let kernel = &mut self.transport.kernel;
         match &mut self.instances[instance].member {
-            Member::None => {}
+            Member::None | Member::Copied => {}
             Member::Queue(queue) => {
                 if queue.has_news(kernel) {
                     complete = queue.take(kernel, &mut cookies);
@@ -458,7 +470,7 @@ impl<K: Kernel> Core<K> {
             return None;
         }
         Some(match &self.instances[instance].member {
-            Member::None => Block::Own,
+            Member::None | Member::Copied => Block::Own,
             Member::Queue(queue) => Block::Queue(queue.id()),
             Member::Badge(_) => {
                 if self.transport.leader.is_none() {

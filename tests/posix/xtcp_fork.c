@@ -127,6 +127,29 @@ CHECK(xtcp, exclusive_workers, "workers that wait by EPOLLEXCLUSIVE answer every
     }
 }
 
+CHECK(xtcp, many_children, "a dozen children, each with a copy of an epoll instance that it does not use, leave room for whoever waits")
+{
+    enum { CHILDREN = 12 };
+    const struct link l = new_link();
+    const int ep = new_epoll();
+    char byte;
+    add(ep, l.server, EPOLLIN);
+    for (int i = 0; i < CHILDREN; i++)
+        if (note_child(OK(fork())) == 0)
+            for (;;)
+                pause();
+    const pid_t reader = note_child(OK(fork()));
+    if (reader == 0) {
+        OK(fcntl(l.server, F_SETFL, 0));
+        _exit(read(l.server, &byte, 1) != 1 || byte != 'r' || write(l.server, "a", 1) != 1);
+    }
+    put(l.client, "r");
+    get(l.client, &byte, 1);
+    EXPECT_EQ(ending(reader), 0);
+    put(l.client, "x");
+    EXPECT_EVENT(ep, l.server, EPOLLIN);
+}
+
 CHECK(xtcp, waiting_when_forked, "connections that wait at a listener when its process forks are there for either, with what was sent")
 {
     const int listener = new_listener(8);

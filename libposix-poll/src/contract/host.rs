@@ -208,8 +208,9 @@ fn after_fork_shared_sources_are_watched_anew() {
         world.core.after_fork();
         assert_eq!(world.core.next_wake(), None, "the parent's threads");
         let queue = world.setting == Setting::Queue;
-        assert_eq!(world.attached() - parents, if queue { 2 } else { 0 });
+        assert_eq!(world.attached() - parents, 0, "it may never be used");
         assert_eq!(world.take(epoll, 8), []);
+        assert_eq!(world.attached() - parents, if queue { 2 } else { 0 });
         for _ in 0..2 {
             let raised = a.clone();
             world.then(move |world| world.raise(&raised, Events::IN));

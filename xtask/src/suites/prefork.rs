@@ -196,7 +196,7 @@ fn handed_on(address: SocketAddr) -> Result<()> {
         }
     }
     // Several at a time.
-    let clients: Result<Vec<Client>> = (0..4).map(|_| Client::new(address)).collect();
+    let clients: Result<Vec<Client>> = (0..8).map(|_| Client::new(address)).collect();
     let mut clients = clients?;
     for client in &mut clients {
         client.ask("fork", "child")?;
