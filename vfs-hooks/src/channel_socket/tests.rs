@@ -307,3 +307,39 @@ fn scribbled_memory_never_panics_and_spoils_one_direction_only() {
     }
     assert!(worked > 1000 && refused > 1000, "{worked} {refused}");
 }
+
+/// A pair of one process moves here: what waits in it, what was shut, and a reset that is to be told.
+#[test]
+fn a_pair_moves_in_with_all_that_it_has() {
+    let mut memory = Memory::new();
+    let socket = memory.socket(Kind::Stream);
+    assert!(socket.is_valid());
+    socket.move_in(0, b"one");
+    socket.move_in(0, b"two!");
+    socket.adopt(1, (false, true), false);
+    assert_eq!(socket.available(0), 7);
+    assert_eq!(send(&socket, 1, b"x"), Err(Refused::Broken));
+    let mut out = [0; 5];
+    let got = socket.receive(2, 0, &mut out, true, |_| ()).unwrap();
+    assert_eq!((got.copied, &out), (5, b"onetw"), "only looked at");
+    assert_eq!(receive(&socket, 0, 9).unwrap(), b"onetwo!");
+
+    for told in [false, true] {
+        let mut memory = Memory::new();
+        let socket = memory.socket(Kind::Stream);
+        socket.adopt(0, (false, false), told);
+        socket.reset();
+        close(&socket, 1);
+        assert_eq!(socket.readiness(0).events.contains(Events::ERR), !told);
+        let first = receive(&socket, 0, 9);
+        assert_eq!(
+            first,
+            if told {
+                Ok(vec![])
+            } else {
+                Err(Refused::Reset)
+            }
+        );
+        assert_eq!(receive(&socket, 0, 9), Ok(vec![]));
+    }
+}

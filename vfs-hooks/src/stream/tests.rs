@@ -5,6 +5,7 @@ use super::*;
 use crate::recorder::Recorder;
 use alloc::rc::Rc;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 
 const CAPACITY: usize = 65536;
@@ -328,4 +329,58 @@ fn shutdown_and_close_tell_both_ends() {
     assert_eq!(probe.0.news(probe.1), (true, 1, 1));
     a.close();
     assert_eq!(probe.0.news(probe.1), (false, 0, 0));
+}
+
+/// As a pair does that moves to where another process has it too.
+#[test]
+fn what_waits_is_given_away_in_the_pieces_in_which_it_was_written() {
+    let given = |most: usize| {
+        let (a, b) = unix();
+        for bytes in [&b"one"[..], b"two!", b"three"] {
+            a.write(bytes).unwrap();
+        }
+        // Of the first a part is read already.
+        assert_eq!(b.read(&mut [0; 1]), Ok(1));
+        let mut pieces = Vec::new();
+        b.with(|stream, _, side| stream.drain(side, most, |piece| pieces.push(piece.to_vec())));
+        assert_eq!(b.available(), 0);
+        assert_eq!(read(&b), Err(StreamError::Again));
+        pieces
+    };
+    assert_eq!(given(3), [&b"ne"[..], b"two!", b"three"]);
+    assert_eq!(given(2), [b"netwo!three"]);
+}
+
+#[test]
+fn what_an_end_is_told_of_itself() {
+    let shut = |end: &Handle| end.with(|stream, _, side| stream.shut_down(side));
+    let closed = |end: &Handle| end.with(|stream, _, side| stream.is_closed(side));
+    let error = |end: &Handle| end.with(|stream, _, side| stream.has_error(side));
+    let (a, b) = unix();
+    assert_eq!((shut(&a), shut(&b)), ((false, false), (false, false)));
+    a.shutdown(Shutdown::Write).unwrap();
+    assert_eq!((shut(&a), shut(&b)), ((false, true), (true, false)));
+    b.write(b"unread").unwrap();
+    a.close();
+    assert_eq!((closed(&a), closed(&b)), (true, false));
+    assert!(error(&b));
+    assert_eq!(b.take_error(), Some(StreamError::Reset));
+    assert!(!error(&b));
+}
+
+#[test]
+fn a_tcp_end_knows_what_was_said_of_the_end() {
+    let ends = |end: &Handle| end.with(|stream, _, side| stream.ends(side));
+    let (a, b) = tcp();
+    assert_eq!(
+        (ends(&a), ends(&b)),
+        (Some((false, false)), Some((false, false)))
+    );
+    a.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(
+        (ends(&a), ends(&b)),
+        (Some((true, false)), Some((false, true)))
+    );
+    b.abort();
+    assert_eq!(ends(&a), None);
 }
