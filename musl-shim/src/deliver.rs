@@ -19,6 +19,7 @@ use core::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
 use crate::context::Context;
 use crate::platform::{self, children};
+use crate::restart::Ran;
 use crate::shared::{locked, unlocked};
 use crate::siginfo::{self, Info, Target};
 use crate::signal::{
@@ -86,18 +87,23 @@ pub fn interrupted(fault: Option<Info>, context: &mut Context) {
     leave_late(context);
 }
 
-/// Delivers what is due in the middle of a call, with the core lock held and nothing borrowed. Whether the call may go on: no handler ran without
-/// SA_RESTART.
-pub fn now() -> bool {
+/// Delivers what is due between a call's end and its next beginning, with the core lock held and nothing borrowed.
+pub fn now() -> Ran {
     let mut nothing = Context::NONE;
-    deliver_all(&mut nothing)
+    // The deadline of the interrupted call is not for those of handlers.
+    let deadline = state().resume.swap(0, Relaxed);
+    let ran = deliver_all(&mut nothing).max(platform::handlers_ran());
+    if ran == Ran::Nothing {
+        state().resume.store(deadline, Relaxed);
+    }
+    ran
 }
 
-/// Runs the handlers, each with the core lock released. Nothing may be borrowed. Whether all of them had SA_RESTART.
+/// Runs the handlers, each with the core lock released. Nothing may be borrowed.
 #[cold]
-fn deliver_all(context: &mut Context) -> bool {
+fn deliver_all(context: &mut Context) -> Ran {
     const SA_RESTART: u64 = 0x1000_0000;
-    let mut restart = true;
+    let mut ran = Ran::Nothing;
     while let Some(info) = take(!mask()) {
         let signal = info.signal;
         let action = consumed(signal);
@@ -113,7 +119,11 @@ fn deliver_all(context: &mut Context) -> bool {
             children::exit_by(signal);
         }
         // musl's own signals end a call whatever they say: cancellation.
-        restart &= action.flags & SA_RESTART != 0 && !(32..=34).contains(&signal);
+        ran = ran.max(match action.flags & SA_RESTART {
+            0 => Ran::Interrupting,
+            _ if (32..=34).contains(&signal) => Ran::Interrupting,
+            _ => Ran::Restarting,
+        });
         let before = mask();
         let own = match action.flags & SA_NODEFER {
             0 => bit(signal),
@@ -125,7 +135,7 @@ fn deliver_all(context: &mut Context) -> bool {
         // SAFETY: volatile since the handler, which the compiler cannot see, may have written to it.
         set_mask(unsafe { (&raw const context.mask).read_volatile() });
     }
-    restart
+    ran
 }
 
 /// siginfo_t.

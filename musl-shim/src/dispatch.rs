@@ -7,7 +7,7 @@ use crate::errno::Errno;
 
 use crate::calls::AREAS;
 use crate::shared::{Shared, locked};
-use crate::{console, deliver, names, platform};
+use crate::{console, deliver, names, platform, restart};
 
 /// Arguments of a call, as C code passed them.
 pub type Args = [usize; 6];
@@ -96,7 +96,11 @@ fn answer(number: usize, args: &Args) -> isize {
         return -(Errno::ENOSYS.raw() as isize);
     };
     // One lock for all calls: see `shared`.
-    match platform::uninterrupted(|| locked(|| handler(args))) {
+    let call = || match handler(args) {
+        Err(errno) if errno.is_restart() => restart::again(handler, args, errno),
+        result => result,
+    };
+    match platform::uninterrupted(|| locked(call)) {
         Ok(value) => value as isize,
         Err(errno) => -(errno.raw() as isize),
     }

@@ -18,6 +18,17 @@ impl Errno {
         Errno(number)
     }
 
+    /// Whether it never leaves the shim: the call is to be made again, if the signals allow it.
+    #[inline]
+    pub const fn is_restart(self) -> bool {
+        self.0 >= Errno::RESTART.0
+    }
+
+    /// A signal came; the call goes on unless a handler without SA_RESTART ran. Numbered as Linux's ERESTARTSYS.
+    pub const RESTART: Errno = Errno(512);
+    /// A signal came; the call goes on unless a handler ran. Numbered as Linux's ERESTARTNOHAND.
+    pub const RESTART_UNHANDLED: Errno = Errno(514);
+
     /// The number.
     pub const fn raw(self) -> i32 {
         self.0

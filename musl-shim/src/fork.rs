@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! fork: the root server copies the memory; what refers to things outside of it is put right in the child.
 
+use crate::calls::child;
 use crate::errno::Errno;
 use crate::platform::{self, children};
 use crate::state::state;
-use crate::{alarms, files, futex, poller, signal, threads};
+use crate::{alarms, clock, files, futex, poller, signal, threads};
 
 /// fork(2).
 pub fn fork() -> Result<usize, Errno> {
@@ -16,11 +17,14 @@ pub fn fork() -> Result<usize, Errno> {
         platform::threads::after_fork();
         threads::after_fork();
         futex::after_fork();
+        child::after_fork();
         poller::after_fork();
         files::locks::after_fork();
         files::after_fork();
         signal::after_fork();
         alarms::after_fork();
+        // Its processor time begins here, not with the parent's.
+        clock::start();
     }
     Ok(pid)
 }

@@ -16,7 +16,7 @@
 //! | `platform` | what lies beneath: seL4 and our servers, or (feature `host`) a Linux process |
 //! | `space` | pure bookkeeping, tested on the host |
 //! | `spawn`, `inherit`, `fork` | other processes: what they start with |
-//! | `signal`, `siginfo`, `deliver`, `context`, `stack`, `alarms` | signals: sent, waiting, delivered; timers that send them |
+//! | `signal`, `siginfo`, `deliver`, `restart`, `context`, `stack`, `alarms` | signals: sent, waiting, delivered, what they interrupt; timers that send them |
 //! | `memory`, `heap`, `clock`, `state`, `process`, `random` | what else a process has |
 //! | `user`, `abi` | the program's pointers, C's layouts |
 //!
@@ -54,6 +54,7 @@ mod poller;
 mod proc;
 mod process;
 mod random;
+mod restart;
 mod shared;
 mod siginfo;
 mod signal;

@@ -10,7 +10,7 @@ use vfs_hooks::process::{MMAP, PAGE};
 use crate::abi::{PROT_READ, PROT_WRITE};
 use crate::platform;
 use crate::shared::Shared;
-use crate::space::Space;
+use crate::space::{SHARED, Space};
 
 /// Where the shim's heap grows; not given to mmap.
 pub const GROWTH: Range<usize> = MMAP.end - (8 << 30)..MMAP.end;
@@ -107,8 +107,18 @@ impl Memory {
         Ok(())
     }
 
-    /// Takes a free range for what `map` maps there.
-    pub fn map_file(
+    /// Whether memory at this address is shared with other processes, or will be with children.
+    pub fn is_shared(&self, address: usize) -> bool {
+        self.space.is_shared(address, 1)
+    }
+
+    /// Whether any of the range is.
+    pub fn has_shared(&self, start: usize, len: usize) -> bool {
+        self.space.has_shared(start, len)
+    }
+
+    /// Takes a free range for shared pages, which `map` maps there.
+    pub fn map_shared(
         &mut self,
         start: usize,
         len: usize,
@@ -119,7 +129,7 @@ impl Memory {
             return Err(Errno::ENOMEM);
         }
         map(start)?;
-        self.space.take(start, len, protection);
+        self.space.take(start, len, protection | SHARED);
         Ok(())
     }
 
@@ -163,7 +173,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Protection of a range that must be mapped all alike; EFAULT otherwise, as mremap(2) has it.
+    /// Protection, with [`SHARED`], of a range that must be mapped all alike; EFAULT otherwise, as mremap(2) has it.
     pub fn protection(&self, start: usize, len: usize) -> Result<u32, Errno> {
         let protection = self.space.protection(start).ok_or(Errno::EFAULT)?;
         if self.space.is_used(start, len) {

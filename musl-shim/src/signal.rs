@@ -11,10 +11,12 @@ use crate::errno::Errno;
 
 pub use crate::abi::Sigaction as Action;
 use crate::alarms;
+use crate::calls::child;
 use crate::deliver;
 use crate::files::signalfd;
 use crate::platform::threads::current;
 use crate::platform::{self, children};
+use crate::restart::Ran;
 use crate::shared::{Shared, unlocked};
 use crate::siginfo::{self, Info, SI_TIMER, SI_USER, Target};
 use crate::state::{state, state_of};
@@ -289,25 +291,29 @@ pub fn after_fork() {
     }
 }
 
-/// Takes what other processes have sent.
+/// Takes what other processes have sent. Whether the process was stopped meanwhile.
 #[inline]
-pub fn fetch() {
-    if children::has_signals() {
-        fetch_all();
-    }
+pub fn fetch() -> bool {
+    children::has_signals() && fetch_all()
 }
 
 #[cold]
-fn fetch_all() {
+fn fetch_all() -> bool {
+    let stopped = children::is_stopped();
     while children::is_stopped() {
         unlocked(platform::threads::rest);
     }
     while let Some(info) = children::take_signal() {
+        // This thread was kicked, or was first to look; another one may wait for the child.
+        if info.signal == SIGCHLD {
+            child::news();
+        }
         if !platform::raise(info.signal) {
             post(info);
         }
     }
     alarms::run();
+    stopped
 }
 
 /// Whether a signal would be delivered now.
@@ -347,9 +353,12 @@ pub fn with_mask<R>(
     };
     let before = mask();
     set_mask(temporary);
-    let result = call();
-    if matches!(result, Err(Errno::EINTR)) {
-        deliver::now();
+    let mut result = call();
+    if let Err(errno) = &mut result
+        && (*errno == Errno::EINTR || errno.is_restart())
+        && deliver::now() != Ran::Nothing
+    {
+        *errno = Errno::EINTR;
     }
     set_mask(before);
     result

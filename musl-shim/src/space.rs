@@ -6,6 +6,9 @@
 use alloc::collections::BTreeMap;
 use core::ops::Range;
 
+/// Among the bits of a protection: the pages are shared (MAP_SHARED).
+pub const SHARED: u32 = 1 << 31;
+
 /// A run of pages with one protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Region {
@@ -71,7 +74,34 @@ impl Space {
         true
     }
 
-    /// Protection of the page at `at`, if it is in use.
+    /// Whether every page of the range is shared.
+    pub fn is_shared(&self, start: usize, len: usize) -> bool {
+        let end = start.saturating_add(len);
+        let mut at = start;
+        while at < end {
+            match self.used.range(..=at).next_back() {
+                Some((_, region)) if region.end > at && region.protection & SHARED != 0 => {
+                    at = region.end;
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// Whether any page of the range is shared.
+    pub fn has_shared(&self, start: usize, len: usize) -> bool {
+        let end = start.saturating_add(len);
+        let before = self.used.range(..start).next_back();
+        let overlaps =
+            |(_, region): (&usize, &Region)| region.end > start && region.protection & SHARED != 0;
+        before
+            .into_iter()
+            .chain(self.used.range(start..end))
+            .any(overlaps)
+    }
+
+    /// Protection of the page at `at`, with [`SHARED`], if it is in use.
     pub fn protection(&self, at: usize) -> Option<u32> {
         let (_, region) = self.used.range(..=at).next_back()?;
         (region.end > at).then_some(region.protection)
@@ -105,7 +135,7 @@ impl Space {
         let mapped = self
             .used
             .iter()
-            .filter(|(_, region)| region.protection != 0);
+            .filter(|(_, region)| region.protection & !SHARED != 0);
         mapped.map(|(start, region)| region.end - start).sum()
     }
 
@@ -121,16 +151,20 @@ impl Space {
         }
     }
 
-    /// Sets the protection of a range that is all in use.
+    /// Sets the protection of a range that is all in use. What is shared stays so.
     pub fn protect(&mut self, start: usize, len: usize, protection: u32) {
         debug_assert!(self.is_used(start, len));
         let end = start + len;
         self.split(start);
         self.split(end);
-        while let Some((&at, _)) = self.used.range(start..end).next() {
-            self.used.remove(&at);
+        let mut at = start;
+        while let Some(region) = self.used.remove(&at) {
+            self.insert(at, region.end, protection | region.protection & SHARED);
+            at = region.end;
+            if at >= end {
+                break;
+            }
         }
-        self.insert(start, end, protection);
     }
 
     /// Makes `at` the start of a region if it lies inside one.
@@ -228,6 +262,20 @@ mod tests {
         s.protect(17 * P, P, 3);
         assert_eq!(s.used.len(), 1);
         assert_eq!(s.protection(20 * P), None);
+    }
+
+    #[test]
+    fn shared_pages_stay_so_and_are_told() {
+        let mut s = space();
+        s.take(16 * P, 4 * P, 3 | SHARED);
+        s.take(20 * P, 4 * P, 3);
+        s.protect(17 * P, 6 * P, 1);
+        assert_eq!(s.protection(17 * P), Some(1 | SHARED));
+        assert_eq!(s.protection(21 * P), Some(1));
+        assert!(s.is_shared(16 * P, 4 * P) && !s.is_shared(16 * P, 5 * P));
+        assert!(s.has_shared(19 * P, 2 * P) && !s.has_shared(20 * P, 2 * P));
+        s.protect(16 * P, 8 * P, 0);
+        assert_eq!(s.committed(), 0);
     }
 
     /// Against one byte per page, with a fixed pseudo-random program.

@@ -24,14 +24,14 @@ pub struct State {
     pub notices: AtomicU64,
     /// How long before `NEVER` the root server will signal it next; 0: never.
     pub armed: AtomicU64,
+    /// Deadline of a call that is to be made again; 0: its own.
+    pub resume: AtomicU64,
     /// The futex that it waits for; 0: none, or it has been woken.
     pub waits_for: AtomicUsize,
     /// Where to write 0 at its end, for a futex wake; 0: nowhere (set_tid_address(2)).
     pub clear: AtomicUsize,
     /// Its thread pointer.
     pub tls: AtomicUsize,
-    /// Head of its list of robust mutexes: only kept for whoever asks.
-    pub robust: AtomicUsize,
 }
 
 const _: () = assert!(size_of::<State>() <= STATE_ROOM);
@@ -42,7 +42,7 @@ pub struct Copied {
     handled: u64,
     entry: u64,
     stack: [u64; 2],
-    words: [usize; 3],
+    words: [usize; 2],
     name: [u64; 2],
 }
 
@@ -55,7 +55,7 @@ impl State {
             handled: first.seen.handled.load(Relaxed),
             entry: first.seen.entry.load(Relaxed),
             stack: [0, 1].map(|i: usize| self.seen.stack[i].load(Relaxed)),
-            words: [&self.clear, &self.tls, &self.robust].map(|word| word.load(Relaxed)),
+            words: [&self.clear, &self.tls].map(|word| word.load(Relaxed)),
             name: [0, 1].map(|i: usize| self.seen.name[i].load(Relaxed)),
         }
     }
@@ -69,7 +69,7 @@ impl State {
             self.seen.stack[i].store(from.stack[i], Relaxed);
             self.seen.name[i].store(from.name[i], Relaxed);
         }
-        let words = [&self.clear, &self.tls, &self.robust];
+        let words = [&self.clear, &self.tls];
         for (word, value) in words.into_iter().zip(from.words) {
             word.store(value, Relaxed);
         }

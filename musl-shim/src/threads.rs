@@ -68,7 +68,7 @@ pub fn begin(thread: usize, clear: usize, tls: usize) {
     let new = state_of(thread);
     new.clear.store(clear, Relaxed);
     new.tls.store(tls, Relaxed);
-    new.robust.store(0, Relaxed);
+    new.seen.robust.store(0, Relaxed);
     new.set_name(name());
     change(thread);
 }
@@ -98,15 +98,15 @@ pub fn set_clear(address: usize) {
     state().clear.store(address, Relaxed);
 }
 
-/// Remembers the head of the calling thread's list of robust mutexes. musl walks it itself at the end of a thread; threads of a process that
-/// is killed end together.
+/// Remembers the head of the calling thread's list of robust mutexes. musl walks it itself at the end of a thread, the root server at that of the
+/// process; a child made by fork(2) has none.
 pub fn set_robust(head: usize) {
-    state().robust.store(head, Relaxed);
+    state().seen.robust.store(head as u64, Relaxed);
 }
 
 /// The head of a thread's list.
 pub fn robust(thread: usize) -> usize {
-    state_of(thread).robust.load(Relaxed)
+    state_of(thread).seen.robust.load(Relaxed) as usize
 }
 
 /// Remembers the thread pointer.

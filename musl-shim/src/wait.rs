@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! loop {
-//!     settle()                      own timers and the console tell their watchers
+//!     settle()                      own timers and the console tell their watchers; a stopped process rests here
 //!     look()                        whatever the call waits for; arms it if there is nothing
-//!     signal due, deadline passed?  return
+//!     signal due, deadline passed?  return: `Interrupted` says with which errno
 //!     sleep(nearest deadline)       the call's, or that of a timer; the core lock is released meanwhile
 //! }
 //! ```
@@ -19,18 +19,57 @@ use crate::errno::Errno;
 use crate::files::terminal;
 use crate::platform::{self, threads, transport};
 use crate::poller::{self, core};
-use crate::{signal, timers};
+use crate::shared::unlocked;
+use crate::{restart, signal, timers};
 
-/// Waits until `look` says yes (`true`) or the deadline passes (`false`); EINTR if a signal comes first. Sleeps until something happens in the
-/// instance.
+/// What a signal makes of a wait (signal(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// EINTR, whatever the signal does; also if the process was stopped meanwhile.
+    Ends,
+    /// The call goes on if no handler ran, with the deadline that it had.
+    GoesOn,
+    /// The call goes on but for handlers without SA_RESTART.
+    Restarts,
+}
+
+impl Interrupted {
+    /// A call that SA_RESTART has go on unless it has a time limit.
+    pub fn restarts_without(limit: Deadline, with: Interrupted) -> Interrupted {
+        match limit {
+            Deadline::NEVER => Interrupted::Restarts,
+            _ => with,
+        }
+    }
+
+    /// What the wait returns then.
+    #[cold]
+    pub fn errno(self, deadline: Deadline) -> Errno {
+        match self {
+            Interrupted::Ends => Errno::EINTR,
+            Interrupted::GoesOn => {
+                restart::keep(deadline);
+                Errno::RESTART_UNHANDLED
+            }
+            Interrupted::Restarts => Errno::RESTART,
+        }
+    }
+}
+
+/// Waits until `look` says yes (`true`) or the deadline passes (`false`); the errno of `interrupted` if a signal comes first. Sleeps until something
+/// happens in the instance.
 #[inline]
 pub fn for_look(
     instance: InstanceId,
     deadline: Deadline,
+    interrupted: Interrupted,
     mut look: impl FnMut() -> Result<bool, Errno>,
 ) -> Result<bool, Errno> {
+    let mut slept = false;
     loop {
-        settle();
+        if settle() && slept && interrupted == Interrupted::Ends {
+            return Err(Errno::EINTR);
+        }
         if look()? {
             return Ok(true);
         }
@@ -39,13 +78,14 @@ pub fn for_look(
             return Ok(false);
         }
         if signal::is_due() {
-            return Err(Errno::EINTR);
+            return Err(interrupted.errno(deadline));
         }
         // No look at the clock where there is no deadline.
         if deadline != Deadline::NEVER && deadline.passed(monotonic()) {
             return Ok(false);
         }
         sleep(instance, deadline.min(timers::nearest()));
+        slept = true;
     }
 }
 
@@ -60,15 +100,15 @@ fn sleep(instance: InstanceId, deadline: Deadline) {
     }
 }
 
-/// Lets what only time or the platform changes tell its watchers.
+/// Lets what only time or the platform changes tell its watchers. Whether the process was stopped, and goes on again.
 #[inline]
-pub fn settle() {
+pub fn settle() -> bool {
     if !timers::is_empty() {
         run_timers();
     }
     terminal::settle();
     platform::settle();
-    signal::fetch();
+    signal::fetch()
 }
 
 /// Apart, so that who has no timers saves no registers for it.
@@ -78,9 +118,20 @@ fn run_timers() {
     timers::run(monotonic());
 }
 
+/// Lets others run, and signals in, between two tries.
+#[cold]
+pub fn give_way() -> Result<(), Errno> {
+    unlocked(platform::process::give_way);
+    settle();
+    match signal::is_due() {
+        true => Err(Interrupted::Restarts.errno(Deadline::NEVER)),
+        false => Ok(()),
+    }
+}
+
 /// Sleeps until CLOCK_MONOTONIC says `deadline`.
-pub fn until(deadline: u64) -> Result<usize, Errno> {
-    for_look(for_nothing()?, Deadline::at(deadline), || Ok(false))?;
+pub fn until(deadline: Deadline) -> Result<usize, Errno> {
+    for_look(for_nothing()?, deadline, Interrupted::GoesOn, || Ok(false))?;
     Ok(0)
 }
 
@@ -92,10 +143,12 @@ pub fn for_nothing() -> Result<InstanceId, Errno> {
 /// Sleeps until a signal of `set` waits, blocked or not, or CLOCK_MONOTONIC says `deadline`.
 pub fn for_signal(set: u64, deadline: u64) -> Result<bool, Errno> {
     let look = || Ok(signal::pending() & set != 0);
-    for_look(for_nothing()?, Deadline::at(deadline), look)
+    let deadline = Deadline::at(deadline);
+    for_look(for_nothing()?, deadline, Interrupted::Ends, look)
 }
 
-/// Blocks until one of `events` (or an error) holds of the source; EAGAIN at the deadline. The source stays armed for the thread's next wait for it.
+/// Blocks until one of `events` (or an error) holds of the source; EAGAIN at the deadline (SO_RCVTIMEO, SO_SNDTIMEO). The source stays armed for the
+/// thread's next wait for it.
 pub fn for_source(source: SourceId, events: Events, deadline: Deadline) -> Result<(), Errno> {
     if source == SourceId::NONE {
         return Ok(());
@@ -113,11 +166,7 @@ pub fn for_source(source: SourceId, events: Events, deadline: Deadline) -> Resul
         Ok(core().poll_again(set, source).intersects(wanted))
     };
     let set = poller::armed_for(Some((source, wanted)))?;
-    let found = loop {
-        match for_look(set, deadline, &mut look) {
-            Err(Errno::EINTR) if platform::restarts() => {}
-            result => break result?,
-        }
-    };
+    let interrupted = Interrupted::restarts_without(deadline, Interrupted::Ends);
+    let found = for_look(set, deadline, interrupted, &mut look)?;
     if found { Ok(()) } else { Err(Errno::EAGAIN) }
 }

@@ -167,7 +167,7 @@ CHECK(signal, sigtimedwait_takes, "sigtimedwait takes a waiting signal without i
 
 static void *sends(void *number)
 {
-    usleep(5000);
+    await_blocked(0, getpid());
     kill(getpid(), (int)(intptr_t)number);
     return NULL;
 }

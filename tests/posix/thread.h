@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 // A new thread, or the check fails.
@@ -17,3 +18,6 @@ struct timespec realtime_in(int64_t ns);
 
 // A thread that uses that many bytes of its stack and returns their number.
 void *uses_stack(void *bytes);
+
+// Waits until a thread of this process (0) or of the child `pid` is blocked, by what /proc says, or lets it run until it is.
+void await_blocked(pid_t pid, pid_t tid);

@@ -30,6 +30,10 @@ pub struct ThreadState {
     pub entry: AtomicU64,
     /// Its alternative signal stack: address and bytes; 0 bytes: none.
     pub stack: [AtomicU64; 2],
+    /// 1: it waits for a word of shared memory (FUTEX_WAIT); the root server writes 0 when it wakes it.
+    pub futex: AtomicU64,
+    /// Head of its list of robust mutexes (set_robust_list(2)), which the root server goes through when the process has ended; 0: none.
+    pub robust: AtomicU64,
     /// What the root server interrupted: its registers, as it writes `outside` 0 and lets it go on at `entry`.
     pub registers: [AtomicU64; REGISTERS],
     /// The fault for which it did so: signal (0: none), si_code, address.

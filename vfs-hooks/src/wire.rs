@@ -11,6 +11,8 @@ pub const NEVER: u64 = u64::MAX;
 
 /// How many ports PORT_LEASE gives.
 pub const PORT_BLOCK: u16 = 64;
+/// Among the PROT_* bits of [`root::MAP`]: MAP_SHARED.
+pub const SHARED: u64 = 1 << 32;
 
 /// Requests to the root server.
 pub mod root {
@@ -20,7 +22,8 @@ pub mod root {
     pub const CONSOLE_WRITE: u64 = 2;
     /// MR0: at most so many bytes. Reply: MR1 n (0 with errno 0: end of input; EAGAIN: none yet), then n bytes.
     pub const CONSOLE_READ: u64 = 3;
-    /// MR0 address, MR1 length, MR2 PROT_* bits: maps zeroed memory (PROT_NONE: nothing is mapped, the range must be free). EINVAL, ENOMEM; all or nothing.
+    /// MR0 address, MR1 length, MR2 PROT_* bits: maps zeroed memory (PROT_NONE: nothing is mapped, the range must be free). EINVAL, ENOMEM; all or nothing. With [`SHARED`](super::SHARED) a
+    /// child made by FORK has the same memory, not a copy.
     pub const MAP: u64 = 4;
     /// MR0 address, MR1 length: unmaps what is mapped there by MAP.
     pub const UNMAP: u64 = 5;
@@ -154,6 +157,15 @@ pub mod root {
     pub const FIGURES: u64 = 90;
     /// VFS server only. MR0 inode number of a FIFO, MR1 process, MR2 sides (bit `s`: side `s`), or [`NEEDS_READER`](crate::fifo::NEEDS_READER): the process holds these sides of the FIFO's channel from now on. Reply: MR1 a [`Place`](crate::fifo::Place). ENXIO, ENOMEM, EMFILE, ESRCH, EINVAL.
     pub const FIFO_OPEN: u64 = 77;
+    /// MR0 address of a word in memory that the caller shares (of a file, or MAP with SHARED), MR1 value | set of bits << 32, MR2 the calling thread's number: the thread is in line for the word, if that has the value. When it is
+    /// woken, [`ThreadState::futex`](crate::thread::ThreadState::futex) becomes 0 and it is kicked. EAGAIN: the word has another value, EINVAL, ESRCH.
+    pub const FUTEX_WAIT: u64 = 110;
+    /// MR0 address, MR1 most | set << 32: wakes those who wait for the word with a bit of the set. Reply: MR1 how many.
+    pub const FUTEX_WAKE: u64 = 111;
+    /// MR0 address, MR1 most, MR2 another address: lets so many who wait for the first word wait for the second. Reply: MR1 how many.
+    pub const FUTEX_MOVE: u64 = 112;
+    /// MR0: the calling thread's number: it is in no line any longer.
+    pub const FUTEX_LEAVE: u64 = 113;
 }
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Other processes: fork, execve, wait, process groups and sessions.
 
+use alloc::vec::Vec;
+
 use libposix_poll::Deadline;
 
 use crate::abi::*;
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
 use crate::files::{self, pidfd};
-use crate::platform::children;
+use crate::platform::{children, threads};
 use crate::poller;
 use crate::process::{UID, Usage, pid};
-use crate::{fork, signal, spawn, user, wait};
+use crate::shared::Shared;
+use crate::wait::{self, Interrupted};
+use crate::{fork, signal, spawn, user};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -37,6 +41,24 @@ fn execve(args: &Args) -> Result<usize, Errno> {
     Err(spawn::exec(args[0], args[1], args[2]))
 }
 
+/// Threads that wait for children.
+static WAITING: Shared<Vec<usize>> = Shared::new(Vec::new());
+
+/// There is news of a child, of which the calling thread has heard: so have those who wait for it.
+pub fn news() {
+    let me = threads::current();
+    let waiting = WAITING.lock();
+    waiting
+        .iter()
+        .filter(|&&t| t != me)
+        .for_each(|t| threads::kick(*t));
+}
+
+/// In the child after fork(2): nobody waits.
+pub fn after_fork() {
+    WAITING.lock().clear();
+}
+
 /// Waits for news of a child, `wanted` as the request WAIT has it; `None`: there are none, and `hang` is false.
 fn for_child(which: i32, wanted: u64, hang: bool) -> Result<Option<(usize, u32, Usage)>, Errno> {
     let mut found = None;
@@ -58,7 +80,12 @@ fn for_child(which: i32, wanted: u64, hang: bool) -> Result<Option<(usize, u32, 
         }
     };
     if hang {
-        wait::for_look(poller::armed_for(None)?, Deadline::NEVER, look)?;
+        let set = poller::armed_for(None)?;
+        let me = threads::current();
+        WAITING.lock().push(me);
+        let waited = wait::for_look(set, Deadline::NEVER, Interrupted::Restarts, look);
+        WAITING.lock().retain(|thread| *thread != me);
+        waited?;
     } else {
         look()?;
     }

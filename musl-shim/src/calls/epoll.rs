@@ -14,7 +14,8 @@ use crate::files::epoll::EpollFile;
 use crate::files::{self, OpenFile, get};
 use crate::poller::core;
 use crate::signal::with_mask;
-use crate::{user, wait};
+use crate::user;
+use crate::wait::{self, Interrupted};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -96,7 +97,7 @@ fn wait_for_events(
     let out = user::bytes_mut(events, most * size_of::<EpollEvent>())?;
     let epoll = instance(&file)?;
     let mut count = 0;
-    wait::for_look(epoll, deadline, || {
+    wait::for_look(epoll, deadline, Interrupted::Ends, || {
         // struct epoll_event: packed on x86_64 (trap 12).
         let mut events = out.as_chunks_mut::<EVENT_SIZE>().0.iter_mut();
         count = core().take(epoll, most, |happened, data| {

@@ -52,11 +52,17 @@ pub fn blocking<R>(
     mut attempt: impl FnMut() -> Result<R, Errno>,
 ) -> Result<R, Errno> {
     let mut deadline = None;
+    let mut in_vain = false;
     loop {
         match attempt() {
             Err(Errno::EAGAIN)
                 if !dont_wait && !file.is_nonblocking() && !is_over(file, events) =>
             {
+                // There may be room, but not for this: an eventfd near its limit.
+                if in_vain {
+                    wait::give_way()?;
+                }
+                in_vain = true;
                 let deadline = *deadline.get_or_insert_with(|| timeout_of(file, events));
                 wait::for_source(waits_on(file, events), events, deadline)?;
             }

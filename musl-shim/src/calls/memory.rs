@@ -9,7 +9,8 @@ use crate::abi::*;
 use crate::dispatch::{Args, Call};
 use crate::files::{self, Mappable};
 use crate::memory::{self, round_up};
-use crate::user;
+use crate::space::SHARED;
+use crate::{platform, user};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -76,9 +77,13 @@ fn mmap(args: &Args) -> Result<usize, Errno> {
         };
         let pages = offset / PAGE..(offset + len) / PAGE;
         match &contents {
+            Mappable::Zero if shared => {
+                let map = |at| platform::memory::map_shared(at, len, protection);
+                memory.map_shared(at, len, protection, map)?;
+            }
             Mappable::Zero => memory.map(at, len, protection)?,
             Mappable::File(file) if shared => {
-                memory.map_file(at, len, protection, |at| file.map(pages, at, protection))?;
+                memory.map_shared(at, len, protection, |at| file.map(pages, at, protection))?;
             }
             _ => {
                 memory.map(at, len, PROT_READ | PROT_WRITE)?;
@@ -145,6 +150,10 @@ fn mremap(args: &Args) -> Result<usize, Errno> {
             }
             return Ok(old);
         }
+        // A copy would be shared with nobody.
+        if protection & SHARED != 0 {
+            return Err(Errno::ENOMEM);
+        }
         let end = old.checked_add(old_len).ok_or(Errno::EINVAL)?;
         if memory.is_free(end, new_len - old_len) {
             memory.map(end, new_len - old_len, protection)?;
@@ -174,6 +183,10 @@ fn madvise(args: &Args) -> Result<usize, Errno> {
     if args[2] == MADV_DONTNEED && len != 0 {
         memory::with(|memory| {
             let protection = memory.protection(address, len).map_err(|_| Errno::ENOMEM)?;
+            // What is shared keeps its contents.
+            if memory.has_shared(address, len) {
+                return Ok(());
+            }
             memory.unmap(address, len)?;
             memory.map(address, len, protection)
         })?;

@@ -3,7 +3,7 @@
 
 use crate::dispatch::Call;
 
-mod child;
+pub mod child;
 mod epoll;
 mod file;
 mod identity;

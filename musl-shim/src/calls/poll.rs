@@ -13,7 +13,8 @@ use crate::errno::Errno;
 use crate::files::table;
 use crate::poller::{Polled, core};
 use crate::signal::with_mask;
-use crate::{poller, process, signal, user, wait};
+use crate::wait::{self, Interrupted};
+use crate::{poller, process, restart, signal, user};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[Call::new("poll", 7, poll), Call::new("ppoll", 271, ppoll)];
@@ -23,7 +24,7 @@ pub fn milliseconds(timeout: usize) -> Deadline {
     match timeout as i32 {
         0 => Deadline::at(0),
         ..0 => Deadline::NEVER,
-        timeout => Deadline::from_ms(monotonic(), timeout),
+        timeout => restart::deadline(Deadline::from_ms(monotonic(), timeout)),
     }
 }
 
@@ -32,7 +33,7 @@ pub fn from_timespec(timeout: Option<Timespec>) -> Result<Deadline, Errno> {
     Ok(match timeout.map(|t| nanoseconds(&t)).transpose()? {
         None => Deadline::NEVER,
         Some(0) => Deadline::at(0),
-        Some(timeout) => Deadline::after(monotonic(), timeout),
+        Some(timeout) => restart::deadline(Deadline::after(monotonic(), timeout)),
     })
 }
 
@@ -171,10 +172,10 @@ fn poll_until(fds: usize, count: usize, deadline: Deadline) -> Result<usize, Err
     })
 }
 
-/// Whether a call that found nothing is to wait. EINTR also where there is no wait to interrupt (but not in epoll_wait).
+/// Whether a call that found nothing is to wait. A signal interrupts it also where it would not (but not epoll_wait).
 pub fn may_block(deadline: Deadline) -> Result<bool, Errno> {
     if signal::is_due() {
-        return Err(Errno::EINTR);
+        return Err(Interrupted::GoesOn.errno(deadline));
     }
     Ok(deadline != Deadline::at(0))
 }
@@ -207,7 +208,7 @@ where
         }
         let set = polled.set();
         let mut woken = false;
-        wait::for_look(set, deadline, || {
+        wait::for_look(set, deadline, Interrupted::GoesOn, || {
             // Other threads may have closed fds meanwhile.
             self.armed &= polled.is_armed();
             // Woken, mostly by what is waited for: then nothing need be armed anew.

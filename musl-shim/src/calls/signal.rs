@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Signals: actions, masks, sending and waiting.
 
+use libposix_poll::Deadline;
+
 use crate::errno::Errno;
 use crate::files::signalfd::SignalFile;
 
@@ -202,7 +204,7 @@ fn signalfd4(args: &Args) -> Result<usize, Errno> {
 
 /// Until a signal comes.
 fn pause(_: &Args) -> Result<usize, Errno> {
-    wait::until(u64::MAX)
+    wait::until(Deadline::NEVER)
 }
 
 fn rt_sigsuspend(args: &Args) -> Result<usize, Errno> {
@@ -210,7 +212,7 @@ fn rt_sigsuspend(args: &Args) -> Result<usize, Errno> {
         return Err(Errno::EINVAL);
     }
     let set = user::read(args[0])?;
-    signal::with_mask(Some(set), || wait::until(u64::MAX))
+    signal::with_mask(Some(set), || wait::until(Deadline::NEVER))
 }
 
 fn rt_sigtimedwait(args: &Args) -> Result<usize, Errno> {

@@ -6,8 +6,9 @@ use libposix_poll::Deadline;
 use crate::abi::Timespec;
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
+use crate::futex::Word;
 use crate::platform;
-use crate::{clock, futex, threads, user};
+use crate::{clock, futex, restart, threads, user};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -64,41 +65,41 @@ fn call_futex(args: &Args) -> Result<usize, Errno> {
     const PRIVATE: u32 = 128;
     const CLOCK_REALTIME: u32 = 256;
     let [address, operation, value, timeout, other, last] = *args;
+    let private = operation as u32 & PRIVATE != 0;
     let operation = operation as u32 & !PRIVATE;
+    let word = |address| Word::at(address, private);
     let realtime = operation & CLOCK_REALTIME != 0;
     let most = value as i32;
     match operation & !CLOCK_REALTIME {
         WAIT if !realtime => {
             let timeout: Option<Timespec> = user::read_optional(timeout)?;
             let deadline = match timeout {
-                Some(timeout) => Deadline::at(clock::deadline(&timeout)?),
+                Some(timeout) => restart::deadline(Deadline::at(clock::deadline(&timeout)?)),
                 None => Deadline::NEVER,
             };
-            futex::wait(address, value as u32, futex::ANY, deadline)
+            futex::wait(word(address)?, value as u32, futex::ANY, deadline)
         }
         WAIT_BITSET => {
             let until: Option<Timespec> = user::read_optional(timeout)?;
             let deadline = match until {
-                Some(until) => absolute(&until, realtime)?,
+                Some(until) => restart::deadline(absolute(&until, realtime)?),
                 None => Deadline::NEVER,
             };
-            futex::wait(address, value as u32, last as u32, deadline)
+            futex::wait(word(address)?, value as u32, last as u32, deadline)
         }
         _ if realtime => Err(Errno::ENOSYS),
-        WAKE => futex::wake(address, most.max(1) as usize, futex::ANY),
-        WAKE_BITSET => futex::wake(address, most.max(1) as usize, last as u32),
+        WAKE => futex::wake(word(address)?, most.max(1) as usize, futex::ANY),
+        WAKE_BITSET => futex::wake(word(address)?, most.max(1) as usize, last as u32),
         // The counts are int; negative ones are refused.
         REQUEUE | CMP_REQUEUE if most < 0 || (timeout as i32) < 0 => Err(Errno::EINVAL),
-        REQUEUE => futex::requeue(address, most as usize, timeout as u32 as usize, other, None),
+        REQUEUE => {
+            let (moved, other) = (timeout as u32 as usize, word(other)?);
+            futex::requeue(word(address)?, most as usize, moved, other, None)
+        }
         CMP_REQUEUE => {
             let expected = Some(last as u32);
-            futex::requeue(
-                address,
-                most as usize,
-                timeout as u32 as usize,
-                other,
-                expected,
-            )
+            let (moved, other) = (timeout as u32 as usize, word(other)?);
+            futex::requeue(word(address)?, most as usize, moved, other, expected)
         }
         _ => Err(Errno::ENOSYS),
     }

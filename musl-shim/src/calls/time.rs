@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Clocks, sleeping, timerfd.
 
+use libposix_poll::Deadline;
 use vfs_hooks::timerfd::Setting;
 
 use crate::abi::*;
@@ -9,7 +10,7 @@ use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
 use crate::files::timerfd::TimerFile;
 use crate::files::{self, OpenFile, get};
-use crate::{user, wait};
+use crate::{restart, user, wait};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -77,11 +78,12 @@ fn time(args: &Args) -> Result<usize, Errno> {
     Ok(seconds as usize)
 }
 
-/// Sleeps until CLOCK_MONOTONIC says `deadline`; EINTR leaves what is left at `rest`.
+/// Sleeps until CLOCK_MONOTONIC says `deadline`; a signal leaves what is left at `rest`.
 fn sleep(deadline: u64, rest: usize) -> Result<usize, Errno> {
+    let deadline = restart::deadline(Deadline::at(deadline));
     let result = wait::until(deadline);
-    if result == Err(Errno::EINTR) {
-        let left = deadline.saturating_sub(monotonic());
+    if result.is_err() {
+        let left = deadline.ns().saturating_sub(monotonic());
         user::write_optional(rest, timespec(left))?;
     }
     result

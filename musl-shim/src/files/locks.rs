@@ -15,7 +15,7 @@ use super::OpenFile;
 use crate::errno::Errno;
 use crate::platform::{threads, vfs};
 use crate::shared::Shared;
-use crate::wait;
+use crate::wait::{self, Interrupted};
 
 /// Inodes of which the process may have locks.
 static LOCKED: Shared<BTreeSet<u64>> = Shared::new(BTreeSet::new());
@@ -89,7 +89,7 @@ fn request(inode: u64, asked: &Asked) -> Result<Option<Blocker>, Errno> {
     }))
 }
 
-/// Asks until it is granted: the server kicks this thread when it may be. EINTR.
+/// Asks until it is granted: the server kicks this thread when it may be.
 fn wait_for(inode: u64, asked: &Asked) -> Result<(), Errno> {
     let mut waits = false;
     let look = || match request(inode, asked) {
@@ -100,8 +100,9 @@ fn wait_for(inode: u64, asked: &Asked) -> Result<(), Errno> {
         }
         Err(errno) => Err(errno),
     };
-    let result = wait::for_look(wait::for_nothing()?, Deadline::NEVER, look);
-    if result == Err(Errno::EINTR) && waits {
+    let restarts = Interrupted::Restarts;
+    let result = wait::for_look(wait::for_nothing()?, Deadline::NEVER, restarts, look);
+    if result.is_err() && waits {
         let what = What::GiveUp;
         // Nothing in it can be refused.
         let _ = request(inode, &Asked { what, ..*asked });

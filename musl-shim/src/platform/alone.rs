@@ -9,6 +9,7 @@ use crate::dispatch::Args;
 use crate::errno::Errno;
 use crate::files::{File, OpenFile, table};
 use crate::process::file_limit;
+use crate::restart::Ran;
 use crate::state::{state, state_of};
 
 /// fds that are open from the start, on the console.
@@ -81,10 +82,10 @@ pub fn raise(_signal: usize) -> bool {
     false
 }
 
-/// Whether a read or write that a signal interrupted is to go on.
+/// Handlers that ran during the last wait of the calling thread: none ever does here.
 #[inline]
-pub fn restarts() -> bool {
-    false
+pub fn handlers_ran() -> Ran {
+    Ran::Nothing
 }
 
 /// Whether a handler ran during the last wait of the calling thread.

@@ -7,6 +7,7 @@
 //! | `children` | other processes: start, wait, signals, groups |
 //! | `clock` | CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds |
 //! | `console` | the terminal's bytes, and the system's log |
+//! | `futex` | waiting for words of shared memory |
 //! | `memory` | mapping pages, the heap's first piece, the archive |
 //! | `net` | the net server, if there is one |
 //! | `process` | start, end, identity, thread pointer, entropy |

@@ -60,7 +60,7 @@ impl Process {
     }
 
     /// Ends a thread's wait.
-    fn kick_thread(&self, thread: &Thread) {
+    pub fn kick_thread(&self, thread: &Thread) {
         thread.notification.kick();
         // On an unmodified kernel it may be the one that waits for the process's watches.
         if self.notification.whole != thread.notification.whole {

@@ -13,6 +13,7 @@ pub mod pieces;
 pub mod ports;
 pub mod ranges;
 pub mod stack;
+pub mod waiters;
 
 /// Error numbers of Linux that the root server answers with.
 pub mod errno {

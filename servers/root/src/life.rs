@@ -309,6 +309,7 @@ impl System {
             self.client_ended(client);
         }
         let (number, path) = (process.number, process.path.clone());
+        self.futexes_ended(&process);
         let channels = core::mem::take(&mut process.channels);
         let files = core::mem::take(&mut process.files);
         if let Err(error) = process.end(&mut self.memory) {

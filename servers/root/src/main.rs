@@ -44,6 +44,7 @@ mod facts;
 mod faults;
 mod fifos;
 mod files;
+mod futex;
 mod image;
 mod interrupt;
 mod life;

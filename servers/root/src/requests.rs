@@ -207,6 +207,19 @@ impl System {
                     Err(errno) => Answer::error(errno),
                 };
             }
+            root::FUTEX_WAIT => {
+                return Answer::of(self.futex_wait(number, [a, b, c]).map(|()| []));
+            }
+            root::FUTEX_WAKE => {
+                return Answer::of(self.futex_wake(number, a, b).map(|count| [count]));
+            }
+            root::FUTEX_MOVE => {
+                return Answer::of(self.futex_move(number, [a, b, c]).map(|count| [count]));
+            }
+            root::FUTEX_LEAVE => {
+                self.waiters.leave((number, a as usize));
+                return Answer::error(errno::OK);
+            }
             root::NET_OPEN => return Answer::error(self.net_open(number)),
             root::CLIENT_GONE => return Answer::error(self.client_gone(number, a)),
             root::CONSOLE_WRITE => return self.console_write(message),
@@ -248,6 +261,7 @@ impl System {
             }
             root::THREAD_END => {
                 process.end_thread(a);
+                self.waiters.leave((number, a as usize));
                 self.tell_stop(number);
                 None
             }

@@ -12,6 +12,7 @@ use vfs_hooks::channel::{CHANNELS, MOST, SPAN};
 use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::net::CHANNEL_SIZE;
 use vfs_hooks::process::{LARGE_PAGE, NET_CHANNEL, PAGE, STACK_SIZE, THREADS, thread_memory};
+use vfs_hooks::wire::SHARED;
 
 use crate::arena::Arena;
 use crate::files::is_header;
@@ -34,7 +35,7 @@ enum Frame {
     Own,
     /// A copy of the capability to somebody else's.
     Copied,
-    /// A copy of the capability to a shared file's, which is in this slot and lives at least as long.
+    /// A copy of the capability to one that processes share, which is in this slot and lives at least as long.
     Shared(u32),
 }
 
@@ -119,7 +120,7 @@ impl Space {
         self.put(memory, copy, address, prot, Frame::Copied)
     }
 
-    /// Maps a copy of `frame`, which is a shared file's.
+    /// Maps a copy of `frame`, which processes share: a file's, or MAP's with SHARED.
     pub fn share(
         &mut self,
         memory: &mut Memory,
@@ -356,20 +357,25 @@ impl Space {
 
     /// MAP. Answers with an errno.
     pub fn map(&mut self, memory: &mut Memory, start: u64, len: u64, prot: u64) -> u64 {
+        let (shared, prot) = (prot & SHARED != 0, prot & !SHARED);
         let Some(range) = checked(start, len, prot) else {
             return errno::EINVAL;
         };
         if !self.may_map(start, len, prot) {
             return errno::EINVAL;
         }
-        if prot == 0 {
+        if prot == 0 && !shared {
             return self.reserve(range);
         }
         if !memory.has_room(range.len() / PAGE) {
             return errno::ENOMEM;
         }
         for address in range.clone().step_by(PAGE) {
-            if self.add_page(memory, address, prot).is_err() {
+            let added = match shared {
+                true => self.add_shared_page(memory, address, prot),
+                false => self.add_page(memory, address, prot),
+            };
+            if added.is_err() {
                 self.drop_pages(memory, &(range.start..address));
                 return errno::ENOMEM;
             }
@@ -388,6 +394,24 @@ impl Space {
     fn add_page(&mut self, memory: &mut Memory, address: usize, prot: u64) -> Result<()> {
         let frame = memory.frame()?;
         self.adopt(memory, frame, address, prot)
+    }
+
+    fn add_shared_page(&mut self, memory: &mut Memory, address: usize, prot: u64) -> Result<()> {
+        let frame = memory.frame()?;
+        // The frame's first user until it is mapped: so it comes back if that fails.
+        memory.share(frame);
+        let mapped = self.share(memory, frame, address, prot);
+        memory.unshare(frame);
+        mapped
+    }
+
+    /// The frame behind an address, if processes share it and this one can read it.
+    pub fn shared_frame(&self, address: usize) -> Option<CPtr> {
+        let page = self.pages.get(&u32::try_from(address / PAGE).ok()?)?;
+        match page.owner {
+            Frame::Shared(frame) if page.prot != 0 => Some(CPtr(frame as usize)),
+            _ => None,
+        }
     }
 
     /// UNMAP. Answers with an errno.

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use root_server::errno;
 use root_server::family::{Family, Pid};
 use root_server::ports::Ports;
+use root_server::waiters::Waiters;
 use sel4_bindings::*;
 use vfs_hooks::figures::{AT_ONCE, Figures};
 use vfs_hooks::process::{PAGE, badge};
@@ -71,6 +72,8 @@ pub struct System {
     pub files: SharedFiles,
     /// Owners of locks.
     pub owners: Owners,
+    /// Who waits for words of shared memory.
+    pub waiters: Waiters,
     /// The net server's clients by number.
     pub clients: Vec<Option<Client>>,
     /// Where processes call.
@@ -143,6 +146,7 @@ impl System {
             hung: VecDeque::new(),
             files,
             owners: Owners::default(),
+            waiters: Waiters::default(),
             clients: Vec::new(),
             endpoint,
             net_endpoint: CPtr::NULL,

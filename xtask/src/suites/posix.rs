@@ -143,7 +143,7 @@ pub fn guest(paths: &Paths, kernel: Kernel) -> Result<Transcript> {
 /// What only host mode can do: Linux's fds beside ours, children, threads, signals.
 fn compile_hostmode(paths: &Paths, cc: &Path, name: &str) -> Result<PathBuf> {
     let mut sources = c_files(&paths.root.join("tests/hostmode"))?;
-    let harness = ["main.c", "helpers.c", "process_child.c"];
+    let harness = ["main.c", "helpers.c", "thread_helpers.c", "process_child.c"];
     sources.extend(harness.map(|file| paths.root.join("tests/posix").join(file)));
     compile_files(paths, cc, name, &sources)
 }

@@ -22,6 +22,11 @@ pub fn map(start: usize, len: usize, protection: u32) -> Result<(), Errno> {
     unsafe { raw::call(nr::MMAP, args) }.map(drop)
 }
 
+/// Those that are to be shared: as long as there is one process they are its own.
+pub fn map_shared(start: usize, len: usize, protection: u32) -> Result<(), Errno> {
+    map(start, len, protection)
+}
+
 /// Unmaps pages.
 pub fn unmap(start: usize, len: usize) -> Result<(), Errno> {
     // SAFETY: the program asked for it, of what `map` mapped for it.

@@ -5,6 +5,7 @@ pub mod channels;
 pub mod children;
 pub mod clock;
 pub mod console;
+pub mod futex;
 pub mod memory;
 #[cfg(not(any(test, feature = "library")))]
 mod mixed;

@@ -2,7 +2,7 @@
 //! Pages, by requests to the root server; and what it mapped before the program began.
 
 use vfs_hooks::process::{ARCHIVE, BRK, PAGE, SHIM_HEAP};
-use vfs_hooks::wire::root;
+use vfs_hooks::wire::{SHARED, root};
 
 use super::info::info;
 use super::server::ask_root;
@@ -11,6 +11,12 @@ use crate::errno::Errno;
 /// Maps zeroed pages. Start and length are multiples of a page, here and below.
 pub fn map(start: usize, len: usize, protection: u32) -> Result<(), Errno> {
     ask_root(root::MAP, [start as u64, len as u64, u64::from(protection)]).map(drop)
+}
+
+/// Maps zeroed pages that children made by fork(2) share.
+pub fn map_shared(start: usize, len: usize, protection: u32) -> Result<(), Errno> {
+    let protection = u64::from(protection) | SHARED;
+    ask_root(root::MAP, [start as u64, len as u64, protection]).map(drop)
 }
 
 /// Unmaps pages.

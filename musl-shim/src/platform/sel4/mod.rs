@@ -5,6 +5,7 @@ pub mod channels;
 pub mod children;
 pub mod clock;
 pub mod console;
+pub mod futex;
 mod info;
 #[cfg(not(test))]
 mod interrupt;

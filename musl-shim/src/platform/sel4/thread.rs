@@ -13,6 +13,7 @@ use super::kernel;
 use super::server::{self, ask_root, tell_root};
 use super::threads::current;
 use crate::errno::Errno;
+use crate::futex::Word;
 use crate::shared::{self, locked};
 use crate::{deliver, dispatch, futex, memory, poller, signal, threads, user};
 
@@ -192,7 +193,7 @@ extern "C" fn finish(clear: usize, base: usize, len: usize) -> ! {
     }
     if clear != 0 && user::write(clear, 0u32).is_ok() {
         // Whoever joins this thread waits there.
-        let _ = futex::wake(clear, 1, futex::ANY);
+        let _ = Word::at(clear, false).and_then(|word| futex::wake(word, 1, futex::ANY));
     }
     shared::release();
     let thread = current() as u64;

@@ -63,7 +63,7 @@ pub fn start() {
 pub use adopted::adopt;
 pub use fds::{Kept, install, install_pair, limit};
 pub use route::route;
-pub use signals::{interrupted, mask, mask_of, raise, restarts, set_mask, uninterrupted};
+pub use signals::{handlers_ran, interrupted, mask, mask_of, raise, set_mask, uninterrupted};
 pub use source::settle;
 
 pub(super) use fds::hide;

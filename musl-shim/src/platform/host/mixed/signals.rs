@@ -9,6 +9,7 @@ use vfs_hooks::lock::MAX_THREADS;
 use super::super::raw::{self, nr};
 use super::actions;
 use super::numbers::current;
+use crate::restart::Ran;
 
 /// What each thread blocks while it waits in the shim: its own mask, or the one that the call was given.
 static MASKS: [AtomicU64; MAX_THREADS] = [const { AtomicU64::new(0) }; MAX_THREADS];
@@ -62,12 +63,13 @@ pub fn interrupted() -> bool {
     INTERRUPTED[current()].load(Relaxed)
 }
 
-/// Whether a call that a handler interrupted is to go on (SA_RESTART); it is not interrupted any longer then.
-pub fn restarts() -> bool {
-    if actions::take_stop() {
-        return false;
+/// The handlers that ran during a wait of this call, which is not interrupted any longer.
+pub fn handlers_ran() -> Ran {
+    match INTERRUPTED[current()].swap(false, Relaxed) {
+        false => Ran::Nothing,
+        true if actions::take_stop() => Ran::Interrupting,
+        true => Ran::Restarting,
     }
-    INTERRUPTED[current()].swap(false, Relaxed)
 }
 
 /// A handler has run.
