@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
@@ -206,8 +206,8 @@ impl Guest {
         guest.console_out = Some(std::thread::spawn(move || {
             copy_console(input, output, &closed)
         }));
-        let control = guest.control.try_clone()?;
-        std::thread::spawn(move || read_control(control, &send));
+        let (control, answers) = (guest.control.try_clone()?, guest.control.try_clone()?);
+        std::thread::spawn(move || read_control(control, answers, &send));
         Ok(guest)
     }
 
@@ -340,12 +340,19 @@ fn copy_console(mut from: UnixStream, mut to: impl Write, events: &Sender<Event>
     }
 }
 
-fn read_control(from: UnixStream, events: &Sender<Event>) {
+/// Turns the control line into events, and says what the time is when it is asked.
+fn read_control(from: UnixStream, mut answers: UnixStream, events: &Sender<Event>) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     while matches!(from.read_until(b'\n', &mut line), Ok(count) if count > 0) {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         line.clear();
+        if text == "@time" {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH);
+            // A guest that has ended needs no answer.
+            let _ = writeln!(answers, "time {}", since.unwrap_or_default().as_nanos());
+            continue;
+        }
         if events.send(parse(text)).is_err() {
             return;
         }

@@ -163,6 +163,10 @@ fn boot_config(setup: &Setup, program: &Ready) -> Result<Vec<u8>> {
     if setup.meter {
         config.set("meter", b"1")?;
     }
+    // Counted instructions are to be the same in each run: nothing of the host's time gets in.
+    if !setup.icount {
+        config.set("ask_time", b"1")?;
+    }
     Ok(config.bytes())
 }
 

@@ -100,6 +100,9 @@ pub fn run(info: BootInfo) -> ! {
         "starting clock and serial lines",
     );
     system.console.take(early);
+    if config.ask_time && !system.ask_time() {
+        log!("nobody says what the time is: whole seconds of the clock chip");
+    }
     if config.meter {
         must(meter::start(&mut system.memory), "starting the meter");
     }

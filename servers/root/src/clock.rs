@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Time: the HPET for deadlines, the time-stamp counter for clocks, the CMOS clock for the date.
+//! Time: the HPET for deadlines, the time-stamp counter for clocks; the driver says what the time is, or the CMOS clock in whole seconds.
 
 use sel4_bindings::{CPtr, rdtsc, x86_io_port_in8, x86_io_port_out8};
 
@@ -25,6 +25,10 @@ const FEMTOSECONDS: u64 = 1_000_000;
 /// Length of the comparison of the two counters.
 const CALIBRATION_NS: u64 = 10_000_000;
 
+/// How often the time is asked for at most, and how long an answer may take that is good enough.
+const QUESTIONS: usize = 8;
+const SOON: u64 = 2_000_000;
+
 /// The clock.
 pub struct Clock {
     base: usize,
@@ -36,6 +40,8 @@ pub struct Clock {
     pub tsc_scale: u64,
     /// Nanoseconds since 1970 at time 0.
     pub realtime_base: u64,
+    /// By how many nanoseconds at most that is too little; `None`: up to a second.
+    pub behind: Option<u64>,
     /// Deadline of the interrupt that is to come.
     armed: Option<u64>,
 }
@@ -49,6 +55,7 @@ impl Clock {
             tsc_base: 0,
             tsc_scale: 0,
             realtime_base: 0,
+            behind: None,
             armed: None,
         };
         clock.period = clock.read(CAPABILITIES) >> 32;
@@ -86,6 +93,30 @@ impl Clock {
         };
         let best = (0..16).map(reading).min_by_key(|(took, _)| *took);
         best.map_or((0, 0), |(_, both)| both)
+    }
+
+    /// Sets CLOCK_REALTIME by what `ask` says that it is: the answer that took the least time of a few counts, from when it came. So the clock is behind by
+    /// at most that time, and never ahead. `false`: there is no answer.
+    pub fn set_time(&mut self, mut ask: impl FnMut(&Clock) -> Option<u64>) -> bool {
+        let mut best = None;
+        for _ in 0..QUESTIONS {
+            let asked = self.now();
+            let Some(time) = ask(self) else {
+                break;
+            };
+            let came = self.now();
+            let took = came - asked;
+            if best.is_none_or(|(least, _)| took < least) {
+                best = Some((took, time.saturating_sub(came)));
+            }
+            if took < SOON {
+                break;
+            }
+        }
+        if let Some((took, base)) = best {
+            (self.behind, self.realtime_base) = (Some(took), base);
+        }
+        best.is_some()
     }
 
     /// Frequency of the time-stamp counter.

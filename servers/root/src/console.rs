@@ -35,6 +35,8 @@ pub enum Command {
     Stats,
     /// Print a table of the processes.
     Processes,
+    /// Nanoseconds since 1970, as the driver says that they were when it was asked.
+    Time(u64),
     /// End as if the program had.
     Exit(u8),
     /// Anything else.
@@ -120,6 +122,9 @@ impl Command {
             "stats" => return Command::Stats,
             "ps" => return Command::Processes,
             _ => {}
+        }
+        if let Some(Ok(time)) = line.strip_prefix("time ").map(str::parse) {
+            return Command::Time(time);
         }
         let status = line.strip_prefix("exit ").and_then(|n| n.parse().ok());
         match status {

@@ -158,6 +158,23 @@ impl System {
         })
     }
 
+    /// Asks the driver what the time is. `false`: it does not answer.
+    pub fn ask_time(&mut self) -> bool {
+        /// Nanoseconds after which nobody is there. The driver may not get to run for seconds.
+        const PATIENCE: u64 = 60_000_000_000;
+        let console = &mut self.console;
+        self.clock.set_time(|clock| {
+            let end = clock.now() + PATIENCE;
+            log!("@time");
+            while clock.now() < end {
+                if let Some(Command::Time(time)) = console.command() {
+                    return Some(time);
+                }
+            }
+            None
+        })
+    }
+
     /// Serves for ever.
     pub fn serve(&mut self) -> ! {
         // What came in before the interrupts were on.
@@ -207,6 +224,8 @@ impl System {
                 match command {
                     Command::Stats => self.print_stats(),
                     Command::Processes => self.print_processes(),
+                    // An answer for which nobody waits any longer.
+                    Command::Time(_) => {}
                     Command::Exit(status) => self.shut_down(status),
                     Command::Unknown(line) => log!("no such command: {line:?}"),
                 }
@@ -339,13 +358,14 @@ impl System {
             "@stats calls={calls} server_calls={server_calls} waits={waits} collects={collects} entries={entries} \
              handoffs={handoffs} badge_wakes={badge_wakes} doorbells={doorbells} doorbells_saved={saved} kernel={kernel} \
              queues={} kernel_entries={} watches={} free={} busy={} slots={slots} processes={processes} \
-             served={}",
+             served={} clock_behind={}",
             init.queues.count(),
             init.queues.entries(),
             init.watches,
             self.memory.available(),
             meter::busy().unwrap_or(0),
             self.served,
+            self.clock.behind.unwrap_or(1_000_000_000),
         );
     }
 }
