@@ -272,6 +272,12 @@ impl<K: Kernel> Core<K> {
         self.take_news(instance, thread, block, woke);
     }
 
+    /// The fd by which the source was named of which a cookie tells; `None`: it tells of none, or of one that is only waited for.
+    pub fn fd_of(&self, cookie: u64) -> Option<i32> {
+        let at = self.watches.find(cookie)?;
+        Some(self.watches[at].fd).filter(|fd| *fd >= 0)
+    }
+
     /// Entries in the interest list.
     pub fn watch_count(&self, id: InstanceId) -> usize {
         let instance = self.find_instance(id);

@@ -7,7 +7,7 @@ use crate::errno::Errno;
 
 use crate::calls::AREAS;
 use crate::shared::{Shared, locked};
-use crate::{console, deliver, names, platform, restart};
+use crate::{console, deliver, names, platform, restart, trace};
 
 /// Arguments of a call, as C code passed them.
 pub type Args = [usize; 6];
@@ -33,6 +33,12 @@ impl Call {
             number,
             handler,
         }
+    }
+
+    /// Its number.
+    #[cfg(test)]
+    pub fn number(&self) -> usize {
+        self.number
     }
 }
 
@@ -83,7 +89,10 @@ pub fn dispatch(number: usize, args: &Args) -> isize {
         return result;
     }
     deliver::enter();
-    let result = answer(number, args);
+    let result = match trace::is_on() {
+        false => answer(number, args),
+        true => trace::traced(number, args, || answer(number, args)),
+    };
     deliver::leave();
     result
 }

@@ -18,6 +18,7 @@
 //! | `spawn`, `inherit`, `fork` | other processes: what they start with |
 //! | `signal`, `siginfo`, `deliver`, `restart`, `context`, `stack`, `alarms` | signals: sent, waiting, delivered, what they interrupt; timers that send them |
 //! | `memory`, `heap`, `clock`, `state`, `process`, `random` | what else a process has |
+//! | `trace`, `names` | what the calls are called, a line for each of them |
 //! | `user`, `abi` | the program's pointers, C's layouts |
 //!
 //! Feature `contract` (on seL4): with what tests/contract calls.
@@ -66,6 +67,7 @@ mod start;
 mod state;
 mod threads;
 mod timers;
+mod trace;
 mod user;
 mod wait;
 

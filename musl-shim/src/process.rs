@@ -5,7 +5,7 @@ use crate::abi::{Rlimit, Rusage, Timeval};
 use crate::clock::SECOND;
 pub use crate::platform::process::pid;
 use crate::shared::Shared;
-use crate::{alarms, clock, files, inherit, memory, platform, random, signal};
+use crate::{alarms, clock, files, inherit, memory, platform, random, signal, trace};
 use vfs_hooks::process::PAGE;
 
 /// Real, effective and saved user and group id: not root, so that daemons do not try to become somebody else.
@@ -73,6 +73,7 @@ static RLIMITS: Shared<[Rlimit; LIMITS]> = Shared::new({
 /// Makes the shim ready; runs once, before any C code.
 pub fn start() {
     platform::process::start();
+    trace::start();
     clock::start();
     #[cfg(not(any(test, feature = "library")))]
     crate::heap::start();

@@ -26,6 +26,8 @@ pub struct State {
     pub armed: AtomicU64,
     /// Deadline of a call that is to be made again; 0: its own.
     pub resume: AtomicU64,
+    /// The call that it makes, if it is traced: see [`trace`](crate::trace).
+    pub traced: AtomicUsize,
     /// The futex that it waits for; 0: none, or it has been woken.
     pub waits_for: AtomicUsize,
     /// Where to write 0 at its end, for a futex wake; 0: nowhere (set_tid_address(2)).

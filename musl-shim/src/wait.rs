@@ -20,7 +20,7 @@ use crate::files::terminal;
 use crate::platform::{self, threads, transport};
 use crate::poller::{self, core};
 use crate::shared::unlocked;
-use crate::{restart, signal, timers};
+use crate::{restart, signal, timers, trace};
 
 /// What a signal makes of a wait (signal(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,13 @@ fn sleep(instance: InstanceId, deadline: Deadline) {
     let me = threads::current();
     let block = core().block(instance, me);
     if let Some(block) = block {
+        if trace::is_on() {
+            trace::blocks();
+        }
         let woke = transport::wait(block, deadline);
+        if trace::is_on() {
+            trace::woken(&woke);
+        }
         core().unblock(instance, me, block, woke);
     }
 }

@@ -236,6 +236,8 @@ pub struct ProcessInfo {
     pub hung: AtomicU32,
     /// Signals sent by others: see TAKE_SIGNAL.
     pub signals: AtomicU64,
+    /// 1: the program's calls are to be traced.
+    pub traced: u32,
     /// Where the inheritance lies that SPAWN or EXEC gave, and its bytes; 0: none, the process is the first.
     pub inheritance: [u64; 2],
 }
@@ -262,6 +264,10 @@ pub struct ProcessStats {
     pub doorbells: AtomicU64,
     /// Doorbells not rung because the server was awake.
     pub doorbells_saved: AtomicU64,
+    /// Calls that worked in a channel: on what processes share.
+    pub channel_calls: AtomicU64,
+    /// Watches in channels that were signalled.
+    pub signals: AtomicU64,
 }
 
 #[cfg(not(any(loom, shuttle)))]

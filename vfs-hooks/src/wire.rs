@@ -41,6 +41,8 @@ pub mod root {
     pub const WATCHES_GROW: u64 = 11;
     /// As CONSOLE_WRITE, a line for the system log. Only servers may start it with '@' (a control line for the driver).
     pub const LOG: u64 = 12;
+    /// MR0 CLOCK_MONOTONIC nanoseconds, MR1 the calling thread's number, MR2: n <= MAX_BYTES - 16, then n bytes, packed: a line of the trace, for the system log. EPERM: nothing is traced.
+    pub const TRACE: u64 = 114;
     /// MR0 address, MR1 length, MR2 PROT_* bits: changes the protection of mapped memory; maps what was PROT_NONE.
     pub const PROTECT: u64 = 13;
     /// Net server only. MR0 client, MR1 chunk: maps socket slots of that chunk, zeroed, into both. ENOMEM.

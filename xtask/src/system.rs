@@ -47,6 +47,8 @@ pub struct Setup {
     pub memory: u32,
     /// Let the root server print its counters when the program ends.
     pub stats: bool,
+    /// The program whose calls are traced; `*`: all.
+    pub trace: Option<String>,
     /// Let it count what is not idling, too.
     pub meter: bool,
     /// Let the program interrupt all that it starts, between any two instructions.
@@ -69,6 +71,7 @@ impl Setup {
             icount: false,
             memory: MEMORY,
             stats: false,
+            trace: None,
             meter: false,
             below: false,
             spawn_meter: false,
@@ -159,6 +162,9 @@ fn boot_config(setup: &Setup, program: &Ready) -> Result<Vec<u8>> {
     }
     if setup.below {
         config.set("below", b"1")?;
+    }
+    if let Some(program) = &setup.trace {
+        config.set("trace", program.as_bytes())?;
     }
     if setup.meter {
         config.set("meter", b"1")?;

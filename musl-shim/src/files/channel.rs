@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use core::sync::atomic::Ordering::Relaxed;
 
 use vfs_hooks::Events;
 use vfs_hooks::channel::{Header, SIDES};
@@ -15,7 +16,7 @@ use vfs_hooks::subscription::Subscriptions;
 
 use super::shared_file;
 use crate::errno::Errno;
-use crate::platform::{channels, process};
+use crate::platform::{self, channels, process};
 use crate::poller::core;
 use crate::shared::Shared;
 
@@ -217,6 +218,7 @@ impl Drop for Side {
 pub fn patiently<R>(mut work: impl FnMut() -> Option<R>) -> Result<R, Errno> {
     for _ in 0..PATIENCE {
         if let Some(result) = work() {
+            platform::stats().channel_calls.fetch_add(1, Relaxed);
             return Ok(result);
         }
         // All processes have one priority, so the other one gets on with it. If it ends instead, the root server frees the lock.

@@ -94,7 +94,7 @@ pub fn run(info: BootInfo) -> ! {
     let total = memory.objects.total();
     let moved = move_archive(&mut memory, &info, archive.bytes());
     let (archive, frames) = must(moved, "copying the boot archive");
-    let programs = Programs::new(archive, frames, config.net);
+    let programs = Programs::new(archive, frames, config.net, config.trace.clone());
     let mut system = must(
         System::new(memory, programs, config.stats),
         "starting clock and serial lines",

@@ -19,6 +19,8 @@ pub struct Config {
     pub net: Option<Net>,
     /// Print the counters when the program ends.
     pub stats: bool,
+    /// Programs whose calls are traced: a path or the last part of it, `*` for all; empty for none.
+    pub trace: String,
     /// Count what is not idling, among the counters.
     pub meter: bool,
     /// The first program interrupts all others, for tests.
@@ -55,6 +57,7 @@ impl Config {
                 ("env", _) => config.env.push(value.into()),
                 ("net", _) => config.net = Some(net(value).ok_or_else(wrong)?),
                 ("stats", "0" | "1") => config.stats = value == "1",
+                ("trace", _) => config.trace = value.into(),
                 ("meter", "0" | "1") => config.meter = value == "1",
                 ("below", "0" | "1") => config.below = value == "1",
                 ("ask_time", "0" | "1") => config.ask_time = value == "1",
@@ -90,11 +93,12 @@ mod tests {
 
     #[test]
     fn reads_all_keys() {
-        let text = "kernel=queue\0program=/bin/x\0arg=x\0arg=\0env=A=b=c\0net=10.0.2.15/24,10.0.2.2\0stats=1\0meter=1\0below=1\0ask_time=1\0";
+        let text = "kernel=queue\0program=/bin/x\0arg=x\0arg=\0env=A=b=c\0net=10.0.2.15/24,10.0.2.2\0stats=1\0meter=1\0trace=x\0below=1\0ask_time=1\0";
         let config = Config::parse(text.as_bytes()).unwrap();
         assert!(
             config.queue_kernel && config.stats && config.meter && config.below && config.ask_time
         );
+        assert_eq!(config.trace, "x");
         assert_eq!(config.program, "/bin/x");
         assert_eq!(config.args, ["x", ""]);
         assert_eq!(config.env, ["A=b=c"]);

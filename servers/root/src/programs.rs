@@ -3,6 +3,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
@@ -36,6 +37,8 @@ pub struct Programs {
     frames: Vec<CPtr>,
     /// Addresses, if there is a network.
     pub net: Option<Net>,
+    /// Programs whose calls are traced, as boot.cfg has it.
+    pub traced: String,
 }
 
 /// Why a program is not started.
@@ -90,7 +93,12 @@ pub fn checked(bytes: &'static [u8]) -> core::result::Result<Elf<'static>, Refus
 
 impl Programs {
     /// The programs of `archive`, of which `frames` hold a copy.
-    pub fn new(archive: Archive<'static>, frames: Vec<CPtr>, net: Option<Net>) -> Programs {
+    pub fn new(
+        archive: Archive<'static>,
+        frames: Vec<CPtr>,
+        net: Option<Net>,
+        traced: String,
+    ) -> Programs {
         let files = archive.entries().map(|entry| (entry.name, entry)).collect();
         Programs {
             files,
@@ -98,6 +106,7 @@ impl Programs {
             images: RefCell::default(),
             frames,
             net,
+            traced,
         }
     }
 
@@ -203,6 +212,7 @@ impl Programs {
         let archive = self.archive.bytes().len() as u64;
         let net = self.net.unwrap_or_default();
         let number = process.number;
+        let traced = self.traces(&process.path);
         process.write_info(|info| {
             info.magic = INFO_MAGIC;
             info.queue_kernel = (kernel() == Some(Kernel::Queue)) as u32;
@@ -217,7 +227,18 @@ impl Programs {
             info.gateway = net.gateway;
             info.nic = u32::MAX;
             info.memory = total;
+            info.traced = traced.into();
         });
+    }
+
+    /// Whether a program's calls are traced.
+    fn traces(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        match &self.traced[..] {
+            "" => false,
+            "*" => true,
+            wanted => wanted == path || wanted == name,
+        }
     }
 
     /// Maps the boot archive, read-only.

@@ -225,6 +225,7 @@ impl System {
             root::CONSOLE_WRITE => return self.console_write(message),
             root::CONSOLE_READ => return self.console_read(number, a),
             root::LOG => return self.log(number, message),
+            root::TRACE => return Answer::error(self.trace(number, [a, b], message)),
             root::MAP_SOCKETS => return Answer::error(self.map_sockets(number, a, b)),
             _ => {}
         }
@@ -321,6 +322,22 @@ impl System {
             serial::log_untrusted(format_args!("process {number}: "), bytes);
         }
         Answer::error(errno::OK)
+    }
+}
+
+impl System {
+    /// TRACE. Answers with an errno.
+    fn trace(&self, number: usize, [time, thread]: [u64; 2], message: &Message) -> u64 {
+        if self.programs.traced.is_empty() {
+            return errno::EPERM;
+        }
+        let Some(bytes) = bytes(message, 2) else {
+            return errno::EINVAL;
+        };
+        let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000 / 1000);
+        let head = format_args!("[{seconds:4}.{rest:06}] {number}/{thread} ");
+        serial::log_untrusted(head, &bytes);
+        errno::OK
     }
 }
 

@@ -353,10 +353,13 @@ impl System {
             badge_wakes,
             doorbells,
             saved,
+            channel_calls,
+            signals,
         ] = counters;
         log!(
             "@stats calls={calls} server_calls={server_calls} waits={waits} collects={collects} entries={entries} \
-             handoffs={handoffs} badge_wakes={badge_wakes} doorbells={doorbells} doorbells_saved={saved} kernel={kernel} \
+             handoffs={handoffs} badge_wakes={badge_wakes} doorbells={doorbells} doorbells_saved={saved} \
+             channel_calls={channel_calls} signals={signals} kernel={kernel} \
              queues={} kernel_entries={} watches={} free={} busy={} slots={slots} processes={processes} \
              served={} clock_behind={}",
             init.queues.count(),

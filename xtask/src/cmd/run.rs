@@ -39,7 +39,29 @@ Examples:
   cargo xtask run hello.c one two                     # compile a C file and run it with two arguments
   cargo xtask run --forward 2000:80 --file www=/srv/www httpd -p 80 -r /srv/www
   cargo xtask run --init LIST                         # LIST: lines such as `./server.c -p 7 &` and `./client.c`
-  cargo xtask run --kernel stock --icount --timeout 60 bench.c";
+  cargo xtask run --kernel stock --icount --timeout 60 bench.c
+  cargo xtask run --trace=redis-server redis          # each call of that program, and who wakes it
+
+--trace prints lines such as
+  [   1.234567] 3/1 epoll_wait(4, [{EPOLLIN, 5}], 64, -1) = 1
+with the guest's CLOCK_MONOTONIC, process and thread (the first is 0). A call has its line when it returns; one that
+blocks has another when it does (<blocked>), and what wakes it is said (<woken by fd 5>). Strings are cut after 32 bytes.
+
+--stats prints counters, of the first program:
+  calls            system calls that C code made: function calls, answered in the process
+  server_calls     requests to servers (IPC) among what they did
+  waits            times that a thread blocked
+  collects, entries, handoffs   collections of queues, entries that they brought, cookies that waiters were handed
+  badge_wakes      wake-ups by a badge bit (unmodified kernel)
+  channel_calls, signals        calls on what processes share, and watches there that were signalled for them: the difference
+                   are signals that nobody waited for, and calls that found nothing to do
+  doorbells, doorbells_saved    signals to the net server, and those that it did not need
+  queues, watches, kernel_entries   queues and watch slots there are; entries that the kernel wrote to queues
+and of the system:
+  served           requests and faults that the root server answered
+  free, slots, processes        bytes of memory, capability slots in use, processes
+  clock_behind     nanoseconds by which the guest's clock may be behind the host's; with --icount it is not set by it
+  busy             instructions of all that is not idling, if they were metered";
 
 /// Run a program on seL4 in QEMU.
 #[derive(clap::Args)]
@@ -69,6 +91,9 @@ pub struct Args {
     /// Print the system's counters when the program ends
     #[arg(long)]
     stats: bool,
+    /// Print each call of all programs, or of one, and each time that it blocks or is woken, in strace's form
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    trace: Option<String>,
     /// Run the programs of a list, and say of each how it ended: a line with program and arguments for each
     #[arg(long, value_name = "LIST", conflicts_with = "program")]
     init: Option<PathBuf>,
@@ -117,6 +142,7 @@ fn run_inner(paths: &Paths, args: &Args) -> Result<u8> {
         icount: args.icount,
         memory: args.mem,
         stats: args.stats,
+        trace: args.trace.clone(),
         meter: false,
         below: false,
         spawn_meter: false,
@@ -176,6 +202,8 @@ fn watch(
             std::thread::spawn(move || type_stdin(console));
         }
         match event {
+            // A line of the trace begins with the time.
+            Event::Log(line) if line.starts_with('[') => eprintln!("{line}"),
             Event::Log(line) => eprintln!("[guest] {line}"),
             Event::Stats(stats) => {
                 let pairs: Vec<String> = stats

@@ -16,6 +16,8 @@ use anyhow::{Context, Result, ensure};
 use super::{Report, listing};
 use crate::paths::Paths;
 
+mod seeing;
+
 /// Environment variable that marks the processes of one run.
 const TOKEN: &str = "XTASK_TEST_RUN";
 /// How long a killed process may take to vanish.
@@ -39,46 +41,6 @@ int main(int argc, char **argv)
 }
 "#;
 const FAULT: &str = "int main(void) { *(volatile int *)8 = 1; return 0; }\n";
-/// argv[1] messages to another process and back, by a pair of sockets of type argv[2], each waited for by epoll.
-const ECHOES: &str = r#"
-#include <netinet/in.h>
-#include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-static int turn(int fd, int ep, int sends)
-{
-	char text[64] = "x";
-	struct epoll_event event;
-	if (sends && write(fd, text, sizeof text) != sizeof text) return 0;
-	if (epoll_wait(ep, &event, 1, -1) != 1) return 0;
-	if (read(fd, text, sizeof text) != sizeof text) return 0;
-	return sends || write(fd, text, sizeof text) == sizeof text;
-}
-static int tcp(int *pair)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	socklen_t len = sizeof a;
-	int lis = socket(AF_INET, SOCK_STREAM, 0);
-	pair[0] = socket(AF_INET, SOCK_STREAM, 0);
-	return listen(lis, 1) || getsockname(lis, (void *)&a, &len)
-		|| connect(pair[0], (void *)&a, len) || (pair[1] = accept(lis, NULL, NULL)) < 0;
-}
-int main(int argc, char **argv)
-{
-	int pair[2], ep, child, fd;
-	long n = atol(argv[1]);
-	if (atoi(argv[2]) ? socketpair(AF_UNIX, atoi(argv[2]), 0, pair) : tcp(pair)) return 1;
-	if ((child = fork()) < 0) return 2;
-	fd = pair[child == 0];
-	close(pair[child != 0]);
-	ep = epoll_create1(0);
-	struct epoll_event in = { .events = EPOLLIN };
-	if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &in)) return 3;
-	for (long i = 0; i < n; i++) if (!turn(fd, ep, child != 0)) return 4;
-	return 0;
-}
-"#;
 const FOREVER: &str =
     "#include <unistd.h>\nint main(void) { write(1, \"up\\n\", 3); for (;;) pause(); }\n";
 const THREE: &str = "int main(void) { return 3; }\n";
@@ -209,8 +171,10 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         ("huge.c", HUGE),
         ("three.c", THREE),
         ("family.c", FAMILY),
-        ("echoes.c", ECHOES),
+        ("echoes.c", seeing::ECHOES),
         ("garbage.c", GARBAGE),
+        ("clock.c", seeing::CLOCK),
+        ("calls.c", seeing::CALLS),
     ] {
         fs::write(dir.join(name), text)?;
     }
@@ -296,13 +260,18 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         bench.garbage(),
     );
     report.add(
-        "no server runs while two processes talk by a pair of sockets",
+        "no server runs while two processes talk by a pair of sockets or pipes",
         bench.no_server_runs(),
     );
     let forever = bench.command("run --no-net --timeout 120 forever.c").0;
     report.add(
         "Ctrl-\\ prints a table of the processes, and the guest goes on",
         listing::on_quit(forever, "/bin/forever"),
+    );
+    report.add("the guest's clock is the host's", bench.clock());
+    report.add(
+        "a trace tells calls, who blocks, and what wakes",
+        bench.trace(),
     );
     report.add("the timeout", bench.timeout());
     report.add("QEMU ends with a driver that is killed", bench.killed());
@@ -447,41 +416,12 @@ impl Bench {
         let out = self.driver(&args, b"")?;
         let words = String::from_utf8_lossy(&out.stderr);
         ensure!(out.status.code() == Some(0), "{}: {words}", out.status);
-        let value = |name: &str| {
-            let at = words.split(&format!(" {name}=")).nth(1);
-            at.and_then(|rest| rest.split_whitespace().next())
-                .map(str::to_owned)
-                .with_context(|| format!("no {name} in {words}"))
-        };
-        let [first, second] = names;
-        Ok([value(first)?, value(second)?])
+        counters(&words, names)
     }
 
     /// Free memory and used capability slots at the end, after so many children.
     fn after_children(&self, children: usize) -> Result<[String; 2]> {
         self.counters(&format!("family.c {children}"), ["free", "slots"])
-    }
-
-    /// What the root server answers, requests and faults, does not grow with the messages, on both kernels. Who of the two is first at their start and end decides over
-    /// a handful of requests.
-    fn no_server_runs(&self) -> Result<()> {
-        const START_AND_END: u32 = 50;
-        const STREAM: u32 = 1;
-        const SEQPACKET: u32 = 5;
-        const TCP: u32 = 0;
-        for (kernel, kind) in [("queue", STREAM), ("stock", SEQPACKET), ("queue", TCP)] {
-            let served = |n: u32| {
-                let program = format!("--kernel {kernel} echoes.c {n} {kind}");
-                let [served, _] = self.counters(&program, ["served", "processes"])?;
-                served.parse::<u32>().context("served is no number")
-            };
-            let (few, many) = (served(100)?, served(3000)?);
-            ensure!(
-                many < few + START_AND_END,
-                "{few} requests and faults became {many}"
-            );
-        }
-        Ok(())
     }
 
     fn nothing_is_lost(&self) -> Result<()> {
@@ -546,6 +486,19 @@ impl Bench {
         );
         vanished(&token)
     }
+}
+
+/// The values of these counters in the driver's words.
+fn counters<const N: usize>(words: &str, names: [&str; N]) -> Result<[String; N]> {
+    let mut values = [const { String::new() }; N];
+    for (value, name) in values.iter_mut().zip(names) {
+        let at = words.split(&format!(" {name}=")).nth(1);
+        *value = at
+            .and_then(|rest| rest.split_whitespace().next())
+            .map(str::to_owned)
+            .with_context(|| format!("no {name} in {words}"))?;
+    }
+    Ok(values)
 }
 
 /// Waits until the processes of a driver that was killed are gone.

@@ -45,3 +45,6 @@ pub fn waiting() -> usize {
 pub fn has_ended() -> bool {
     true
 }
+
+/// Says a line of the trace: Linux has its own.
+pub fn trace(_: &[u8]) {}

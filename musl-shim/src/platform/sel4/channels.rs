@@ -2,6 +2,7 @@
 //! Channels: memory that other processes hold as well ([`vfs_hooks::channel`]).
 
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
 
 use sel4_bindings::{CPtr, nb_signal};
 use vfs_hooks::channel::{CONNECTION, DATA, Header, PIPE_SIZE, address, watch_cptr};
@@ -11,7 +12,7 @@ use vfs_hooks::net::Apart;
 use vfs_hooks::ring::Ring;
 use vfs_hooks::wire::root;
 
-use super::info::info;
+use super::info::{info, stats};
 use super::server::{ask_root, ask_root_bytes};
 use crate::errno::Errno;
 
@@ -127,6 +128,7 @@ pub fn accept_tcp(channel: usize) -> Result<(usize, [u64; 2]), Errno> {
 
 /// Signals a watch.
 pub fn signal(number: usize, watch: usize) {
+    stats().signals.fetch_add(1, Relaxed);
     nb_signal(CPtr(watch_cptr(number, watch)));
 }
 

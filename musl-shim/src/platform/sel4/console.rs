@@ -5,8 +5,10 @@ use core::sync::atomic::Ordering;
 
 use vfs_hooks::wire::root;
 
+use super::clock::monotonic;
 use super::info::info;
 use super::server;
+use super::threads::current;
 use crate::errno::Errno;
 
 /// Says something on the console; all of it.
@@ -18,6 +20,13 @@ pub fn write(bytes: &[u8]) -> Result<(), Errno> {
 #[cfg(not(any(test, feature = "library")))]
 pub fn log(bytes: &[u8]) -> Result<(), Errno> {
     server::send_bytes(root::LOG, bytes)
+}
+
+/// Says a line of the trace; the time and who says it are put before it.
+pub fn trace(bytes: &[u8]) {
+    let words = [monotonic(), current() as u64];
+    // Nothing better can be done about a line that nobody takes.
+    let _ = server::ask_root_bytes(root::TRACE, words, bytes);
 }
 
 /// Takes input; 0 is its end, EAGAIN none yet.

@@ -23,6 +23,11 @@ pub mod vfs;
 
 pub use info::stats;
 
+/// Whether the program's calls are to be traced.
+pub fn is_traced() -> bool {
+    info::info().traced != 0
+}
+
 /// A thread of the process is to look at this time, CLOCK_MONOTONIC nanoseconds.
 pub fn alarm(at: u64) {
     // Nothing in it can be refused.
