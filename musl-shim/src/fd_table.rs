@@ -155,7 +155,7 @@ impl<F: Clone + Numbered> FdTable<F> {
     fn in_use(&self) -> impl Iterator<Item = (usize, &Slot<F>)> {
         let words = (0..).step_by(64).zip(&self.used);
         words.flat_map(move |(first, &word)| {
-            let rest = core::iter::successors(Some(word), |word| Some(word & (word - 1)));
+            let rest = core::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
             let bits = rest.take_while(|&word| word != 0);
             bits.filter_map(move |word| {
                 let fd = first + word.trailing_zeros() as usize;
