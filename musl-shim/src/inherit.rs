@@ -41,6 +41,8 @@ pub enum Heir {
     Pipe(u32, u32),
     /// A FIFO: channel and sides, inode number, and what it has seen of writers.
     Fifo([u32; 2], u64, u64),
+    /// An instance of inotify(7), by its channel.
+    Inotify(u32),
     /// Something of /proc: its path there, and the channel that says where it is read next.
     Proc(Vec<u8>, u32),
     /// A timerfd: its channel, and whether it is of CLOCK_REALTIME.
@@ -68,6 +70,7 @@ impl Heir {
             | Heir::Directory(_, channel)
             | Heir::Event(channel, _)
             | Heir::Proc(_, channel)
+            | Heir::Inotify(channel)
             | Heir::Process(channel, _) => [channel << 2 | 1, 0],
             Heir::File(number, _, channel) => [channel << 2 | 1, PASSED | number],
             Heir::Pipe(channel, side) => [channel << 2 | 1 << side, 0],
@@ -184,6 +187,10 @@ impl Writer {
                 self.u32(*sides);
                 self.u64(*inode);
                 self.u64(*since);
+            }
+            Heir::Inotify(channel) => {
+                self.u32(33);
+                self.u32(*channel);
             }
             Heir::Proc(path, channel) => {
                 self.u32(32);
@@ -328,6 +335,7 @@ impl Reader<'_> {
             }
             4 => Heir::Pipe(self.channel()?, self.u32().filter(|side| *side <= 1)?),
             6 => Heir::Process(self.channel()?, self.u32()?),
+            33 => Heir::Inotify(self.channel()?),
             32 => Heir::Proc(self.bytes()?, self.channel()?),
             5 => Heir::Event(self.channel()?, self.u32()? != 0),
             7 => Heir::Signals(self.u64()?),
@@ -496,6 +504,7 @@ mod tests {
             Heir::Signals(1 << 40 | 3),
             Heir::Process(3, 17),
             Heir::Proc(b"self/stat".to_vec(), 12),
+            Heir::Inotify(13),
             Heir::Unix(Passed {
                 kind: 5,
                 state: 1,

@@ -48,6 +48,10 @@ pub struct Header {
     pub links: AtomicU32,
     /// Pages that there are. Written by the root server.
     pub pages: AtomicU32,
+    /// What somebody wants to be told of (IN_*). Written by the VFS server.
+    pub watched: AtomicU32,
+    /// Its inode's number, if anything is watched. Written by the VFS server.
+    pub inode: AtomicU64,
 }
 
 #[cfg(not(any(loom, shuttle)))]

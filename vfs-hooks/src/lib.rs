@@ -42,6 +42,7 @@ pub mod fifo;
 pub mod figures;
 pub mod file;
 pub mod file_lock;
+pub mod inotify;
 pub mod lock;
 pub mod net;
 pub mod packets;

@@ -234,6 +234,8 @@ pub struct ProcessInfo {
     pub clients: AtomicU64,
     /// Net server: how many channels there have been for CHANNEL_HUNG, modulo 2³².
     pub hung: AtomicU32,
+    /// 1: somebody watches files (inotify(7)), so closing one is told.
+    pub watching: AtomicU32,
     /// Signals sent by others: see TAKE_SIGNAL.
     pub signals: AtomicU64,
     /// 1: the program's calls are to be traced.

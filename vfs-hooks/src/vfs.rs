@@ -60,6 +60,16 @@ pub mod label {
     pub const COUNT: u64 = 15;
     /// Base: any inode's number. Reply: string, an absolute path of it; ENOENT: it has none. For /proc.
     pub const NAME: u64 = 17;
+    /// Third word: a channel of the caller's, which becomes an instance of inotify(7): its value is the number of bytes that wait. EMFILE, EBADF.
+    pub const WATCHES_OPEN: u64 = 18;
+    /// Path; second word IN_*, third the instance. Reply: the watch's number. inotify_add_watch(2).
+    pub const WATCH_ADD: u64 = 19;
+    /// Second word: the watch's number, third the instance. inotify_rm_watch(2).
+    pub const WATCH_REMOVE: u64 = 20;
+    /// Second word: most bytes, third the instance. Reply: string, events as read(2) gives them. EAGAIN, EINVAL.
+    pub const WATCHES_READ: u64 = 21;
+    /// Base: any inode's number; second word what the caller did to it, of [`BY_PROCESSES`](crate::inotify::mask::BY_PROCESSES).
+    pub const WATCH_TELL: u64 = 22;
     /// Base: any inode's number; the rest as [`file_lock`](crate::file_lock) has it. flock(2), fcntl(2).
     pub const LOCK: u64 = 16;
 }

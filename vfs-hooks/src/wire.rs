@@ -145,6 +145,10 @@ pub mod root {
     pub const OWNER_ENDED: u64 = 81;
     /// VFS server only. MR0 process, MR1 thread: it is to look at what it waits for. ESRCH.
     pub const KICK: u64 = 82;
+    /// VFS server only. MR0 channel, MR1 its value from now on, MR2 1: that is news of input. EINVAL.
+    pub const CHANNEL_TELL: u64 = 86;
+    /// VFS server only. MR0 1: somebody watches files, 0: nobody ([`ProcessInfo::watching`](crate::process::ProcessInfo::watching)).
+    pub const WATCHING: u64 = 87;
     /// MR0 process. Reply: MR1 the lowest number of one above it, 0: none.
     pub const PROCESS_NEXT: u64 = 83;
     /// MR0 process (0: the caller). Reply: words of [`Facts`](crate::facts::Facts). ESRCH.

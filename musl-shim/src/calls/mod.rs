@@ -7,6 +7,7 @@ pub mod child;
 mod epoll;
 mod file;
 mod identity;
+mod inotify;
 mod io;
 mod lock;
 mod memory;
@@ -30,6 +31,7 @@ pub const AREAS: &[&[Call]] = &[
     splice::CALLS,
     file::CALLS,
     lock::CALLS,
+    inotify::CALLS,
     path::CALLS,
     epoll::CALLS,
     poll::CALLS,

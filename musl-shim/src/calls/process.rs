@@ -6,6 +6,7 @@ use crate::errno::Errno;
 use crate::abi::*;
 use crate::clock::{self, SECOND};
 use crate::dispatch::{Args, Call};
+use crate::files;
 use crate::platform::processes;
 use crate::process::{self, LIMITS, Usage, pid};
 use crate::shared::unlocked;
@@ -30,6 +31,9 @@ pub const CALLS: &[Call] = &[
 ];
 
 fn exit(args: &Args) -> Result<usize, Errno> {
+    if platform::vfs::watching() {
+        files::close_all();
+    }
     platform::process::exit(args[0] as u8)
 }
 

@@ -81,6 +81,10 @@ impl File for Regular {
         Ok(Some(Heir::Archived(self.attributes, channel)))
     }
 
+    fn is_elsewhere(&self) -> bool {
+        self.position.is_shared()
+    }
+
     fn description(&self) -> Option<Result<u32, Errno>> {
         Some(self.position.share())
     }

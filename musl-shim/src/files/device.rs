@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! /dev/null, zero, full, urandom: always ready, not for epoll.
+//! /dev/null, zero, full, random, urandom: always ready, not for epoll.
 
 use crate::errno::Errno;
 use crate::inherit::Heir;
@@ -19,11 +19,19 @@ pub enum Device {
     Full,
     /// Takes all, gives random bytes.
     Random,
+    /// The same by another name.
+    Urandom,
 }
 
 impl Device {
     /// By the number that names them to a program that inherits one.
-    pub const ALL: [Device; 4] = [Device::Null, Device::Zero, Device::Full, Device::Random];
+    pub const ALL: [Device; 5] = [
+        Device::Null,
+        Device::Zero,
+        Device::Full,
+        Device::Random,
+        Device::Urandom,
+    ];
 
     /// The device with this number: major << 8 | minor, as Linux has them.
     pub fn of_number(number: u64) -> Option<Device> {
@@ -31,7 +39,8 @@ impl Device {
             (1, 3) => Device::Null,
             (1, 5) => Device::Zero,
             (1, 7) => Device::Full,
-            (1, 8 | 9) => Device::Random,
+            (1, 8) => Device::Random,
+            (1, 9) => Device::Urandom,
             _ => return None,
         })
     }
@@ -46,7 +55,7 @@ impl File for Device {
         match self {
             Device::Null => return Ok(0),
             Device::Zero | Device::Full => buffer.fill(0),
-            Device::Random => random::fill(buffer),
+            Device::Random | Device::Urandom => random::fill(buffer),
         }
         Ok(buffer.len())
     }
@@ -76,7 +85,8 @@ impl File for Device {
             Device::Null => 3,
             Device::Zero => 5,
             Device::Full => 7,
-            Device::Random => 9,
+            Device::Random => 8,
+            Device::Urandom => 9,
         };
         character_stat(1, minor)
     }

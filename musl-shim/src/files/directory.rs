@@ -47,6 +47,10 @@ impl File for Directory {
         Ok(Some(Heir::Directory(self.inode, channel)))
     }
 
+    fn is_elsewhere(&self) -> bool {
+        self.position.is_shared()
+    }
+
     fn description(&self) -> Option<Result<u32, Errno>> {
         Some(self.position.share())
     }

@@ -15,7 +15,7 @@ use super::position::Position;
 use super::regular::Regular;
 use super::terminal::Terminal;
 use super::tree::{self, At, DIRECTORY, Found, REGULAR, TYPE};
-use super::{File, OpenFile};
+use super::{File, OpenFile, character_stat};
 use crate::abi::*;
 use crate::errno::Errno;
 use crate::proc::{self, Target};
@@ -27,8 +27,8 @@ pub enum Node {
     Entry(Attributes, Vec<u8>),
     /// A memory device.
     Device(Device),
-    /// /dev/console, /dev/tty.
-    Terminal,
+    /// /dev/console, /dev/tty, by their number: major << 8 | minor.
+    Terminal(u64),
     /// An open file of this process, by /proc/self/fd.
     Open(Rc<OpenFile>),
     /// Something else of /proc.
@@ -51,7 +51,7 @@ fn step(found: Found, follow: bool) -> Result<Step, Errno> {
         Found::Inode(attributes, _) if attributes.mode & TYPE == S_IFCHR => {
             match Device::of_number(attributes.place) {
                 Some(device) => Node::Device(device),
-                None => Node::Terminal,
+                None => Node::Terminal(attributes.place),
             }
         }
         Found::Inode(attributes, name) => Node::Entry(attributes, name),
@@ -84,7 +84,7 @@ impl Node {
         match self {
             Node::Entry(attributes, _) => tree::stat(attributes),
             Node::Device(device) => device.stat(),
-            Node::Terminal => Terminal::stat(),
+            Node::Terminal(number) => character_stat(number >> 8, number & 0xff),
             Node::Open(file) => file.file.stat(),
             Node::Proc(entry) => entry.stat(),
         }
@@ -101,7 +101,7 @@ pub fn open(at: At, flags: u32, mode: u32) -> Result<Rc<OpenFile>, Errno> {
     };
     let (attributes, _) = match node {
         Node::Device(device) => return Ok(OpenFile::new(device, flags)),
-        Node::Terminal => return Ok(OpenFile::new(Terminal::new(), flags)),
+        Node::Terminal(_) => return Ok(OpenFile::new(Terminal::new(), flags)),
         Node::Open(_) if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL => {
             return Err(Errno::EEXIST);
         }

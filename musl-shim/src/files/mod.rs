@@ -31,6 +31,7 @@ pub mod directory;
 pub mod epoll;
 pub mod eventfd;
 pub mod fifo;
+pub mod inotify;
 pub mod locks;
 pub mod lookup;
 pub mod path_file;
@@ -123,6 +124,16 @@ pub trait File {
     /// The channel by which all processes that have this open file description know it; `None`: nobody can have locks of it.
     fn description(&self) -> Option<Result<u32, Errno>> {
         None
+    }
+
+    /// The instance, if it is one of inotify(7).
+    fn inotify(&self) -> Option<&inotify::Inotify> {
+        None
+    }
+
+    /// Whether another process has the same open file description.
+    fn is_elsewhere(&self) -> bool {
+        false
     }
 
     /// Its path, if it is in /proc.
@@ -266,7 +277,7 @@ pub trait File {
 }
 
 /// An open file description: what duplicates of an fd share.
-pub struct OpenFile<F: ?Sized = dyn File> {
+pub struct OpenFile<F: ?Sized + File = dyn File> {
     /// The file's source: what names it to the event core.
     source: SourceId,
     /// Access mode and status flags (O_*).
@@ -283,8 +294,9 @@ impl fmt::Debug for OpenFile {
     }
 }
 
-impl<F: ?Sized> Drop for OpenFile<F> {
+impl<F: ?Sized + File> Drop for OpenFile<F> {
     fn drop(&mut self) {
+        inotify::closing(&self.file, self.flags.get());
         // Closed for good: nobody watches it any longer.
         if self.source != SourceId::NONE {
             poller::core().close(self.source);
@@ -440,6 +452,7 @@ fn reopened(description: &Description) -> Option<Rc<OpenFile>> {
             OpenFile::new(directory::Directory::at(*inode, position), flags)
         }
         Heir::Path(inode) => OpenFile::new(path_file::PathFile::new(*inode), flags),
+        Heir::Inotify(channel) => inotify::inherited(*channel, flags),
         Heir::Proc(path, channel) => crate::proc::file::inherited(path, *channel, flags)?,
         Heir::Process(channel, pid) => pidfd::inherited(*channel, *pid, flags),
         Heir::Unix(passed) => unix::heir::inherited(passed, flags)?,
@@ -522,6 +535,12 @@ pub fn close(fd: usize) -> Result<(), Errno> {
     // Dropped here, when the table is no longer borrowed.
     drop(file);
     Ok(())
+}
+
+/// Before the process's end, if somebody wants to know what it closes.
+pub fn close_all() {
+    let all = core::mem::take(&mut *FILES.lock());
+    drop(all);
 }
 
 /// All fields zero but what every file has.

@@ -26,6 +26,14 @@ impl Position {
         }
     }
 
+    /// Whether another process has it as well.
+    pub fn is_shared(&self) -> bool {
+        let shared = self.shared.borrow();
+        shared
+            .as_ref()
+            .is_some_and(|held| channels::header(held.channel).holders(0) > 1)
+    }
+
     /// Where it is.
     pub fn get(&self) -> u64 {
         match &*self.shared.borrow() {

@@ -40,6 +40,10 @@ impl File for Regular {
         Ok(Some(Heir::File(self.file.number(), self.inode, channel)))
     }
 
+    fn is_elsewhere(&self) -> bool {
+        self.position.is_shared()
+    }
+
     fn description(&self) -> Option<Result<u32, Errno>> {
         Some(self.position.share())
     }

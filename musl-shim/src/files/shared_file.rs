@@ -9,10 +9,12 @@ use core::cell::RefCell;
 use core::ops::Range;
 
 use vfs_hooks::file::{Header, MOST_BYTES, MOST_PAGES};
+use vfs_hooks::inotify::mask;
 use vfs_hooks::process::{MMAP, NET_CHANNEL, PAGE};
 use vfs_hooks::sync::Ordering;
 
 use super::channel::patiently;
+use super::inotify;
 use crate::abi::{PROT_READ, PROT_WRITE};
 use crate::errno::Errno;
 use crate::platform::clock::realtime;
@@ -206,6 +208,15 @@ impl SharedFile {
         Ok(())
     }
 
+    /// Tells those who watch the file what was done to it.
+    #[inline]
+    fn tell(&self, what: u32) {
+        let header = self.header();
+        if header.watched.load(Ordering::Acquire) & what != 0 {
+            inotify::tell(header.inode.load(Ordering::Relaxed), what);
+        }
+    }
+
     /// Copies what lies at `position`; how much.
     pub fn read(&self, position: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
         let rest = self.header().size().saturating_sub(position);
@@ -218,6 +229,7 @@ impl SharedFile {
         // SAFETY: the pages are mapped; others may write them meanwhile, so they are copied by address and no reference is made. The program's
         // buffer lies at other addresses than views.
         unsafe { from.copy_to(buffer.as_mut_ptr(), n) };
+        self.tell(mask::ACCESS);
         Ok(n)
     }
 
@@ -247,6 +259,7 @@ impl SharedFile {
         // SAFETY: as in `read`.
         unsafe { to.copy_from(bytes.as_ptr(), n) };
         self.header().wrote(position + n as u64, realtime());
+        self.tell(mask::MODIFY);
         Ok(n)
     }
 
@@ -281,7 +294,7 @@ impl SharedFile {
         if size > MOST_BYTES {
             return Err(Errno::EFBIG);
         }
-        self.exclusively(|| {
+        let result = self.exclusively(|| {
             let header = self.header();
             let old = header.size();
             if size < old {
@@ -296,7 +309,9 @@ impl SharedFile {
             }
             header.touch(realtime());
             Ok(())
-        })?
+        })?;
+        self.tell(mask::MODIFY);
+        result
     }
 
     /// Makes bytes zero.

@@ -149,6 +149,10 @@ impl File for ProcFile {
         Some(OpenFile::new(file, flags))
     }
 
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        Some((self.position.channel()?, 0))
+    }
+
     fn share(&self) -> Result<(), Errno> {
         self.position.share().map(drop)
     }

@@ -173,6 +173,7 @@ fn name(file: &OpenFile) -> Vec<u8> {
         S_IFIFO => format!("pipe:[{}]", stat.st_ino).into_bytes(),
         S_IFSOCK => format!("socket:[{}]", stat.st_ino).into_bytes(),
         S_IFCHR if let Some((_, path)) = device => path.to_vec(),
+        _ if kind.inotify().is_some() => b"anon_inode:inotify".to_vec(),
         _ if kind.epoll().is_some() => anonymous("eventpoll"),
         _ if kind.timer().is_some() => anonymous("timerfd"),
         _ if kind.signals().is_some() => anonymous("signalfd"),

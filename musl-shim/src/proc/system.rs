@@ -8,6 +8,7 @@ use core::arch::x86_64::{__cpuid, CpuidResult};
 use core::fmt::Write;
 
 use vfs_hooks::file::MOST;
+use vfs_hooks::inotify::{MOST_EVENTS, MOST_INSTANCES, MOST_WATCHES};
 use vfs_hooks::process::PAGE;
 
 use super::SystemFile;
@@ -33,7 +34,7 @@ macro_rules! line {
 }
 
 /// All of them.
-pub static FILES: [SystemFile; 20] = [
+pub static FILES: [SystemFile; 23] = [
     file("cpuinfo", cpuinfo),
     file("filesystems", |out| {
         out.push_str("nodev\tproc\nnodev\ttmpfs\n")
@@ -47,6 +48,9 @@ pub static FILES: [SystemFile; 20] = [
     file("uptime", uptime),
     file("version", version),
     line!("sys/fs/file-max", "{MOST}"),
+    line!("sys/fs/inotify/max_queued_events", "{MOST_EVENTS}"),
+    line!("sys/fs/inotify/max_user_instances", "{MOST_INSTANCES}"),
+    line!("sys/fs/inotify/max_user_watches", "{MOST_WATCHES}"),
     line!("sys/fs/nr_open", "{}", 1 << 20),
     line!("sys/kernel/hostname", "sel4"),
     line!("sys/kernel/osrelease", "{RELEASE}"),

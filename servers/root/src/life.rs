@@ -158,6 +158,8 @@ impl System {
     fn publish(&self, process: &Process) {
         self.console.publish(process);
         self.publish_ids(process);
+        let watching = &process.info().watching;
+        watching.store(self.owners.watching.into(), Ordering::Release);
     }
 
     /// Writes a process's ids anew, if it is there.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Owners of locks, of whose end the VFS server is told: OWNER_WATCH, OWNER_ENDED, KICK. The locks themselves are that server's.
+//! What the VFS server is told of, and has others told. Owners of locks and holders of inotify instances, of whose end it hears: OWNER_WATCH, OWNER_ENDED. Threads
+//! that wait for a lock, and events that wait: KICK, CHANNEL_TELL, WATCHING. Locks and events themselves are that server's.
 
 use alloc::collections::{BTreeSet, VecDeque};
 
 use root_server::errno;
+use vfs_hooks::Events;
 use vfs_hooks::process::badge;
+use vfs_hooks::sync::Ordering;
 use vfs_hooks::wire::root::{OWNER_OPEN, OWNER_PROCESS};
 
 use crate::system::System;
@@ -17,6 +20,8 @@ type Owner = u64;
 pub struct Owners {
     watched: BTreeSet<Owner>,
     ended: VecDeque<Owner>,
+    /// Somebody watches files.
+    pub watching: bool,
 }
 
 impl System {
@@ -59,6 +64,35 @@ impl System {
             self.owners.ended.push_back(owner);
             self.signal_vfs();
         }
+    }
+
+    /// CHANNEL_TELL. Answers with an errno.
+    pub fn channel_tell(&mut self, number: usize, [channel, value, news]: [u64; 3]) -> u64 {
+        if number != badge::VFS_SERVER {
+            return errno::EPERM;
+        }
+        let Some(Some(channel)) = self.channels.get(channel as usize) else {
+            return errno::EINVAL;
+        };
+        channel.header().value.store(value, Ordering::Release);
+        if news != 0 {
+            channel.header().publish(0, Events::READABLE, |_| {});
+            channel.kick();
+        }
+        errno::OK
+    }
+
+    /// WATCHING. Answers with an errno.
+    pub fn set_watching(&mut self, number: usize, on: u64) -> u64 {
+        if number != badge::VFS_SERVER {
+            return errno::EPERM;
+        }
+        self.owners.watching = on != 0;
+        for process in self.processes.values() {
+            let word = &process.info().watching;
+            word.store(self.owners.watching.into(), Ordering::Release);
+        }
+        errno::OK
     }
 
     /// KICK. Answers with an errno.

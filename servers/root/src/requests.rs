@@ -199,6 +199,8 @@ impl System {
             root::OWNER_ENDED => return Answer::of(self.next_ended(number)),
             root::KICK => return Answer::error(self.kick_thread(number, a, b)),
             root::FIGURES => return Answer::of(self.some_figures(number, a)),
+            root::CHANNEL_TELL => return Answer::error(self.channel_tell(number, [a, b, c])),
+            root::WATCHING => return Answer::error(self.set_watching(number, a)),
             root::PROCESS_NEXT => return Answer::with(errno::OK, [self.next_process(a)]),
             root::PROCESS_FACTS => return Answer::of(self.facts(number, a)),
             root::PROCESS_TEXT => {

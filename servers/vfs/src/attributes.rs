@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use vfs_hooks::inotify::mask;
 use vfs_hooks::sync::Ordering;
 use vfs_hooks::vfs::{EMPTY_PATH, NO_FOLLOW, NOW, OMIT};
 
@@ -85,6 +86,7 @@ impl<F: Files> Server<F> {
         }
         record.mode = record.mode & TYPE | mode & 0o7777;
         self.publish(inode, now);
+        self.happened(inode, mask::ATTRIB);
         Ok(())
     }
 
@@ -104,6 +106,7 @@ impl<F: Files> Server<F> {
             return Err(Errno::PERM);
         }
         self.publish(inode, now);
+        self.happened(inode, mask::ATTRIB);
         Ok(())
     }
 
@@ -141,6 +144,7 @@ impl<F: Files> Server<F> {
             }
         }
         self.publish(inode, now);
+        self.happened(inode, mask::ATTRIB);
         Ok(())
     }
 

@@ -13,6 +13,7 @@
 //! | `server` | the tree with its shared files |
 //! | `open`, `names`, `attributes` | the calls |
 //! | `locks`, `ranges` | locks of files |
+//! | `watches`, `notify` | inotify: events, and what gives rise to them |
 //! | `boot` | the tree at first |
 //! | `requests` | messages to calls |
 #![cfg_attr(not(test), no_std)]
@@ -26,12 +27,14 @@ mod boot;
 mod errno;
 mod locks;
 mod names;
+mod notify;
 mod open;
 mod ranges;
 mod requests;
 mod server;
 mod tree;
 mod walk;
+mod watches;
 
 #[cfg(test)]
 mod tests;

@@ -259,9 +259,12 @@ impl<F: Files> Server<F> {
         }
     }
 
-    /// Locks of owners that have ended are free.
-    pub fn sweep_locks(&mut self) {
+    /// Locks of owners that have ended are free, and what they watched is watched no longer.
+    pub fn sweep_owners(&mut self) {
         while let Some(owner) = self.files.ended_owner() {
+            if let Owner::Open(channel) = owner {
+                self.watcher_ended(channel);
+            }
             for inode in self.locks.forget(owner) {
                 self.wake(inode);
             }

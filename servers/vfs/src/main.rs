@@ -50,7 +50,7 @@ fn serve(mut server: Server<Root>) -> ! {
         (info, words) = match message.info.label() {
             0 => {
                 server.sweep();
-                server.sweep_locks();
+                server.sweep_owners();
                 (NO_MESSAGE, [0; REGISTERS])
             }
             _ => {

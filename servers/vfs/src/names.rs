@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Calls that make, move and remove names.
 
+use vfs_hooks::inotify::mask;
 use vfs_hooks::vfs::Attributes;
 
 use crate::errno::Errno;
@@ -105,6 +106,8 @@ impl<F: Files> Server<F> {
         }
         self.tree.attach(parent, &name, from, now);
         self.publish(from, now);
+        self.happened(from, mask::ATTRIB);
+        self.named(parent, &name, from, mask::CREATE);
         Ok(())
     }
 
@@ -155,6 +158,7 @@ impl<F: Files> Server<F> {
     /// Takes a name away from what it stands for.
     fn remove(&mut self, parent: Inode, name: &[u8], now: u64) {
         if let Some(inode) = self.tree.detach(parent, name, now) {
+            self.named(parent, name, inode, mask::DELETE);
             self.release(inode, now);
         }
     }
@@ -234,9 +238,15 @@ impl<F: Files> Server<F> {
             Some(new) if exchange => {
                 self.tree.attach(old_parent, &old_name, new, now);
                 self.publish(new, now);
+                self.moved(old, (old_parent, &old_name), (new_parent, &new_name));
+                self.moved(new, (new_parent, &new_name), (old_parent, &old_name));
             }
-            Some(new) => self.release(new, now),
-            None => {}
+            replaced => {
+                self.moved(old, (old_parent, &old_name), (new_parent, &new_name));
+                if let Some(new) = replaced {
+                    self.release(new, now);
+                }
+            }
         }
         self.publish(old, now);
         Ok(())

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use vfs_hooks::channel::{READER, WRITER};
 use vfs_hooks::fifo::NEEDS_READER;
+use vfs_hooks::inotify::mask;
 use vfs_hooks::vfs::Attributes;
 
 use crate::errno::Errno;
@@ -86,6 +87,7 @@ impl<F: Files> Server<F> {
                 let inode = self.insert(directory, &name, record, now)?;
                 return match self.hold(inode, process, false) {
                     Ok(_) => {
+                        self.happened(inode, mask::OPEN);
                         let attributes = self.attributes(inode)?;
                         Ok(Found::Inode(Attributes {
                             created: 1,
@@ -144,9 +146,11 @@ impl<F: Files> Server<F> {
         if writes {
             record.allows(WRITE)?;
         }
+        let mode = record.mode;
         match &record.kind {
-            _ if record.mode & TYPE == FIFO => {
+            _ if mode & TYPE == FIFO => {
                 let place = self.open_fifo(process, inode, flags)?;
+                self.happened(inode, mask::OPEN);
                 let attributes = self.attributes(inode)?;
                 return Ok(Found::Inode(Attributes {
                     place,
@@ -159,6 +163,7 @@ impl<F: Files> Server<F> {
             }
             _ => {}
         }
+        self.happened(inode, mask::OPEN);
         self.attributes(inode).map(Found::Inode)
     }
 

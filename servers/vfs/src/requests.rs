@@ -4,7 +4,8 @@
 use alloc::vec::Vec;
 
 use vfs_hooks::file_lock::Asked;
-use vfs_hooks::vfs::{Attributes, MOST_STRINGS, REPLY_WORDS, label};
+use vfs_hooks::inotify::mask;
+use vfs_hooks::vfs::{Attributes, MOST_STRINGS, NO_FOLLOW, REPLY_WORDS, label};
 
 use crate::attributes::Place;
 use crate::errno::Errno;
@@ -154,6 +155,34 @@ impl<F: Files> Server<F> {
             }
             label::NAME => Reply::string(&self.tree.any_path(base)?),
             label::PATH => Reply::string(&self.tree.path(base)?),
+            label::WATCHES_OPEN => {
+                self.open_watches(process, third)?;
+                Ok(Reply::default())
+            }
+            label::WATCH_ADD => {
+                let flags = second as u32;
+                let follow = match flags & mask::DONT_FOLLOW {
+                    0 => 0,
+                    _ => NO_FOLLOW,
+                };
+                let inode = self.find_inode(at, follow)?;
+                let mut reply = Reply::default();
+                reply.words[0] = self.add_watch(process, third, inode, flags)? as u64;
+                Ok(reply)
+            }
+            label::WATCH_REMOVE => {
+                self.remove_watch(process, third, second as i32)?;
+                Ok(Reply::default())
+            }
+            label::WATCHES_READ => Ok(Reply {
+                string: self.read_events(process, third, second)?,
+                ..Reply::default()
+            }),
+            label::WATCH_TELL => {
+                self.tree.get(base)?;
+                self.happened(base, second as u32 & mask::BY_PROCESSES);
+                Ok(Reply::default())
+            }
             label::LOCK => {
                 let asked = Asked::decode([second, third], second_string).ok_or(Errno::INVAL)?;
                 self.lock(process, number(base), &asked)

@@ -67,6 +67,19 @@ impl Files for Root {
         }
     }
 
+    fn tell(&mut self, channel: u32, value: u64, news: bool) {
+        // Refused only if the channel has ended.
+        let _ = ask(
+            wire::root::CHANNEL_TELL,
+            [channel.into(), value, news.into()],
+        );
+    }
+
+    fn watching(&mut self, on: bool) {
+        // Nothing in it can be refused.
+        let _ = ask(wire::root::WATCHING, [on.into(), 0, 0]);
+    }
+
     fn kick(&mut self, process: usize, thread: u16) {
         // Refused only if the process has ended.
         let _ = ask(wire::root::KICK, [process as u64, thread.into(), 0]);

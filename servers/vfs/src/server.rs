@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use slotmap::{Key, KeyData};
 use vfs_hooks::file::Header;
+use vfs_hooks::inotify::mask;
 use vfs_hooks::sync::Ordering;
 use vfs_hooks::vfs::{Attributes, FILE, ROOT};
 
@@ -12,6 +13,7 @@ use crate::errno::Errno;
 use crate::locks::Locks;
 use crate::ranges::Owner;
 use crate::tree::{CHARACTER, Contents, DIRECTORY, Inode, Kind, Record, Tree};
+use crate::watches::Watches;
 
 /// What the server needs of the system around it: shared files ([`vfs_hooks::file`]).
 pub trait Files {
@@ -36,6 +38,12 @@ pub trait Files {
     /// An owner of locks that has ended; each is told once.
     fn ended_owner(&mut self) -> Option<Owner>;
 
+    /// A channel's value from now on; whether that is news for those who watch it.
+    fn tell(&mut self, channel: u32, value: u64, news: bool);
+
+    /// Whether processes are to tell of what they close.
+    fn watching(&mut self, on: bool);
+
     /// Has a thread look again at what it waits for, if it is there.
     fn kick(&mut self, process: usize, thread: u16);
 }
@@ -51,6 +59,8 @@ pub struct Server<F> {
     orphans: Vec<Inode>,
     /// Locks of files.
     pub locks: Locks,
+    /// Instances of inotify(7).
+    pub watches: Watches,
 }
 
 /// The inode number of a key.
@@ -66,6 +76,7 @@ impl<F: Files> Server<F> {
             files,
             orphans: Vec::new(),
             locks: Locks::default(),
+            watches: Watches::default(),
         }
     }
 
@@ -125,6 +136,7 @@ impl<F: Files> Server<F> {
     ) -> Result<Inode, Errno> {
         let inode = self.tree.add(record)?;
         self.tree.attach(directory, name, inode, now);
+        self.named(directory, name, inode, mask::CREATE);
         Ok(inode)
     }
 
@@ -175,6 +187,9 @@ impl<F: Files> Server<F> {
         header.accessed.store(accessed, Ordering::Relaxed);
         header.mode.store(record.mode, Ordering::Relaxed);
         header.links.store(record.links, Ordering::Release);
+        if !self.watches.is_empty() {
+            self.refresh(inode);
+        }
         Ok(file)
     }
 
@@ -198,6 +213,12 @@ impl<F: Files> Server<F> {
         let Ok(record) = self.tree.get(inode) else {
             return;
         };
+        if !record.is_directory() {
+            self.happened(inode, mask::ATTRIB);
+        }
+        let Ok(record) = self.tree.get(inode) else {
+            return;
+        };
         if record.links != 0 {
             return;
         }
@@ -205,9 +226,7 @@ impl<F: Files> Server<F> {
             Kind::Regular(Contents::File(file)) if !self.files.end(file) => {
                 self.orphans.push(inode);
             }
-            _ => {
-                self.tree.remove(inode);
-            }
+            _ => self.end(inode),
         }
     }
 
@@ -216,9 +235,16 @@ impl<F: Files> Server<F> {
         self.orphans.push(inode);
     }
 
+    /// Removes what has neither names nor holders.
+    fn end(&mut self, inode: Inode) {
+        self.ends(inode);
+        self.tree.remove(inode);
+    }
+
     /// Ends what has neither names nor holders.
     pub fn sweep(&mut self) {
-        let (tree, files) = (&mut self.tree, &mut self.files);
+        let (tree, files) = (&self.tree, &mut self.files);
+        let mut ended = Vec::new();
         self.orphans.retain(|inode| {
             let Ok(record) = tree.get(*inode) else {
                 return false;
@@ -228,10 +254,13 @@ impl<F: Files> Server<F> {
                 _ if record.links != 0 => false,
                 Kind::Regular(Contents::File(file)) if !files.end(file) => true,
                 _ => {
-                    tree.remove(*inode);
+                    ended.push(*inode);
                     false
                 }
             }
         });
+        for inode in ended {
+            self.end(inode);
+        }
     }
 }

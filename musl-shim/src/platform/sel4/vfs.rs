@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use vfs_hooks::file::{Header, address};
+use vfs_hooks::sync::Ordering;
 use vfs_hooks::vfs::REPLY_WORDS;
 use vfs_hooks::wire::root;
 
@@ -54,6 +55,13 @@ pub fn release(file: u32) {
 /// Pages that files may have in all, and pages that they have.
 pub fn usage() -> Result<[u64; 2], Errno> {
     ask_root(root::FILE_USAGE, [0; 3]).map(|[most, used, _]| [most, used])
+}
+
+/// Whether somebody watches files.
+#[inline]
+pub fn watching() -> bool {
+    // On the host there is no such page.
+    !cfg!(test) && super::info::info().watching.load(Ordering::Acquire) != 0
 }
 
 /// The header of a file that this process holds.

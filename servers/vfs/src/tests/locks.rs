@@ -75,7 +75,7 @@ fn an_owner_that_ends_frees_its_locks_and_wakes() {
     assert_eq!(server.lock(2, FILE, &wait), Err(Errno::AGAIN));
     assert!(server.files.kicked.is_empty());
     server.files.ended.push(Owner::Process(1));
-    server.sweep_locks();
+    server.sweep_owners();
     assert_eq!(server.files.kicked, [(2, 5)]);
     assert!(server.lock(2, FILE, &wait).is_ok());
 }
@@ -219,7 +219,7 @@ fn step(server: &mut Server<Fake>, model: &mut Model, random: &mut Random) {
         7 | 8 => What::Unlock,
         _ if random.below(3) == 0 => {
             server.files.ended.push(owner);
-            server.sweep_locks();
+            server.sweep_owners();
             model.held.remove(&owner);
             if let Owner::Process(ended) = owner {
                 // Threads 3 and 4 are the first process's.

@@ -4,6 +4,7 @@
 mod locks;
 mod model;
 mod requests;
+mod watches;
 
 use std::collections::BTreeSet;
 use std::vec::Vec;
@@ -24,6 +25,10 @@ pub struct Fake {
     ended: Vec<Owner>,
     /// Threads that were kicked.
     kicked: Vec<(usize, u16)>,
+    /// Instances that were told: value, and whether it is news.
+    told: Vec<(u32, u64, bool)>,
+    /// Somebody watches files.
+    watching: bool,
     /// A channel that the caller does not hold.
     foreign: Option<u32>,
     /// FIFOs that were opened: inode number, process, how.
@@ -77,6 +82,14 @@ impl Files for Fake {
 
     fn ended_owner(&mut self) -> Option<Owner> {
         self.ended.pop()
+    }
+
+    fn tell(&mut self, channel: u32, value: u64, news: bool) {
+        self.told.push((channel, value, news));
+    }
+
+    fn watching(&mut self, on: bool) {
+        self.watching = on;
     }
 
     fn kick(&mut self, process: usize, thread: u16) {

@@ -64,7 +64,7 @@ fn nonsense_is_answered_and_breaks_nothing() {
             _ => inodes[random.below(inodes.len())],
         };
         let words = [base, word(&mut random), word(&mut random)];
-        let label = random.below(18) as u64;
+        let label = random.below(26) as u64;
         let Ok(request) = Request::parse(label, words, lengths, &bytes) else {
             continue;
         };
