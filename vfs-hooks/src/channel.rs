@@ -144,6 +144,14 @@ impl Header {
         Locked::recover(&self.lock, ended);
     }
 
+    /// Root server: `holds` says who is a holder. Frees the lock if somebody has written there that another has it, as only one that means ill does: nobody would ever free it.
+    pub fn recover_from_strangers(&self, holds: impl Fn(u32) -> bool) {
+        let owner = self.lock.load(Ordering::Acquire);
+        if owner != 0 && !holds(owner) {
+            Locked::recover(&self.lock, owner);
+        }
+    }
+
     /// The side's number of holders as the root server counts them.
     pub fn holders(&self, side: usize) -> u32 {
         self.sides[side].holders.load(Ordering::Acquire)

@@ -13,6 +13,8 @@ use crate::file;
 
 /// Longest block (compare ARG_MAX and MAX_ARG_STRLEN of Linux, which allow a quarter of an 8 MiB stack).
 pub const MAX_BLOCK: usize = 2 << 20;
+/// Most arguments and most variables: with the pointers to them, what the shim counts for each fills half a block.
+pub const MAX_STRINGS: usize = MAX_BLOCK / 32;
 /// Most channels that one process can pass on.
 pub const MAX_CHANNELS: usize = 1 << 16;
 
@@ -132,7 +134,13 @@ impl<'a> Block<'a> {
 fn strings(bytes: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
     match bytes.split_last() {
         None => Ok(Vec::new()),
-        Some((0, strings)) => Ok(strings.split(|b| *b == 0).collect()),
+        Some((0, strings)) => {
+            let all: Vec<&[u8]> = strings.split(|b| *b == 0).take(MAX_STRINGS + 1).collect();
+            match all.len() {
+                ..=MAX_STRINGS => Ok(all),
+                _ => Err(Malformed),
+            }
+        }
         Some(_) => Err(Malformed),
     }
 }
@@ -180,6 +188,17 @@ mod tests {
         }
         let longer = [&bytes[..], b"x"].concat();
         assert_eq!(Block::parse(&longer), Err(Malformed));
+    }
+
+    #[test]
+    fn strings_are_not_more_than_the_root_server_has_room_for() {
+        let with = |count: usize| Block {
+            args: vec![b""; count],
+            ..sample()
+        };
+        assert!(Block::parse(&with(MAX_STRINGS).bytes()).is_ok());
+        let more = with(MAX_STRINGS + 1).bytes();
+        assert_eq!(Block::parse(&more), Err(Malformed));
     }
 
     #[test]

@@ -280,7 +280,7 @@ impl Family {
                     -1 => true,
                     0 => m.group == own,
                     1.. => i64::from(pid) == which,
-                    _ => i64::from(m.group) == -which,
+                    _ => i64::from(m.group) == which.wrapping_neg(),
                 }
         };
         let mut children = self.members.iter().filter(|(pid, m)| named(**pid, m));
@@ -493,6 +493,66 @@ mod tests {
             assert!(pid != leader && pid != member && pid != 1);
             family.unborn(pid);
         }
+    }
+
+    /// Requests of processes with any numbers: whatever they say, everybody has a parent that there is, and nobody is lost or found twice.
+    #[test]
+    fn any_requests_leave_a_family() {
+        let mut seed = 5u64;
+        let mut random = move |below: u64| {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (seed >> 33) % below
+        };
+        let mut family = Family::new(1);
+        let (mut born, mut buried) = (0, 0);
+        for _ in 0..20_000 {
+            let known: Vec<Pid> = family.members.keys().copied().collect();
+            let mut pid = || match random(8) {
+                0 => random(40_000) as Pid,
+                1 => [0, 1, u32::MAX, i32::MAX as Pid][random(4) as usize],
+                _ => known[random(known.len() as u64) as usize],
+            };
+            let (a, b, c) = (pid(), pid(), pid());
+            let alive = |pid: Pid, family: &Family| {
+                family.members.get(&pid).is_some_and(|m| m.status.is_none())
+            };
+            match random(9) {
+                0 | 1 if known.len() < 60 => {
+                    if alive(a, &family) && family.birth(a).is_ok() {
+                        born += 1;
+                    }
+                }
+                2 if a != 1 && alive(a, &family) => drop(family.end(a, random(0x10000) as u32)),
+                3 | 4 => {
+                    let which = [a as i64, -(a as i64), -1, 0, i64::MIN, i64::MAX];
+                    let which = which[random(6) as usize];
+                    if alive(b, &family) {
+                        let wanted = Wanted::of(random(16));
+                        let before = family.count();
+                        if family.wait(b, which, wanted).is_ok() {
+                            buried += before - family.count();
+                        }
+                        let _ = family.targets(b, which);
+                    }
+                }
+                5 => drop(family.set_group(a, b, c)),
+                6 => drop(family.new_session(a)),
+                7 => drop(family.change(a, 19 << 8 | 0x7f)),
+                _ => family.forget_children(a, random(2) == 0),
+            }
+            for (pid, member) in &family.members {
+                let parent = member.parent;
+                assert!(
+                    parent == 0 || family.members.contains_key(&parent),
+                    "{pid} of {parent}"
+                );
+                assert!(*pid == 1 || parent != *pid);
+            }
+            assert!(alive(1, &family));
+        }
+        assert!(born > 100 && buried > 20, "{born} {buried}");
     }
 
     #[test]

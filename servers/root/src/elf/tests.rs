@@ -98,6 +98,74 @@ fn no_cut_or_flipped_byte_panics() {
     }
 }
 
+/// Fields of the right size with values that stand at the edge of something, several at a time: a file that is taken must be one that can be loaded.
+#[test]
+fn odd_numbers_in_any_field_are_refused_or_make_sense() {
+    let good = sample();
+    let mut seed = 11u64;
+    let mut random = move |below: usize| {
+        seed = seed
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % below
+    };
+    let odd = [
+        0,
+        1,
+        4095,
+        4096,
+        0x1000_0000,
+        0x40_0000,
+        0x40_1064,
+        0x7fff_ffff,
+        0xffff_ffff,
+        1 << 47,
+        1 << 63,
+        u64::MAX,
+        u64::MAX - 4095,
+        300,
+        64,
+        56,
+    ];
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..200_000 {
+        let mut file = good.clone();
+        for _ in 0..1 + random(3) {
+            let value = odd[random(odd.len())]
+                .wrapping_add(random(3) as u64)
+                .wrapping_sub(1);
+            let size = [2, 4, 8][random(3)];
+            let at = random((64 + 3 * 56) / size) * size;
+            file[at..at + size].copy_from_slice(&value.to_le_bytes()[..size]);
+        }
+        if random(10) == 0 {
+            file.truncate(random(good.len()));
+        }
+        let Ok(elf) = Elf::parse(&file, ADDRESSES) else {
+            refused += 1;
+            continue;
+        };
+        taken += 1;
+        let mut end = 0;
+        for segment in &elf.segments {
+            assert!(ADDRESSES.start <= segment.memory.start && segment.memory.end <= ADDRESSES.end);
+            assert!(segment.memory.start >= end && segment.file.end <= file.len());
+            assert!(segment.file.len() <= segment.memory.len());
+            end = segment.memory.end;
+            let page = segment.memory.start & !4095;
+            for (offset, part) in elf.contents(page, 4096) {
+                assert!(offset + part.len() <= 4096);
+            }
+        }
+        let _ = (
+            elf.function(0x40_0010),
+            elf.file_offset(0x40_1070),
+            elf.writable(0x40_1000, 4096),
+        );
+    }
+    assert!(taken > 1000 && refused > 1000, "{taken} {refused}");
+}
+
 #[test]
 fn whatever_is_damaged_loads_into_its_own_addresses_or_not_at_all() {
     let mut seed = 1u64;
