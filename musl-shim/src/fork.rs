@@ -5,10 +5,11 @@ use crate::calls::child;
 use crate::errno::Errno;
 use crate::platform::{self, children};
 use crate::state::state;
-use crate::{alarms, clock, files, futex, poller, signal, threads};
+use crate::{alarms, clock, files, futex, limits, poller, signal, threads};
 
 /// fork(2).
 pub fn fork() -> Result<usize, Errno> {
+    limits::another_task()?;
     files::share()?;
     let copied = state().copied();
     let pid = children::fork()?;

@@ -45,6 +45,7 @@ mod futex;
 #[cfg(not(any(test, feature = "library")))]
 mod heap;
 mod inherit;
+mod limits;
 mod memory;
 mod names;
 mod net;

@@ -8,9 +8,9 @@ use crate::errno::Errno;
 use vfs_hooks::process::{MMAP, PAGE};
 
 use crate::abi::{PROT_READ, PROT_WRITE};
-use crate::platform;
 use crate::shared::Shared;
 use crate::space::{SHARED, Space};
+use crate::{limits, platform};
 
 /// Where the shim's heap grows; not given to mmap.
 pub const GROWTH: Range<usize> = MMAP.end - (8 << 30)..MMAP.end;
@@ -102,6 +102,7 @@ impl Memory {
         if !self.space.is_free(start, len) {
             return Err(Errno::ENOMEM);
         }
+        limits::more_memory(len, protection, |writable| self.space.in_use(writable))?;
         platform::memory::map(start, len, protection)?;
         self.space.take(start, len, protection);
         Ok(())
@@ -128,6 +129,8 @@ impl Memory {
         if !self.space.is_free(start, len) {
             return Err(Errno::ENOMEM);
         }
+        // Of a file's own pages none are the process's data.
+        limits::more_memory(len, 0, |writable| self.space.in_use(writable))?;
         map(start)?;
         self.space.take(start, len, protection | SHARED);
         Ok(())

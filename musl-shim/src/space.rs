@@ -6,6 +6,8 @@
 use alloc::collections::BTreeMap;
 use core::ops::Range;
 
+use crate::abi::PROT_WRITE;
+
 /// Among the bits of a protection: the pages are shared (MAP_SHARED).
 pub const SHARED: u32 = 1 << 31;
 
@@ -128,6 +130,13 @@ impl Space {
     pub fn regions(&self) -> impl Iterator<Item = (usize, usize, u32)> {
         let used = self.used.iter();
         used.map(|(start, region)| (*start, region.end, region.protection))
+    }
+
+    /// Bytes in use: all, or those that can be written.
+    pub fn in_use(&self, writable: bool) -> usize {
+        let counted = |region: &Region| !writable || region.protection & PROT_WRITE != 0;
+        let regions = self.used.iter().filter(|(_, region)| counted(region));
+        regions.map(|(start, region)| region.end - start).sum()
     }
 
     /// Bytes in use that are not PROT_NONE.

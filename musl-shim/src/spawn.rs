@@ -19,7 +19,7 @@ use crate::files::tree::{self, At, Found, PATH_MAX, REGULAR, TYPE, archived};
 use crate::files::{self, Mappable, OpenFile, locks};
 use crate::inherit::{self, Legacy};
 use crate::platform::children;
-use crate::{alarms, process, signal, user};
+use crate::{alarms, limits, process, signal, user};
 
 /// Bytes at a script's start among which its interpreter must be named (BINPRM_BUF_SIZE).
 const LONGEST_LINE: usize = 256;
@@ -391,6 +391,7 @@ extern "C" fn __sys_spawn(request: usize) -> isize {
 #[cfg_attr(any(test, feature = "library"), allow(dead_code))]
 fn spawn(request: usize) -> Result<usize, Errno> {
     children::supported()?;
+    limits::another_task()?;
     let request: Request = user::read(request)?;
     let mut heritage = Heritage::own();
     let mut flags = (0, 0);

@@ -62,6 +62,13 @@ pub fn alive() -> impl Iterator<Item = usize> {
     })
 }
 
+/// How many have not ended.
+pub fn count() -> usize {
+    (0..MAX_THREADS / 64)
+        .map(|word| living(word).count_ones() as usize)
+        .sum()
+}
+
 /// A new thread, with its creator's name.
 #[cfg(not(any(test, feature = "host")))]
 pub fn begin(thread: usize, clear: usize, tls: usize) {
@@ -76,7 +83,7 @@ pub fn begin(thread: usize, clear: usize, tls: usize) {
 /// The calling thread is about to end. Where to write 0, if anywhere. `None`: it is the last, so the process ends.
 #[cfg(not(any(test, feature = "host")))]
 pub fn end() -> Option<usize> {
-    if alive().count() == 1 {
+    if count() == 1 {
         return None;
     }
     change(current());

@@ -35,6 +35,11 @@ impl Regular {
 }
 
 impl File for Regular {
+    /// What there is no room for, or what a limit forbids, is the next write's affair.
+    fn writes_records(&self) -> bool {
+        true
+    }
+
     fn inherit(&self) -> Result<Option<Heir>, Errno> {
         let channel = self.position.share()?;
         Ok(Some(Heir::File(self.file.number(), self.inode, channel)))

@@ -17,6 +17,7 @@ use super::channel::patiently;
 use super::inotify;
 use crate::abi::{PROT_READ, PROT_WRITE};
 use crate::errno::Errno;
+use crate::limits;
 use crate::platform::clock::realtime;
 use crate::platform::{channels, memory, vfs};
 use crate::shared::Shared;
@@ -239,7 +240,7 @@ impl SharedFile {
             return Ok(0);
         }
         let room = MOST_BYTES.saturating_sub(position) as usize;
-        let mut n = bytes.len().min(room);
+        let mut n = limits::writable(position, bytes.len())?.min(room);
         if n == 0 {
             return Err(Errno::EFBIG);
         }
@@ -297,6 +298,9 @@ impl SharedFile {
         let result = self.exclusively(|| {
             let header = self.header();
             let old = header.size();
+            if size > old {
+                limits::may_grow(size)?;
+            }
             if size < old {
                 // What is left of the last page must be zero when the file grows again.
                 self.zero(size, (PAGE - size as usize % PAGE) % PAGE)?;

@@ -15,7 +15,7 @@ use super::threads::current;
 use crate::errno::Errno;
 use crate::futex::Word;
 use crate::shared::{self, locked};
-use crate::{deliver, dispatch, futex, memory, poller, signal, threads, user};
+use crate::{deliver, dispatch, futex, limits, memory, poller, signal, threads, user};
 
 /// Number of vfork(2).
 const VFORK: usize = 58;
@@ -98,6 +98,7 @@ extern "C" fn __sys_clone(
     deliver::enter();
     // The new thread takes the lock first of all, so it finds itself in all tables.
     let started = locked(|| {
+        limits::another_task()?;
         let entry = begin as *const () as u64;
         let [number, ..] = ask_root(root::THREAD_START, [entry, at as u64, tls as u64])?;
         let number = number as usize;
