@@ -77,7 +77,10 @@ void step_tree(void)
         if (symlink(name_of('f'), name_of('l')))
             unlink(name_of('l'));
         break;
-    case 6: mkfifo(name_of('p'), 0644); break;
+    case 6:
+        mkfifo(name_of('p'), 0644);
+        keep(open(name_of('p'), (chance(2) ? O_RDWR : chance(2)) | O_NONBLOCK));
+        break;
     default:
         directory = opendir(PLACE);
         if (directory) {

@@ -42,7 +42,8 @@ void step_pipe(void)
             write_some(fd);
         return;
     }
-    if (pipe2(p, chance(2) ? O_NONBLOCK : O_CLOEXEC | O_NONBLOCK))
+    static const int flags[] = {0, O_CLOEXEC, O_DIRECT, 0};
+    if (pipe2(p, flags[chance(4)] | O_NONBLOCK))
         return;
     write_some(p[1]);
     read_some(p[0]);

@@ -73,7 +73,7 @@ pub mod root {
     pub const NET_OPEN: u64 = 26;
     /// Net server only. MR0 client: nothing refers any more to the channel of a client that has ended.
     pub const CLIENT_GONE: u64 = 27;
-    /// MR0 sides (bit `s`: side `s`): makes a channel of which the caller holds these. Reply: MR1 its number. ENOMEM, EMFILE.
+    /// MR0 sides (bit `s`: side `s`): makes a channel of which the caller holds these. Reply: MR1 its number. ENOMEM, ENFILE.
     pub const CHANNEL_CREATE: u64 = 28;
     /// MR0 channel, MR1 sides: the caller holds them no longer; with its last side the channel is unmapped. EINVAL.
     pub const CHANNEL_DROP: u64 = 29;
@@ -81,7 +81,7 @@ pub mod root {
     pub const CHANNEL_WATCH: u64 = 30;
     /// MR0 channel, MR1 side, MR2 cell: gives it back. EINVAL.
     pub const CHANNEL_UNWATCH: u64 = 31;
-    /// MR0 process: makes a channel of which the caller holds side 0, and whose value is not 0 from the process's end on, which is told as news of input. Reply: MR1 channel. ESRCH, ENOMEM, EMFILE.
+    /// MR0 process: makes a channel of which the caller holds side 0, and whose value is not 0 from the process's end on, which is told as news of input. Reply: MR1 channel. ESRCH, ENOMEM, ENFILE.
     pub const CHANNEL_OF_PROCESS: u64 = 32;
     /// MR0 instruction, MR1 stack pointer, MR2 FS base: starts a thread. Reply: MR1 its number. EAGAIN: there are too many, ENOMEM.
     pub const THREAD_START: u64 = 33;

@@ -8,7 +8,7 @@ use sel4_bindings::*;
 use crate::objects::{Objects, Result};
 
 /// Memory that an arena takes at a time, in bits, unless an object is larger.
-const CHUNK_BITS: u32 = 15;
+pub const CHUNK_BITS: u32 = 15;
 
 /// Kernel objects that end together: a few pieces of untyped memory, used from the front, and the slots of the objects in them.
 #[derive(Default)]

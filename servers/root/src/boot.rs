@@ -33,6 +33,9 @@ const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
 const BROKEN: u8 = 125;
 
+/// Least heap, in large pages.
+const LEAST_HEAP: usize = 2;
+
 /// Heap for the first moments; the real one follows.
 #[repr(C, align(4096))]
 struct FirstHeap([u8; 256 << 10]);
@@ -193,10 +196,11 @@ fn move_archive(
 /// A heap that grows with memory, since what it holds does: a 32nd part.
 fn grow_heap(memory: &mut Memory) {
     let count = (memory.objects.total() as usize / 32).div_ceil(LARGE_PAGE);
-    let count = memory.add_large(process::HEAP, count);
+    let count = memory.add_large(process::HEAP, count.max(LEAST_HEAP));
     if count > 0 {
         // SAFETY: just mapped, and nothing else of the root server lies there.
         let _ = unsafe { guest_rt::heap::init(process::HEAP, count * LARGE_PAGE) };
+        memory.reserve_lists();
     }
 }
 

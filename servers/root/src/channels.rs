@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Channels (`vfs_hooks::channel`): their memory, their holders, their watches.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
@@ -140,8 +141,13 @@ impl Channel {
                 .space
                 .borrow(memory, page, address(self.number), 3)?;
         }
-        if let Some(cnode) = self.cnode {
-            process.mount_channel(memory, self.number, cnode)?;
+        if let Some(cnode) = self.cnode
+            && let Err(error) = process.mount_channel(memory, self.number, cnode)
+        {
+            // It is no holder: nothing of the channel's may stay with it.
+            let at = address(self.number);
+            process.space.withdraw(memory, at..at + SPAN);
+            return Err(error);
         }
         process.channels.insert(self.number);
         Ok(())
@@ -287,6 +293,12 @@ impl System {
         if sides == 0 || sides & !BOTH != 0 {
             return Err(errno::EINVAL);
         }
+        if !self.may_have_channel(number) {
+            return Err(errno::ENFILE);
+        }
+        if !self.may_have(number, SPAN / PAGE) {
+            return Err(errno::ENOMEM);
+        }
         let process = self.processes.get_mut(&number).ok_or(errno::EPERM)?;
         let memory = &mut self.memory;
         // Its pages come when they are touched, and then there is nobody to say no to.
@@ -296,7 +308,7 @@ impl System {
         let free = self.channels.iter().position(Option::is_none);
         let channel = free.unwrap_or(self.channels.len());
         if channel >= MOST {
-            return Err(errno::EMFILE);
+            return Err(errno::ENFILE);
         }
         let mut made = Channel::new(memory, channel).map_err(|_| errno::ENOMEM)?;
         if made.add(memory, process, sides as u8).is_err() {
@@ -304,8 +316,8 @@ impl System {
             return Err(errno::ENOMEM);
         }
         match self.channels.get_mut(channel) {
-            Some(free) => *free = Some(made),
-            None => self.channels.push(Some(made)),
+            Some(free) => *free = Some(Box::new(made)),
+            None => self.channels.push(Some(Box::new(made))),
         }
         Ok(channel as u64)
     }
@@ -376,6 +388,9 @@ impl System {
             if let Some(Some(channel)) = self.channels.get_mut(index) {
                 channel.header().recover(number as u32);
                 channel.remove(&mut self.memory, number, BOTH as u8);
+                let holders = &channel.holders;
+                let holds = |owner: u32| holders.iter().any(|(p, _)| *p == owner as usize);
+                channel.header().recover_from_strangers(holds);
                 channel.kick();
             }
             self.sweep(index);
@@ -483,6 +498,10 @@ impl System {
         let side = side as usize;
         let free = |cell: &usize| channel.cells[watch_number(side, *cell)].is_none();
         let cell = (0..SUBSCRIPTIONS).find(free).ok_or(errno::ENOSPC)?;
+        // Its CNode and the holders' tables for it: once there is one, all must find it.
+        if !memory.has_room(8 * (1 + channel.holders.len())) {
+            return Err(errno::ENOMEM);
+        }
         let cap = process
             .watch_signal(memory, watch as usize)
             .map_err(|_| errno::ENOMEM)?;

@@ -4,6 +4,7 @@
 //! A page lives as long as the file or a mapping of it ([`Memory::share`]): so a mapping outlives its fd, as mmap(2) wants it, and no frame is used
 //! again while somebody has it mapped.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -14,7 +15,7 @@ use vfs_hooks::process::{PAGE, badge, notice};
 use vfs_hooks::sync::Ordering;
 
 use crate::contents::{self, Contents};
-use crate::memory::Memory;
+use crate::memory::{Memory, can_remember};
 use crate::objects::Result;
 use crate::process::Process;
 use crate::programs::Refused;
@@ -38,7 +39,7 @@ pub struct SharedFile {
 /// All of them.
 #[derive(Default)]
 pub struct SharedFiles {
-    files: Vec<Option<SharedFile>>,
+    files: Vec<Option<Box<SharedFile>>>,
     /// Numbers that were used and are free.
     free: Vec<u32>,
     /// Pages of all files.
@@ -92,6 +93,7 @@ impl SharedFiles {
     pub fn new(limit: usize) -> SharedFiles {
         SharedFiles {
             limit,
+            files: Vec::with_capacity(MOST),
             ..SharedFiles::default()
         }
     }
@@ -102,7 +104,7 @@ impl SharedFiles {
     }
 
     fn get(&mut self, number: u64) -> Option<&mut SharedFile> {
-        self.files.get_mut(number as usize)?.as_mut()
+        self.files.get_mut(number as usize)?.as_deref_mut()
     }
 
     /// A file that somebody holds is on its way to another process.
@@ -219,10 +221,10 @@ impl System {
         };
         match files.files.get_mut(file) {
             Some(free) => {
-                *free = Some(made);
+                *free = Some(Box::new(made));
                 files.free.pop();
             }
-            None => files.files.push(Some(made)),
+            None => files.files.push(Some(Box::new(made))),
         }
         let furnished = self.furnish(file, bytes, holder as usize);
         if let Err(errno) = furnished {
@@ -358,6 +360,9 @@ impl System {
         {
             return errno::EINVAL;
         }
+        if !self.may_have(number, count) {
+            return errno::ENOMEM;
+        }
         let memory = &mut self.memory;
         let Some(process) = self.processes.get_mut(&number) else {
             return errno::EPERM;
@@ -366,7 +371,8 @@ impl System {
         if !process.space.may_map(start, len, prot) {
             return errno::EINVAL;
         }
-        if !memory.has_room(count / 512) {
+        // Pages that are not there yet are asked for one by one.
+        if !memory.has_room(count / 512) || !can_remember(count) {
             return errno::ENOMEM;
         }
         let start = start as usize;

@@ -12,6 +12,7 @@ pub mod family;
 pub mod pieces;
 pub mod ports;
 pub mod ranges;
+pub mod share;
 pub mod stack;
 pub mod waiters;
 

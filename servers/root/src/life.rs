@@ -19,7 +19,7 @@ use vfs_hooks::wire::root::OWNER_PROCESS;
 
 use crate::image::Image;
 use crate::log;
-use crate::memory::Memory;
+use crate::memory::{Memory, can_remember};
 use crate::process::Process;
 use crate::programs::{Refused, checked};
 use crate::signals::{SIGCONT, SIGSTOP, Sent};
@@ -188,6 +188,10 @@ impl System {
         if len > MAX_BLOCK as u64 {
             return Err(errno::E2BIG);
         }
+        // The block, its parts, and the stack that is made of them.
+        if !guest_rt::heap::has_room(6 * len as usize) {
+            return Err(errno::ENOMEM);
+        }
         let process = self.processes.get(&number).ok_or(errno::ESRCH)?;
         let mut bytes = vec![0; len as usize];
         let whole = process
@@ -280,8 +284,12 @@ impl System {
     fn copy(&mut self, number: usize, thread: usize, child: usize) -> Result<(), u64> {
         let parent = self.processes.get(&number).ok_or(errno::ESRCH)?;
         let tcb = parent.threads.get(thread).ok_or(errno::ESRCH)?.tcb;
+        let (own, all) = (parent.space.own_pages(), parent.space.all_pages());
+        if !self.may_have(number, own + 64) {
+            return Err(errno::ENOMEM);
+        }
         let memory = &mut self.memory;
-        if !memory.has_room(parent.space.own_pages() + 64) {
+        if !memory.has_room(own + 64) || !can_remember(all + 64) {
             return Err(errno::ENOMEM);
         }
         let copied = match parent.copy(memory, child, self.endpoint) {

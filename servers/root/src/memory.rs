@@ -24,6 +24,14 @@ const COPIES: usize = 0x73_0000_0000;
 /// Memory that requests of processes leave untouched, for the root server's own needs.
 const RESERVE: u64 = 512 << 10;
 
+/// Bytes of heap for each page that somebody has: entries in tables of its owner, of views and of frames, which trees keep half full at worst.
+const HEAP_OF_PAGE: usize = 96;
+
+/// Whether there is heap to remember whose `pages` more pages are.
+pub fn can_remember(pages: usize) -> bool {
+    guest_rt::heap::has_room(pages.saturating_mul(HEAP_OF_PAGE))
+}
+
 /// Frames, and the objects they are made of.
 pub struct Memory {
     /// Slots and untyped memory.
@@ -82,6 +90,13 @@ impl Memory {
         }
     }
 
+    /// Makes lists as long as they can get: they grow as processes end, and then there may be no heap for it.
+    pub fn reserve_lists(&mut self) {
+        let most = self.objects.total() as usize / PAGE;
+        self.used.reserve(most);
+        self.objects.reserve_lists(most);
+    }
+
     /// Bytes that can still be had as small frames.
     pub fn available(&self) -> u64 {
         let frames = self.fresh.len() + self.used.len();
@@ -102,17 +117,20 @@ impl Memory {
         self.shares.values().map(|users| u64::from(*users)).sum()
     }
 
-    /// Whether `pages` small frames and their page tables can be had.
+    /// Whether `pages` small frames and their page tables can be had, and remembered.
     pub fn has_room(&self, pages: usize) -> bool {
         let tables = pages / 512 + 4;
-        ((pages + tables) * PAGE) as u64 <= self.available()
+        ((pages + tables) * PAGE) as u64 <= self.available() && can_remember(pages)
     }
 
     /// A zeroed 4 KiB frame.
     pub fn frame(&mut self) -> Result<CPtr> {
         if let Some(slot) = self.used.pop() {
             let frame = CPtr(slot as usize);
-            self.with(frame, |bytes| bytes.fill(0))?;
+            if let Err(error) = self.with(frame, |bytes| bytes.fill(0)) {
+                self.free(frame);
+                return Err(error);
+            }
             return Ok(frame);
         }
         if self.fresh.is_empty() {
@@ -160,6 +178,15 @@ impl Memory {
     fn free_run(&mut self, first: usize) {
         self.runs.push(first as u32);
         self.objects.unuse_slots(MAX_BATCH);
+    }
+
+    /// When memory is short: sees to it that kernel objects can be made, too, and not only frames.
+    pub fn keep_pieces(&mut self) {
+        let short = self.available() < self.objects.total() / 8;
+        if short && !self.used.is_empty() && !self.objects.has_piece() {
+            // Each step of it that fails leaves what there was.
+            let _ = self.relieve();
+        }
     }
 
     /// Makes untyped memory again of frames that nobody uses: for when objects or frames of another size are wanted and there is no
@@ -243,7 +270,10 @@ impl Memory {
     pub fn large_frame(&mut self) -> Result<CPtr> {
         if let Some(slot) = self.used_large.pop() {
             let frame = CPtr(slot as usize);
-            self.with_large(frame, |bytes| bytes.fill(0))?;
+            if let Err(error) = self.with_large(frame, |bytes| bytes.fill(0)) {
+                self.free_large(frame);
+                return Err(error);
+            }
             return Ok(frame);
         }
         match self.objects.make_large() {
@@ -370,8 +400,12 @@ impl Memory {
                 self.next_view - PAGE
             }
         };
-        self.objects
-            .map_here(copy, address, rights, VmAttributes::WRITE_BACK)?;
+        let cached = VmAttributes::WRITE_BACK;
+        if let Err(error) = self.objects.map_here(copy, address, rights, cached) {
+            self.objects.delete(copy)?;
+            self.free_views.push(address);
+            return Err(error);
+        }
         Ok(View { copy, address })
     }
 
@@ -385,8 +419,12 @@ impl Memory {
                 self.next_large_view - LARGE_PAGE
             }
         };
-        self.objects
-            .map_here(copy, address, rights, VmAttributes::WRITE_BACK)?;
+        let cached = VmAttributes::WRITE_BACK;
+        if let Err(error) = self.objects.map_here(copy, address, rights, cached) {
+            self.objects.delete(copy)?;
+            self.free_large_views.push(address);
+            return Err(error);
+        }
         Ok(View { copy, address })
     }
 

@@ -14,7 +14,7 @@ use root_server::pieces::Pieces;
 use sel4_bindings::message::mapping_failed_level;
 use sel4_bindings::*;
 
-use crate::arena::Arena;
+use crate::arena::{Arena, CHUNK_BITS};
 
 /// What a kernel object or a mapping can fail with.
 pub type Result<T> = core::result::Result<T, Error>;
@@ -120,6 +120,11 @@ impl Objects {
             CapData::NONE,
         )?;
         Ok(objects)
+    }
+
+    /// Makes room for `most` slots that come back.
+    pub fn reserve_lists(&mut self, most: usize) {
+        self.free.reserve(most);
     }
 
     /// Bytes of memory that are not used for anything yet.
@@ -240,6 +245,11 @@ impl Objects {
                 None => return Err(Error::NotEnoughMemory),
             }
         }
+    }
+
+    /// Whether there is a piece that an arena can grow by.
+    pub fn has_piece(&self) -> bool {
+        self.untyped.larger(CHUNK_BITS - 1).is_some()
     }
 
     fn halve(&mut self, size: u32) -> Result<()> {
@@ -364,18 +374,9 @@ impl Objects {
     /// A capability derived from `source`, for the root server itself.
     pub fn mint(&mut self, source: CPtr, rights: CapRights, data: CapData) -> Result<CPtr> {
         let slot = self.slot()?;
-        let root = self.top;
-        cnode_mint(
-            root,
-            slot.index(),
-            DEPTH,
-            root,
-            source.index(),
-            DEPTH,
-            rights,
-            data,
-        )?;
-        Ok(slot)
+        let (root, from) = (self.top, source.index());
+        let minted = cnode_mint(root, slot.index(), DEPTH, root, from, DEPTH, rights, data);
+        self.filled(slot, minted)
     }
 
     /// Puts a copy of `source` into slot `index` of `cnode`, which has 2^`bits` slots and no guard.
@@ -418,7 +419,12 @@ impl Objects {
             rights,
             data,
         );
-        match minted {
+        self.filled(slot, minted)
+    }
+
+    /// A slot that was filled, or comes back.
+    fn filled(&mut self, slot: CPtr, filled: Result<()>) -> Result<CPtr> {
+        match filled {
             Ok(()) => Ok(slot),
             Err(error) => {
                 self.free_slot(slot);
@@ -430,17 +436,9 @@ impl Objects {
     /// A copy of `source`, such as a frame that is to be mapped twice.
     pub fn copy(&mut self, source: CPtr) -> Result<CPtr> {
         let slot = self.slot()?;
-        let root = self.top;
-        cnode_copy(
-            root,
-            slot.index(),
-            DEPTH,
-            root,
-            source.index(),
-            DEPTH,
-            CapRights::ALL,
-        )?;
-        Ok(slot)
+        let (root, from, all) = (self.top, source.index(), CapRights::ALL);
+        let copied = cnode_copy(root, slot.index(), DEPTH, root, from, DEPTH, all);
+        self.filled(slot, copied)
     }
 
     /// Deletes a capability and frees its slot.

@@ -13,12 +13,12 @@ use root_server::elf::{Elf, Refusal};
 use root_server::errno;
 use root_server::stack::Start;
 use sel4_bindings::*;
-use vfs_hooks::process::{self, INFO_MAGIC, LARGE_PAGE};
+use vfs_hooks::process::{self, INFO_MAGIC, LARGE_PAGE, PAGE};
 use vfs_hooks::spawn::Block;
 
 use crate::clock::Clock;
 use crate::image::Image;
-use crate::memory::Memory;
+use crate::memory::{Memory, can_remember};
 use crate::objects::Result;
 use crate::process::{Process, needs};
 use crate::space::PROGRAM;
@@ -184,6 +184,9 @@ impl Programs {
         let wanted = needs(elf, stack.len());
         if wanted > memory.available() {
             return Err(Refused::Memory(wanted - memory.available()));
+        }
+        if !can_remember(wanted as usize / PAGE) {
+            return Err(Refused::Kernel(Error::NotEnoughMemory));
         }
         let path = alloc::string::String::from_utf8_lossy(block.path);
         let mut process = Process::new(memory, number, &path, image, endpoint)?;

@@ -7,7 +7,7 @@ use core::ops::Range;
 use root_server::errno;
 use sel4_bindings::*;
 use vfs_hooks::process::{
-    self, CSPACE_LOW_BITS, LARGE_PAGE, MAX_QUEUES, MAX_WATCHES, QUEUE_BITS, QUEUE_CAPS,
+    self, CSPACE_LOW_BITS, LARGE_PAGE, MAX_QUEUES, MAX_WATCHES, PAGE, QUEUE_BITS, QUEUE_CAPS,
     WATCH_GROUP, WATCHES, client_watches, notice, queue_buffer,
 };
 
@@ -79,6 +79,20 @@ impl Queues {
         self.queues.iter().flatten().count()
     }
 
+    /// Bytes and slots of all of them.
+    pub fn holds(&self) -> (u64, usize) {
+        let object = 1 << ObjectType::NotificationQueue.size_bits();
+        let each = |queue: &Queue| match queue.large {
+            None => (object + PAGE, 1),
+            // Its frame has a slot that counts as kept.
+            Some(_) => (object + PAGE + LARGE_PAGE, 2),
+        };
+        let all = self.queues.iter().flatten().map(each);
+        all.fold((0, 0), |(bytes, slots), (b, s)| {
+            (bytes + b as u64, slots + s)
+        })
+    }
+
     /// The end of the process.
     pub fn destroy_all(&mut self, memory: &mut Memory) -> Result<()> {
         for queue in core::mem::take(&mut self.queues).into_iter().flatten() {
@@ -124,15 +138,46 @@ impl Process {
 
     fn make_queue(&mut self, memory: &mut Memory, number: usize) -> Result<Queue> {
         let bits = ObjectType::NotificationQueue.size_bits();
-        let untyped = memory.objects.untyped(bits)?;
-        let cap = memory.objects.slot()?;
-        memory
-            .objects
-            .retype(untyped, ObjectType::NotificationQueue, 0, cap.0, 1)?;
         let small = memory.frame()?;
-        notification_queue_set_buffer(cap, small)?;
-        let view = memory.lens(small)?;
-        self.map_buffer(memory, small, queue_buffer(number))?;
+        let made = memory.lens(small).and_then(|view| {
+            let cap = memory.objects.slot()?;
+            match memory.objects.untyped(bits) {
+                Ok(untyped) => Ok((view, cap, untyped)),
+                Err(error) => {
+                    memory.objects.free_slot(cap);
+                    Err(error)
+                }
+            }
+        });
+        let (view, cap, untyped) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                memory.free(small);
+                return Err(error);
+            }
+        };
+        let queue = Queue {
+            untyped,
+            cap,
+            small,
+            view,
+            large_view: None,
+            large: None,
+        };
+        match self.furnish_queue(memory, number, &queue) {
+            Ok(()) => Ok(queue),
+            Err(error) => {
+                queue.destroy(memory)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn furnish_queue(&mut self, memory: &mut Memory, number: usize, queue: &Queue) -> Result<()> {
+        let (cap, object) = (queue.cap, ObjectType::NotificationQueue);
+        memory.objects.retype(queue.untyped, object, 0, cap.0, 1)?;
+        notification_queue_set_buffer(cap, queue.small)?;
+        self.map_buffer(memory, queue.small, queue_buffer(number))?;
         let both = CapRights::READ_WRITE;
         let cnode = match self.queue_cnode {
             Some(cnode) => cnode,
@@ -145,15 +190,7 @@ impl Process {
         let none = CapData::NONE;
         memory
             .objects
-            .mint_into(cnode, number, QUEUE_BITS, cap, both, none)?;
-        Ok(Queue {
-            untyped,
-            cap,
-            small,
-            view,
-            large_view: None,
-            large: None,
-        })
+            .mint_into(cnode, number, QUEUE_BITS, cap, both, none)
     }
 
     fn map_buffer(&mut self, memory: &mut Memory, frame: CPtr, address: usize) -> Result<()> {

@@ -2,7 +2,6 @@
 //! A set of numbers kept as ranges: addresses that a process has reserved without memory behind them.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 use core::ops::Range;
 
 /// Ranges that neither overlap nor touch.
@@ -33,6 +32,12 @@ impl Ranges {
                 .is_some_and(|(_, end)| *end > range.start)
     }
 
+    /// Whether taking `range` out would make two ranges of one.
+    pub fn splits(&self, range: &Range<usize>) -> bool {
+        let below = self.ends.range(..range.start).next_back();
+        below.is_some_and(|(_, end)| *end > range.end)
+    }
+
     /// Whether `number` is in the set.
     pub fn contains(&self, number: usize) -> bool {
         self.overlaps(&(number..number + 1))
@@ -59,14 +64,10 @@ impl Ranges {
         if range.is_empty() {
             return;
         }
-        let hit: Vec<_> = self
-            .ends
-            .range(..range.end)
-            .rev()
-            .take_while(|(_, end)| **end > range.start)
-            .map(|(s, e)| (*s, *e))
-            .collect();
-        for (start, end) in hit {
+        // What is put back of one is not hit again.
+        while let Some((&start, &end)) = self.ends.range(..range.end).next_back()
+            && end > range.start
+        {
             self.ends.remove(&start);
             if start < range.start {
                 self.ends.insert(start, range.start);

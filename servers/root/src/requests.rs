@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use root_server::errno;
 use root_server::family::{Pid, Wanted};
 use sel4_bindings::*;
-use vfs_hooks::process::badge;
+use vfs_hooks::process::{PAGE, badge};
 use vfs_hooks::wire::{self, root};
 
 use crate::life::{exited, killed};
@@ -84,6 +84,12 @@ impl System {
         let label = message.info.label();
         // Words beyond a message's end are 0; what lies in the message buffer is read before any invocation overwrites it.
         let [a, b, c] = [0, 1, 2].map(|i| message.word(i));
+        if adds(label) {
+            self.memory.keep_pieces();
+            if !self.may_remember(number) {
+                return Answer::error(errno::ENOMEM);
+            }
+        }
         match label {
             root::EXIT => {
                 let status = match b {
@@ -231,6 +237,12 @@ impl System {
             root::MAP_SOCKETS => return Answer::error(self.map_sockets(number, a, b)),
             _ => {}
         }
+        if matches!(label, root::MAP | root::PROTECT)
+            && c != 0
+            && !self.may_have(number, b as usize / PAGE)
+        {
+            return Answer::error(errno::ENOMEM);
+        }
         let System {
             processes,
             memory,
@@ -341,6 +353,35 @@ impl System {
         serial::log_untrusted(head, &bytes);
         errno::OK
     }
+}
+
+/// Requests after which there is more to remember: those that may be refused when there is no heap for it.
+fn adds(label: u64) -> bool {
+    matches!(
+        label,
+        root::SPAWN
+            | root::EXEC
+            | root::FORK
+            | root::THREAD_START
+            | root::QUEUE_CREATE
+            | root::WATCHES_GROW
+            | root::CHANNEL_CREATE
+            | root::CHANNEL_OF_PROCESS
+            | root::CHANNEL_WATCH
+            | root::CHANNEL_SEND
+            | root::CHANNEL_TAKE
+            | root::NAME_BIND
+            | root::NAME_CONNECT
+            | root::NAME_ACCEPT
+            | root::NAME_FIND
+            | root::NET_OPEN
+            | root::MAP
+            | root::FILE_CREATE
+            | root::FILE_GRANT
+            | root::FILE_MAP
+            | root::FIFO_OPEN
+            | root::OWNER_WATCH
+    )
 }
 
 /// The bytes that a message carries from word `at` on: it says how many, they follow packed. `None`: more than fit or than were sent.

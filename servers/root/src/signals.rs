@@ -7,6 +7,7 @@ use root_server::family::Pid;
 use vfs_hooks::process::badge;
 use vfs_hooks::sync::Ordering;
 
+use crate::memory::can_remember;
 use crate::process::Process;
 use crate::system::System;
 
@@ -101,7 +102,7 @@ impl Process {
         }
         let waits = waiting.iter().any(|other| other.signal == sent.signal);
         if sent.signal >= FIRST_REAL_TIME || !waits {
-            if waiting.len() >= MOST {
+            if waiting.len() >= MOST || sent.signal >= FIRST_REAL_TIME && !can_remember(1) {
                 return false;
             }
             waiting.push_back(sent);

@@ -138,7 +138,7 @@ impl System {
     /// A channel that there is. EBADF.
     pub fn channel(&mut self, index: u64) -> Result<&mut Channel> {
         let channel = self.channels.get_mut(index as usize);
-        channel.and_then(Option::as_mut).ok_or(errno::EBADF)
+        channel.and_then(Option::as_deref_mut).ok_or(errno::EBADF)
     }
 
     /// CHANNEL_SEND.

@@ -16,7 +16,7 @@ use vfs_hooks::wire::SHARED;
 
 use crate::arena::Arena;
 use crate::files::is_header;
-use crate::memory::Memory;
+use crate::memory::{Memory, can_remember};
 use crate::objects::Result;
 
 /// Addresses at which programs may map memory: all but the null page and what the root server lays out.
@@ -237,6 +237,16 @@ impl Space {
         self.resident() * PAGE + reserved + STACK_SIZE
     }
 
+    /// Pages and reservations that are remembered.
+    pub fn remembered(&self) -> usize {
+        self.pages.len() + self.reserved.count()
+    }
+
+    /// All small pages.
+    pub fn all_pages(&self) -> usize {
+        self.pages.len()
+    }
+
     /// Pages that a copy would need memory for.
     pub fn own_pages(&self) -> usize {
         let own = self.pages.values().filter(|p| p.owner == Frame::Own);
@@ -384,7 +394,7 @@ impl Space {
     }
 
     fn reserve(&mut self, range: Range<usize>) -> u64 {
-        if self.reserved.count() >= MAX_RESERVATIONS {
+        if self.reserved.count() >= MAX_RESERVATIONS || !can_remember(1) {
             return errno::ENOMEM;
         }
         self.reserved.insert(range);
@@ -420,7 +430,8 @@ impl Space {
             return errno::EINVAL;
         };
         // Taking the middle out of a reservation makes two.
-        if self.reserved.count() >= MAX_RESERVATIONS && self.reserved.overlaps(&range) {
+        let full = self.reserved.count() >= MAX_RESERVATIONS || !can_remember(1);
+        if full && self.reserved.splits(&range) {
             return errno::ENOMEM;
         }
         self.drop_pages(memory, &range);
@@ -430,10 +441,22 @@ impl Space {
 
     /// Gives back the small pages of the range.
     pub fn drop_pages(&mut self, memory: &mut Memory, range: &Range<usize>) {
-        let numbers: Vec<u32> = self.pages.range(numbers(range)).map(|(n, _)| *n).collect();
-        for number in numbers {
-            if let Some(page) = self.pages.remove(&number) {
-                page.give_back(memory);
+        // Some at a time: all of them could be more than there is heap for.
+        let mut some = [0; 256];
+        loop {
+            let found = self.pages.range(numbers(range)).map(|(n, _)| *n);
+            let mut count = 0;
+            for (place, number) in some.iter_mut().zip(found) {
+                *place = number;
+                count += 1;
+            }
+            for number in &some[..count] {
+                if let Some(page) = self.pages.remove(number) {
+                    page.give_back(memory);
+                }
+            }
+            if count < some.len() {
+                return;
             }
         }
     }

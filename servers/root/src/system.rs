@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! All processes, and the loop that serves them.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use root_server::errno;
 use root_server::family::{Family, Pid};
 use root_server::ports::Ports;
+use root_server::share;
 use root_server::waiters::Waiters;
 use sel4_bindings::*;
+use vfs_hooks::channel::MOST;
 use vfs_hooks::figures::{AT_ONCE, Figures};
 use vfs_hooks::process::{PAGE, badge};
 
@@ -20,7 +23,7 @@ use crate::fifos::Fifos;
 use crate::files::SharedFiles;
 use crate::life::killed;
 use crate::log;
-use crate::memory::Memory;
+use crate::memory::{Memory, can_remember};
 use crate::meter;
 use crate::network::Client;
 use crate::objects::Result;
@@ -41,6 +44,9 @@ const CONTROL: u64 = 1 << 2;
 const CONSOLE_PIN: u64 = 4;
 const CONTROL_PIN: u64 = 3;
 
+/// What the root server remembers of a channel, in pages of which it remembers as much.
+const CHANNEL_IN_PAGES: usize = 16;
+
 /// Exit status when a server has failed.
 pub const SERVER_FAILED: u8 = 125;
 
@@ -59,7 +65,7 @@ pub struct System {
     /// How those that run programs belong together, with those that have ended and wait to be waited for.
     pub family: Family,
     /// Channels by number.
-    pub channels: Vec<Option<Channel>>,
+    pub channels: Vec<Option<Box<Channel>>>,
     /// Names of AF_UNIX.
     pub names: Names,
     /// FIFOs that are open.
@@ -139,7 +145,7 @@ impl System {
             programs,
             processes: BTreeMap::new(),
             family: Family::new(badge::INIT as Pid),
-            channels: Vec::new(),
+            channels: Vec::with_capacity(MOST),
             names: Names::new(),
             fifos: Fifos::new(),
             ports: Ports::default(),
@@ -249,10 +255,13 @@ impl System {
 
     /// A fault of a thread of process `number`: the first one's stack grows, or the process ends. An answer lets it go on.
     fn fault(&mut self, number: usize, thread: usize, message: &Message) -> Option<Answer> {
+        self.memory.keep_pieces();
+        let allowed = self.may_have(number, 1);
         let process = self.processes.get_mut(&number)?;
         let tcb = process.threads.get(thread)?.tcb;
         if let Some(low) = faults::missing_page(message) {
-            let grown = process.page_in(&mut self.memory, low);
+            // A channel's pages were asked for when it was made.
+            let grown = allowed && process.page_in(&mut self.memory, low);
             if grown || self.channel_page(number, low) {
                 return Some(Answer::resume());
             }
@@ -279,11 +288,54 @@ impl System {
         serial::exit(status)
     }
 
+    /// Whether a process may have so many more pages of memory: see [`share`]. Servers may have what there is.
+    pub fn may_have(&self, number: usize, pages: usize) -> bool {
+        let (free, total) = (self.memory.available(), self.memory.objects.total());
+        let wanted = (pages * PAGE) as u64;
+        // Most of the time there is plenty, and nobody need count.
+        if number >= badge::NET_SERVER || share::may_have(wanted, u64::MAX / 2, free, total, 1) {
+            return true;
+        }
+        let held = self.processes.get(&number).map_or(0, |p| p.space.holds().0);
+        share::may_have(wanted, held, free, total, self.processes.len())
+    }
+
+    /// Whether another thing may be remembered for a process. The eighth of the heap before the last is for those who have less than an equal share of all that costs heap, in pages.
+    pub fn may_remember(&self, number: usize) -> bool {
+        if guest_rt::heap::has_room(guest_rt::heap::capacity() / 8) {
+            return true;
+        }
+        let share = self.memory.objects.total() as usize / PAGE / self.processes.len().max(1);
+        let held = self.processes.get(&number).map_or(0, |process| {
+            process.space.remembered() + CHANNEL_IN_PAGES * process.channels.len()
+        });
+        held <= share && can_remember(1)
+    }
+
+    /// The same of channels.
+    pub fn may_have_channel(&self, number: usize) -> bool {
+        let used = self.channels.iter().flatten().count() as u64;
+        let held = self.processes.get(&number);
+        let held = held.map_or(0, |process| process.channels.len() as u64);
+        let (most, owners) = (MOST as u64, self.processes.len());
+        share::may_have(1, held, most - used, most, owners)
+    }
+
     /// What is given away, and what is not: [`vfs_hooks::figures`].
     fn figures(&self, number: usize) -> Figures {
         let (kept, kept_slots) = self.memory.kept();
         let asking = self.processes.get(&number);
-        let (own, own_slots) = asking.map_or((0, 0), |process| process.space.holds());
+        let (own, own_slots) = asking.map_or((0, 0), |process| {
+            let (bytes, slots) = process.space.holds();
+            let (queues, caps) = process.queues.holds();
+            (bytes + queues, slots + caps)
+        });
+        // Servers keep their page tables for the next client or file.
+        let servers = self.processes.range(badge::NET_SERVER..);
+        let (kept, kept_slots) = servers.fold((kept, kept_slots), |(bytes, slots), (_, server)| {
+            let (tables, caps) = server.space.arena.holds();
+            (bytes + tables, slots + caps)
+        });
         let (images, image_bytes) = self.programs.kept();
         let channels = || self.channels.iter().flatten();
         let (files, file_pages) = self.files.count();

@@ -14,8 +14,9 @@ struct Heap {
     /// Guards `talc`. Nobody waits for it: a second thread in here is a bug of the program and ends it.
     busy: AtomicBool,
     talc: UnsafeCell<Talc<Manual, DefaultBinning>>,
-    /// Bytes that are allocated.
+    /// Bytes that are allocated, and that there are.
     used: AtomicUsize,
+    capacity: AtomicUsize,
 }
 
 // SAFETY: `with` lets one thread at a time at the contents.
@@ -26,6 +27,7 @@ static HEAP: Heap = Heap {
     busy: AtomicBool::new(false),
     talc: UnsafeCell::new(Talc::new(Manual)),
     used: AtomicUsize::new(0),
+    capacity: AtomicUsize::new(0),
 };
 
 impl Heap {
@@ -67,6 +69,19 @@ pub fn used() -> usize {
     HEAP.used.load(Ordering::Relaxed)
 }
 
+/// Bytes that there are.
+pub fn capacity() -> usize {
+    HEAP.capacity.load(Ordering::Relaxed)
+}
+
+/// Whether `bytes` more can be allocated, in whatever pieces, and an eighth of the heap is left: for what serving a request takes, for tables that grow, and for gaps.
+/// A server whose heap is used up panics, so it refuses beforehand what others make it remember.
+pub fn has_room(bytes: usize) -> bool {
+    let capacity = HEAP.capacity.load(Ordering::Relaxed);
+    let wanted = used().saturating_add(bytes);
+    wanted.saturating_add(capacity / 8) <= capacity
+}
+
 /// Adds `len` bytes at `start` to the heap. `false`: too small to be of use.
 ///
 /// # Safety
@@ -74,6 +89,9 @@ pub fn used() -> usize {
 #[must_use]
 pub unsafe fn init(start: usize, len: usize) -> bool {
     // SAFETY: by contract the memory is free for talc to use.
-    HEAP.with(|talc| unsafe { talc.claim(start as *mut u8, len) })
-        .is_some()
+    let claimed = HEAP.with(|talc| unsafe { talc.claim(start as *mut u8, len) });
+    if claimed.is_some() {
+        HEAP.capacity.fetch_add(len, Ordering::Relaxed);
+    }
+    claimed.is_some()
 }

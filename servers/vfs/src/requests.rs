@@ -3,17 +3,20 @@
 
 use alloc::vec::Vec;
 
-use vfs_hooks::file_lock::Asked;
+use vfs_hooks::file_lock::{Asked, What};
 use vfs_hooks::inotify::mask;
 use vfs_hooks::vfs::{Attributes, MOST_STRINGS, NO_FOLLOW, REPLY_WORDS, label};
 
 use crate::attributes::Place;
 use crate::errno::Errno;
-use crate::open::Found;
+use crate::open::{Found, flag};
 use crate::server::{Files, Server, number};
 
 /// AT_REMOVEDIR.
 const REMOVE_DIRECTORY: u64 = 0x200;
+
+/// Flags with which OPEN makes an inode.
+const MAKES: u32 = flag::CREATE | flag::TEMPORARY & !flag::DIRECTORY;
 
 /// A request in its parts.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +87,14 @@ impl<F: Files> Server<F> {
         let binary = matches!(request.label, label::TIMES | label::LOCK);
         if !binary && request.strings.iter().any(|string| string.contains(&0)) {
             return Err(Errno::INVAL);
+        }
+        let creates = request.label == label::OPEN && second as u32 & MAKES != 0;
+        let names = matches!(
+            request.label,
+            label::MKDIR | label::MKNOD | label::RENAME | label::LINK | label::SYMLINK
+        );
+        if (creates || names) && !self.files.has_room() {
+            return Err(Errno::NOSPC);
         }
         let base = self.inode(base);
         let at = (base, first_string);
@@ -185,6 +196,10 @@ impl<F: Files> Server<F> {
             }
             label::LOCK => {
                 let asked = Asked::decode([second, third], second_string).ok_or(Errno::INVAL)?;
+                let locks = matches!(asked.what, What::Set(_) | What::Wait(_));
+                if locks && !self.files.has_room() {
+                    return Err(Errno::NOLCK);
+                }
                 self.lock(process, number(base), &asked)
             }
             label::COUNT => {

@@ -29,6 +29,11 @@ pub trait Files {
     /// `process` opens the FIFO with this inode number; a [`Place`](vfs_hooks::fifo::Place).
     fn open_fifo(&mut self, inode: u64, process: usize, how: u64) -> Result<u64, Errno>;
 
+    /// Whether there is memory to remember another name or lock.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// Its header, while it lives.
     fn header(&self, file: u32) -> &Header;
 

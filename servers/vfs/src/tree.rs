@@ -131,7 +131,8 @@ pub struct Tree {
 impl Tree {
     /// An empty root directory, and room for `limit` inodes.
     pub fn new(limit: usize, now: u64) -> Tree {
-        let mut inodes = SlotMap::with_key();
+        // At once: growing would need room for both.
+        let mut inodes = SlotMap::with_capacity_and_key(limit);
         let root = inodes.insert_with_key(|root| {
             let names = Names::default();
             Record::new(DIRECTORY | 0o755, Kind::Directory(names, root), now)

@@ -18,6 +18,7 @@ mod driver;
 mod frames;
 pub mod guest;
 mod host;
+mod hostile;
 mod http;
 mod kills;
 mod lint;
@@ -162,6 +163,11 @@ pub const ALL: &[Suite] = &[
         name: "contract-stock",
         about: "the same on the unmodified kernel",
         run: contract::on_stock,
+    },
+    Suite {
+        name: "hostile",
+        about: "processes that take everything, send nonsense and flood, beside others that work; both kernels",
+        run: hostile::run,
     },
     Suite {
         name: "demo-queue",

@@ -158,7 +158,8 @@ pub fn compile_folder(paths: &Paths, cc: &Path, folder: &str, name: &str) -> Res
     compile_files(paths, cc, name, &sources)
 }
 
-fn c_files(dir: &Path) -> Result<Vec<PathBuf>> {
+/// Its C files, in order.
+pub fn c_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut sources = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let path = entry?.path();
@@ -173,7 +174,8 @@ fn c_files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(sources)
 }
 
-fn compile_files(paths: &Paths, cc: &Path, name: &str, sources: &[PathBuf]) -> Result<PathBuf> {
+/// A program of these C files.
+pub fn compile_files(paths: &Paths, cc: &Path, name: &str, sources: &[PathBuf]) -> Result<PathBuf> {
     let program = paths.scratch().join(name);
     fs::create_dir_all(paths.scratch())?;
     let mut command = Command::new(cc);
