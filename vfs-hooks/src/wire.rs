@@ -42,7 +42,7 @@ pub mod root {
     /// As CONSOLE_WRITE, a line for the system log. Only servers may start it with '@' (a control line for the driver).
     pub const LOG: u64 = 12;
     /// MR0 CLOCK_MONOTONIC nanoseconds, MR1 the calling thread's number, MR2: n <= MAX_BYTES - 16, then n bytes, packed: a line of the trace, for the system log. EPERM: nothing is traced.
-    pub const TRACE: u64 = 114;
+    pub const TRACE: u64 = 124;
     /// MR0 address, MR1 length, MR2 PROT_* bits: changes the protection of mapped memory; maps what was PROT_NONE.
     pub const PROTECT: u64 = 13;
     /// Net server only. MR0 client, MR1 chunk: maps socket slots of that chunk, zeroed, into both. ENOMEM.
@@ -165,13 +165,13 @@ pub mod root {
     pub const FIFO_OPEN: u64 = 77;
     /// MR0 address of a word in memory that the caller shares (of a file, or MAP with SHARED), MR1 value | set of bits << 32, MR2 the calling thread's number: the thread is in line for the word, if that has the value. When it is
     /// woken, [`ThreadState::futex`](crate::thread::ThreadState::futex) becomes 0 and it is kicked. EAGAIN: the word has another value, EINVAL, ESRCH.
-    pub const FUTEX_WAIT: u64 = 110;
+    pub const FUTEX_WAIT: u64 = 120;
     /// MR0 address, MR1 most | set << 32: wakes those who wait for the word with a bit of the set. Reply: MR1 how many.
-    pub const FUTEX_WAKE: u64 = 111;
+    pub const FUTEX_WAKE: u64 = 121;
     /// MR0 address, MR1 most, MR2 another address: lets so many who wait for the first word wait for the second. Reply: MR1 how many.
-    pub const FUTEX_MOVE: u64 = 112;
+    pub const FUTEX_MOVE: u64 = 122;
     /// MR0: the calling thread's number: it is in no line any longer.
-    pub const FUTEX_LEAVE: u64 = 113;
+    pub const FUTEX_LEAVE: u64 = 123;
 }
 
 /// Requests to the net server; the badge names the client. The server looks at the client's marks first, so a close comes before a bind.
