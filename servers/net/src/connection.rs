@@ -71,6 +71,8 @@ pub struct Connection {
     pub keep_alive: bool,
     /// It ended before the peer answered: no RST is due.
     pub silent: bool,
+    /// The client closed it with something unread: a reset follows what it had written.
+    pub reset_follows: bool,
     /// The peer's FIN has come.
     pub peer_done: bool,
     /// smoltcp's state at the last look: what it was before the next segment.
@@ -106,6 +108,7 @@ impl Connection {
             error: None,
             keep_alive: false,
             silent: false,
+            reset_follows: false,
             peer_done: false,
             state: State::Closed,
             since: now,

@@ -191,7 +191,13 @@ fn finish(connection: &mut Connection, shared: &Shared) -> bool {
     }
     let unread = connection.socket().can_recv();
     if shared.header.abort.load(Ordering::Acquire) != 0 || unread {
-        connection.abort();
+        // What it wrote before goes out first, as far as the peer takes it: on Linux its write has sent it by then.
+        connection.socket().set_nagle_enabled(false);
+        if transmit(connection, shared).is_ok() {
+            connection.reset_follows = true;
+        } else {
+            connection.abort();
+        }
         return true;
     }
     match transmit(connection, shared) {

@@ -144,11 +144,17 @@ impl<C: Card, P: Platform> Server<C, P> {
             return;
         }
         self.link.watch();
-        for _ in 0..BURST {
-            let set = &mut connection.wire.set;
-            if self.interface.poll_egress(now, &mut self.link, set) == PollResult::None {
+        loop {
+            for _ in 0..BURST {
+                let set = &mut connection.wire.set;
+                if self.interface.poll_egress(now, &mut self.link, set) == PollResult::None {
+                    break;
+                }
+            }
+            if !core::mem::take(&mut connection.reset_follows) {
                 break;
             }
+            connection.abort();
         }
         let watched = self.link.watched();
         if watched.sent.is_some() {

@@ -275,6 +275,34 @@ fn abort_sends_a_reset() {
     assert_eq!(rig.server.counts(), (0, 0));
 }
 
+/// As redis refuses nonsense: an answer, then a close with the rest unread.
+#[test]
+fn what_was_written_goes_out_before_the_reset_of_a_close() {
+    for by_server in [false, true] {
+        let mut rig = Rig::new();
+        let (program, slot, peer) = accepted(&mut rig);
+        let length = match by_server {
+            true => RX_SIZE as usize + 5000,
+            false => 100,
+        };
+        rig.peer.socket(peer).send_slice(&pattern(length)).unwrap();
+        rig.run();
+        rig.pass(Duration::from_millis(50));
+        program.write(slot, b"that is no request");
+        if by_server {
+            program.close(slot);
+        } else {
+            program.abort(slot);
+        }
+        rig.run();
+        let mut got = [0; 100];
+        let count = rig.peer.socket(peer).recv_slice(&mut got).unwrap();
+        assert_eq!(&got[..count], b"that is no request");
+        assert_eq!(rig.peer.state(peer), State::Closed);
+        assert_eq!(rig.server.counts(), (0, 0));
+    }
+}
+
 #[test]
 fn data_after_close_is_answered_by_a_reset() {
     let mut rig = Rig::new();
