@@ -78,6 +78,9 @@ pub const WRK: &[Package] = &[tool("wrk", "wrk")];
 /// To load redis.
 pub const REDIS_TOOLS: &[Package] = &[tool("redis-tools", "redis-benchmark")];
 
+/// To run redis's own tests, which call redis-cli too.
+pub const REDIS_TESTS: &[Package] = &[tool("tcl", "tclsh"), tool("redis-tools", "redis-cli")];
+
 /// To run test programs in Perl.
 pub const PERL: &[Package] = &[tool("perl", "prove")];
 

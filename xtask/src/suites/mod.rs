@@ -264,6 +264,16 @@ pub const LONG: &[Suite] = &[
         run: real::memcached,
     },
     Suite {
+        name: "real-redis",
+        about: "redis's own tests from outside QEMU, queue kernel",
+        run: ports::tcl_on_queue,
+    },
+    Suite {
+        name: "real-redis-stock",
+        about: "the same on the unmodified kernel",
+        run: ports::tcl_on_stock,
+    },
+    Suite {
         name: "proof-long",
         about: "the queue's protocol with more processes, in every interleaving",
         run: proof::long,

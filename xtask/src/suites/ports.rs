@@ -14,10 +14,13 @@ use crate::program::{self, Chosen};
 use crate::system::Setup;
 
 mod lighttpd;
+mod ordered;
 mod redis;
+mod tcl;
 
 pub use lighttpd::{on_queue as lighttpd_on_queue, on_stock as lighttpd_on_stock};
 pub use redis::{on_queue as redis_on_queue, on_stock as redis_on_stock};
+pub use tcl::{on_queue as tcl_on_queue, on_stock as tcl_on_stock};
 
 /// A port that listens in a guest.
 struct Daemon {
