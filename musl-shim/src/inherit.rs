@@ -57,6 +57,8 @@ pub enum Heir {
     Unix(Passed),
     /// A TCP socket.
     Tcp(PassedTcp),
+    /// A UDP socket: its channel as a word of SPAWN's, and its options.
+    Udp(u32, u32),
 }
 
 impl Heir {
@@ -77,6 +79,7 @@ impl Heir {
             Heir::Fifo([channel, sides], ..) => [channel << 2 | sides, 0],
             Heir::Unix(passed) => passed.channels,
             Heir::Tcp(passed) => passed.channels,
+            Heir::Udp(word, _) => [*word, 0],
         };
         words.into_iter().filter(|word| *word != 0)
     }
@@ -205,6 +208,11 @@ impl Writer {
             Heir::Signals(set) => {
                 self.u32(7);
                 self.u64(*set);
+            }
+            Heir::Udp(word, bits) => {
+                self.u32(20);
+                self.u32(*word);
+                self.u32(*bits);
             }
             Heir::Event(channel, semaphore) => {
                 self.u32(5);
@@ -339,6 +347,10 @@ impl Reader<'_> {
             32 => Heir::Proc(self.bytes()?, self.channel()?),
             5 => Heir::Event(self.channel()?, self.u32()? != 0),
             7 => Heir::Signals(self.u64()?),
+            20 => {
+                let word = self.u32().filter(|word| (*word >> 2) < MOST as u32)?;
+                Heir::Udp(word, self.u32()?)
+            }
             16 => Heir::Unix(Passed {
                 kind: self.u32()?,
                 state: self.u32()?,
@@ -505,6 +517,7 @@ mod tests {
             Heir::Process(3, 17),
             Heir::Proc(b"self/stat".to_vec(), 12),
             Heir::Inotify(13),
+            Heir::Udp(9 << 2 | 1, 3),
             Heir::Unix(Passed {
                 kind: 5,
                 state: 1,

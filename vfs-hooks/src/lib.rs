@@ -61,6 +61,7 @@ pub mod sync;
 pub mod thread;
 pub mod timerfd;
 pub mod timers;
+pub mod udp;
 pub mod vfs;
 pub mod wire;
 

@@ -60,6 +60,23 @@ pub struct Control {
     dirty_channel_words: AtomicU64,
     /// 1: the client has ended; all its sockets are to be closed. Written by the root server.
     pub client_ended: AtomicU32,
+    /// One bit for each channel of a UDP socket from which something is to go out; and one for each word of these.
+    udp: [AtomicU64; MOST / 64],
+    udp_words: AtomicU64,
+}
+
+/// Takes the bits of a two-level set.
+fn take_bits(words: &AtomicU64, bits: &[AtomicU64], mut take: impl FnMut(u32)) {
+    let mut words = words.swap(0, Ordering::AcqRel);
+    while words != 0 {
+        let word = words.trailing_zeros() as usize;
+        words &= words - 1;
+        let mut bits = bits[word].swap(0, Ordering::AcqRel);
+        while bits != 0 {
+            take((word * 64) as u32 + bits.trailing_zeros());
+            bits &= bits - 1;
+        }
+    }
 }
 
 impl Control {
@@ -83,40 +100,38 @@ impl Control {
         self.must_ring()
     }
 
+    /// The same after putting a datagram into the outward queue of a UDP socket, by the number of its channel.
+    #[must_use]
+    pub fn mark_udp(&self, channel: usize) -> bool {
+        let channel = channel % MOST;
+        self.udp[channel / 64].fetch_or(1 << (channel % 64), Ordering::AcqRel);
+        self.udp_words
+            .fetch_or(1 << (channel / 64), Ordering::AcqRel);
+        self.must_ring()
+    }
+
+    /// After a mark: whether whoever made it has to ring.
     #[inline]
     fn must_ring(&self) -> bool {
         fence(Ordering::SeqCst);
         self.armed.load(Ordering::Relaxed) != 0 && self.armed.swap(0, Ordering::AcqRel) != 0
     }
 
+    /// Net server's side: takes all marks of UDP sockets. [`Control::arm`] as for the others.
+    pub fn take_udp(&self, channel: impl FnMut(u32)) {
+        take_bits(&self.udp_words, &self.udp, channel);
+    }
+
     /// Net server's side: takes all marks. Call [`Control::arm`] first when about to sleep.
-    pub fn take(&self, mut slot: impl FnMut(u32)) {
-        let mut words = self.dirty_words.swap(0, Ordering::AcqRel);
-        while words != 0 {
-            let word = words.trailing_zeros() as usize;
-            words &= words - 1;
-            let mut bits = self.dirty[word].swap(0, Ordering::AcqRel);
-            while bits != 0 {
-                slot((word * 64) as u32 + bits.trailing_zeros());
-                bits &= bits - 1;
-            }
-        }
+    pub fn take(&self, slot: impl FnMut(u32)) {
+        take_bits(&self.dirty_words, &self.dirty, slot);
     }
 
     /// The same for channels.
     pub fn take_channels(&self, mut channel: impl FnMut(usize)) {
-        if self.dirty_channel_words.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        let mut words = self.dirty_channel_words.swap(0, Ordering::AcqRel);
-        while words != 0 {
-            let word = words.trailing_zeros() as usize;
-            words &= words - 1;
-            let mut bits = self.dirty_channels[word].swap(0, Ordering::AcqRel);
-            while bits != 0 {
-                channel(word * 64 + bits.trailing_zeros() as usize);
-                bits &= bits - 1;
-            }
+        if self.dirty_channel_words.load(Ordering::Relaxed) != 0 {
+            let (words, bits) = (&self.dirty_channel_words, &self.dirty_channels);
+            take_bits(words, bits, |number| channel(number as usize));
         }
     }
 

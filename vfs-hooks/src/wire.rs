@@ -111,6 +111,16 @@ pub mod root {
     pub const NAME_FIND: u64 = 54;
     /// MR2 length, then a path: no socket has it any longer. ENOENT.
     pub const NAME_REMOVE: u64 = 55;
+    /// MR0 channel of which the caller holds side 0, MR1 address and port (bits 32 to 47; 0: choose), bit 48: SO_REUSEADDR, 49: SO_REUSEPORT: a UDP socket's name, until nobody holds side 0. Reply: MR1 port. EADDRINUSE, EINVAL.
+    pub const UDP_BIND: u64 = 60;
+    /// MR0 channel with such a name, of which the caller holds side 0, MR1 own address from now on, MR2 the address and port from which alone datagrams come; 0: from everywhere. EINVAL.
+    pub const UDP_PEER: u64 = 61;
+    /// MR0 channel with such a name, of which the caller holds side 0: it has none any longer. EINVAL; EBUSY: the net server knows it by that.
+    pub const UDP_UNBIND: u64 = 62;
+    /// MR0 address and port, MR1 the sender's: the caller holds side 1 of the channel of the socket that receives there from now on. Reply: MR1 channel. It is to be asked again when the channel's value changes. ECONNREFUSED, ENOMEM.
+    pub const UDP_FIND: u64 = 63;
+    /// Net server only. MR0 client, MR1 channel of a UDP socket of which that client holds side 0: the net server holds side 1 from now on; the channel's pages but those of the local queue are there. When nobody holds side 0, [`ProcessInfo::udp_closed`](crate::process::ProcessInfo::udp_closed) counts it. Reply: MR1 address and port. EBADF, EINVAL, ENOBUFS, ENOMEM.
+    pub const UDP_JOIN: u64 = 64;
     /// MR0 channel of which the caller holds side 0, MR1 address | port << 32 (0: choose) | bits << 48 (0: SO_REUSEADDR, 1: SO_REUSEPORT): gives it a port of TCP, until nobody holds that side. NAME_LISTEN lets connections come. Reply: MR1 port. EADDRINUSE, EINVAL.
     pub const PORT_BIND: u64 = 110;
     /// MR0 channel of which the caller holds side 1, MR1 address | port << 32 | bits << 48 (0: the backlog may grow), MR2 own address | port << 32 (0: choose): as NAME_CONNECT, to who listens there in this machine. The channel holds the ports of both ends until it ends. Reply: MR1 own port. ECONNREFUSED, EADDRNOTAVAIL, EAGAIN.
@@ -192,4 +202,6 @@ pub mod net {
     pub const ACCEPT: u64 = 21;
     /// MR0 slot of a connection, MR1 channel of which the client holds side 0: it moves there, with all that is in it, and the slot is the server's again. EINVAL, ENOMEM.
     pub const SHARE_STREAM: u64 = 22;
+    /// MR0 channel of a UDP socket that the client has bound at the root server: it receives from and sends to the network from now on. ENOBUFS and what UDP_JOIN answers.
+    pub const UDP_OPEN: u64 = 16;
 }

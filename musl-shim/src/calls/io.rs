@@ -16,6 +16,7 @@ use crate::dispatch::{Args, Call};
 use crate::files::eventfd::EventFile;
 use crate::files::{self, OpenFile, get};
 use crate::net::socket::{UNIX_BUFFER, signal_broken_pipe};
+use crate::net::udp::UdpSocket;
 use crate::net::unix::UnixSocket;
 use crate::platform::adopt;
 use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, check_range, iovec};
@@ -74,7 +75,8 @@ pub fn blocking<R>(
 /// Whether nothing will come that is worth waiting for, although there is no end of file: datagrams after SHUT_RD.
 fn is_over(file: &OpenFile, events: Events) -> bool {
     let over = |socket: &UnixSocket| socket.kind == Kind::Datagram && socket.is_read_shut();
-    events == Events::IN && file.file.unix().is_some_and(over)
+    let (unix, udp) = (file.file.unix(), file.file.udp());
+    events == Events::IN && (unix.is_some_and(over) || udp.is_some_and(UdpSocket::is_read_shut))
 }
 
 /// What a read that may wait makes of EAGAIN: the end, if nothing will come.
@@ -95,7 +97,8 @@ fn waits_on(file: &OpenFile, events: Events) -> SourceId {
 pub fn timeout_of(file: &OpenFile, events: Events) -> Deadline {
     let inet = file.file.socket().map(|socket| socket.timeout(events));
     let unix = || file.file.unix().map(|socket| socket.timeout(events));
-    match inet.or_else(unix).unwrap_or(0) {
+    let udp = || file.file.udp().map(|socket| socket.timeout(events));
+    match inet.or_else(unix).or_else(udp).unwrap_or(0) {
         0 => Deadline::NEVER,
         timeout => Deadline::after(monotonic(), timeout),
     }
@@ -127,7 +130,8 @@ pub fn write_all(file: &OpenFile, bytes: &[u8], dont_wait: bool) -> Result<usize
 
 /// EPIPE comes with SIGPIPE, unless packets are written.
 pub fn loudly(file: &OpenFile) -> impl Fn(Errno) -> Errno {
-    let quietly = file.file.unix().is_some_and(UnixSocket::has_packets);
+    let packets = file.file.unix().is_some_and(UnixSocket::has_packets);
+    let quietly = packets || file.file.udp().is_some();
     move |errno| signal_broken_pipe(errno, quietly)
 }
 
@@ -253,6 +257,10 @@ pub fn write_vector(
     dont_wait: bool,
 ) -> Result<usize, Errno> {
     let total = check_iovecs(address, count)?;
+    // One packet or none: what is longer than any would otherwise go as several.
+    if file.file.udp().is_some() && total > GATHER {
+        return Err(Errno::EMSGSIZE);
+    }
     if count > 1 && total <= GATHER && file.file.gathers() {
         let mut whole = Vec::with_capacity(total);
         for i in 0..count {

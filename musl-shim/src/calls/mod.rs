@@ -12,6 +12,7 @@ mod io;
 mod lock;
 mod memory;
 mod misc;
+mod mmsg;
 mod path;
 mod poll;
 mod process;
@@ -23,6 +24,7 @@ mod splice;
 mod thread;
 mod time;
 mod timer;
+pub mod udp;
 pub mod unix;
 
 /// The tables of all areas.
@@ -38,6 +40,7 @@ pub const AREAS: &[&[Call]] = &[
     select::CALLS,
     socket::CALLS,
     sockopt::CALLS,
+    mmsg::CALLS,
     memory::CALLS,
     time::CALLS,
     timer::CALLS,

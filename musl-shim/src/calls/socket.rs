@@ -9,13 +9,14 @@ use vfs_hooks::stream::Shutdown;
 
 use crate::abi::*;
 use crate::calls::io::{blocking, write_all, write_vector};
-use crate::calls::unix;
+use crate::calls::{udp, unix};
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
 use crate::files::{self, OpenFile, get};
 use crate::net::address::Address;
 use crate::net::connect::Progress;
 use crate::net::socket::{Socket, signal_broken_pipe};
+use crate::net::udp::UdpSocket;
 use crate::net::unix::UnixSocket;
 use crate::net::unix::name::Name;
 use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, iovec};
@@ -41,7 +42,7 @@ pub const CALLS: &[Call] = &[
 /// The open file of a socket's fd; ENOTSOCK for another kind.
 fn get_socket(fd: usize) -> Result<Rc<OpenFile>, Errno> {
     let file = get(fd)?;
-    if file.file.unix().is_none() {
+    if file.file.unix().is_none() && file.file.udp().is_none() {
         of(&file)?;
     }
     Ok(file)
@@ -83,6 +84,13 @@ fn socket(args: &Args) -> Result<usize, Errno> {
     }
     if family as u32 != AF_INET {
         return Err(Errno::EAFNOSUPPORT);
+    }
+    if kind as u32 & SOCK_TYPE_MASK == SOCK_DGRAM {
+        let flags = check_flags(kind)?;
+        return match protocol as u32 {
+            0 | IPPROTO_UDP => files::install(UdpSocket::new().into_file(flags), flags),
+            _ => Err(Errno::EPROTONOSUPPORT),
+        };
     }
     let flags = check_type(kind)?;
     if !matches!(protocol as u32, 0 | IPPROTO_TCP) {
@@ -139,12 +147,18 @@ fn bind(args: &Args) -> Result<usize, Errno> {
         return Ok(0);
     }
     let address = read_address(args[1], args[2], true)?;
+    if let Some(socket) = file.file.udp() {
+        return udp::bind(socket, address);
+    }
     of(&file)?.bind(address)?;
     Ok(0)
 }
 
 fn listen(args: &Args) -> Result<usize, Errno> {
     let file = get_socket(args[0])?;
+    if file.file.udp().is_some() {
+        return Err(Errno::EOPNOTSUPP);
+    }
     match file.file.unix() {
         Some(socket) => socket.listen(args[1] as i32)?,
         None => of(&file)?.listen(args[1] as i32)?,
@@ -157,6 +171,9 @@ fn connect(args: &Args) -> Result<usize, Errno> {
     let file = get_socket(args[0])?;
     if let Some(socket) = file.file.unix() {
         return unix::connect(&file, socket, args[1], args[2]);
+    }
+    if let Some(socket) = file.file.udp() {
+        return udp::connect(socket, args[1], args[2]);
     }
     let socket = of(&file)?;
     let address = read_address(args[1], args[2], false)?;
@@ -186,6 +203,9 @@ fn accept4(args: &Args) -> Result<usize, Errno> {
         return Err(Errno::EINVAL);
     }
     let file = get_socket(fd)?;
+    if file.file.udp().is_some() {
+        return Err(Errno::EOPNOTSUPP);
+    }
     // First, so that no connection is taken that cannot be given a number.
     if !files::table().has_room(1, crate::process::file_limit()) {
         return Err(Errno::EMFILE);
@@ -214,6 +234,9 @@ fn accept4(args: &Args) -> Result<usize, Errno> {
 
 fn getsockname(args: &Args) -> Result<usize, Errno> {
     let file = get_socket(args[0])?;
+    if let Some(socket) = file.file.udp() {
+        return udp::name(socket).write(args[1], args[2]).map(|()| 0);
+    }
     match file.file.unix() {
         Some(socket) => socket.name().write(args[1], args[2])?,
         None => of(&file)?.name().write(args[1], args[2])?,
@@ -223,6 +246,9 @@ fn getsockname(args: &Args) -> Result<usize, Errno> {
 
 fn getpeername(args: &Args) -> Result<usize, Errno> {
     let file = get_socket(args[0])?;
+    if let Some(socket) = file.file.udp() {
+        return udp::peer(socket)?.write(args[1], args[2]).map(|()| 0);
+    }
     match file.file.unix() {
         Some(socket) => socket.peer_name()?.write(args[1], args[2])?,
         None => of(&file)?.peer_name()?.write(args[1], args[2])?,
@@ -238,6 +264,9 @@ fn shutdown(args: &Args) -> Result<usize, Errno> {
         SHUT_RDWR => Shutdown::Both,
         _ => return Err(Errno::EINVAL),
     };
+    if let Some(socket) = file.file.udp() {
+        return socket.shut_down(how).map(|()| 0);
+    }
     match file.file.unix() {
         Some(socket) => socket.shut_down(how)?,
         None => of(&file)?.shut_down(how)?,
@@ -260,18 +289,25 @@ fn sendto(args: &Args) -> Result<usize, Errno> {
     if let Some(socket) = file.file.unix() {
         return unix::send_to(&file, socket, args);
     }
+    if let Some(socket) = file.file.udp() {
+        return udp::send_to(socket, args);
+    }
     let dont_wait = send_flags(flags)?;
     let quietly = flags as u32 & MSG_NOSIGNAL != 0;
     let data = bytes(data, len.min(MAX_TRANSFER))?;
     write_all(&file, data, dont_wait).map_err(|error| signal_broken_pipe(error, quietly))
 }
 
-fn sendmsg(args: &Args) -> Result<usize, Errno> {
+/// <https://man7.org/linux/man-pages/man2/sendmsg.2.html>
+pub fn sendmsg(args: &Args) -> Result<usize, Errno> {
     let [fd, message, flags, ..] = *args;
     let file = get_socket(fd)?;
     let message: Msghdr = user::read(message)?;
     if let Some(socket) = file.file.unix() {
         return unix::send_message(&file, socket, &message, flags as u32);
+    }
+    if let Some(socket) = file.file.udp() {
+        return udp::send_message(socket, &message, flags as u32);
     }
     let dont_wait = send_flags(flags)?;
     if message.msg_controllen != 0 {
@@ -339,6 +375,9 @@ fn recvfrom(args: &Args) -> Result<usize, Errno> {
     if let Some(socket) = file.file.unix() {
         return unix::receive_from(&file, socket, args);
     }
+    if let Some(socket) = file.file.udp() {
+        return udp::receive_from(&file, socket, args);
+    }
     let buffer = Ok((data, len.min(MAX_TRANSFER)));
     let n = receive(&file, flags, core::iter::once(buffer))?;
     // A connection's data come with no address.
@@ -348,12 +387,16 @@ fn recvfrom(args: &Args) -> Result<usize, Errno> {
     Ok(n)
 }
 
-fn recvmsg(args: &Args) -> Result<usize, Errno> {
+/// <https://man7.org/linux/man-pages/man2/recvmsg.2.html>
+pub fn recvmsg(args: &Args) -> Result<usize, Errno> {
     let [fd, at, flags, ..] = *args;
     let file = get_socket(fd)?;
     let message: Msghdr = user::read(at)?;
     if let Some(socket) = file.file.unix() {
         return unix::receive_message(&file, socket, (at, message), flags as u32);
+    }
+    if let Some(socket) = file.file.udp() {
+        return udp::receive_message(&file, socket, (at, message), flags as u32);
     }
     let (vector, count) = (message.msg_iov as usize, message.msg_iovlen as usize);
     check_iovecs(vector, count).map_err(|errno| match errno {

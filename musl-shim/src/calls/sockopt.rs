@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::abi::*;
 use crate::calls::socket::of;
-use crate::calls::unix;
+use crate::calls::{udp, unix};
 use crate::clock::SECOND;
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
@@ -28,6 +28,9 @@ fn setsockopt(args: &Args) -> Result<usize, Errno> {
     let (level, name) = (level as u32, name as u32);
     if let Some(socket) = file.file.unix() {
         return unix::set_option(socket, level, name, value, len);
+    }
+    if let Some(socket) = file.file.udp() {
+        return udp::set_option(socket, level, name, value, len);
     }
     let socket = of(&file)?;
     let len = usize::try_from(len as i32).map_err(|_| Errno::EINVAL)?;
@@ -117,6 +120,9 @@ fn getsockopt(args: &Args) -> Result<usize, Errno> {
     let (level, name) = (level as u32, name as u32);
     if let Some(socket) = file.file.unix() {
         return unix::get_option(socket, level, name, value, len);
+    }
+    if let Some(socket) = file.file.udp() {
+        return udp::get_option(socket, level, name, value, len);
     }
     let socket = of(&file)?;
     user::check(len, 4)?;

@@ -19,6 +19,7 @@ use crate::inherit::{Description, Heir, Inheritance};
 use crate::abi::*;
 use crate::fd_table::{FdTable, Numbered};
 use crate::net::socket::Socket;
+use crate::net::udp::UdpSocket;
 use crate::net::unix::{self, UnixSocket};
 use crate::process::UID;
 use crate::shared::Shared;
@@ -221,6 +222,11 @@ pub trait File {
 
     /// The socket, if it is one of AF_UNIX.
     fn unix(&self) -> Option<&UnixSocket> {
+        None
+    }
+
+    /// The socket, if it is one of UDP.
+    fn udp(&self) -> Option<&UdpSocket> {
         None
     }
 
@@ -457,6 +463,7 @@ fn reopened(description: &Description) -> Option<Rc<OpenFile>> {
         Heir::Process(channel, pid) => pidfd::inherited(*channel, *pid, flags),
         Heir::Unix(passed) => unix::heir::inherited(passed, flags)?,
         Heir::Tcp(passed) => crate::net::heir::inherited(passed, flags)?,
+        Heir::Udp(word, bits) => UdpSocket::inherited(*word, *bits, flags)?,
         Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,
         Heir::Timer(channel, real) => timerfd::TimerFile::inherited(*channel, *real, flags),
         Heir::Fifo(place, inode, since) => fifo::inherited(*place, *inode, *since, flags)?,

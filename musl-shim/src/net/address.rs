@@ -53,7 +53,8 @@ impl Address {
         write_truncated(&bytes, address, len_at)
     }
 
-    fn bytes(&self) -> [u8; SIZE] {
+    /// As a sockaddr_in.
+    pub fn bytes(&self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
         bytes[..2].copy_from_slice(&(AF_INET as u16).to_ne_bytes());
         bytes[2..4].copy_from_slice(&self.port.to_be_bytes());

@@ -11,6 +11,7 @@
 //! | `remote` | connections at the net server |
 //! | `heir` | TCP sockets in another process |
 //! | `unix` | AF_UNIX |
+//! | `udp` | UDP |
 //! | `options`, `address`, `info` | their values |
 
 pub mod address;
@@ -24,4 +25,5 @@ pub mod options;
 pub mod ports;
 pub mod remote;
 pub mod socket;
+pub mod udp;
 pub mod unix;

@@ -14,6 +14,7 @@
 //! | `processes` | what there is to tell of each process |
 //! | `threads` | numbers of threads; parking and kicking them |
 //! | `transport` | backends for the event core, which also block the thread |
+//! | `udp` | UDP sockets: channels, names, the way to the network |
 //! | `vfs` | names of files, and the memory that their contents are in |
 //! | `stats` | the process's counters |
 //! | `alarm` | has the process look at a time |

@@ -24,6 +24,7 @@ use crate::objects::Result;
 use crate::process::Process;
 use crate::sockets::{Carried, Named};
 use crate::system::System;
+use crate::udp::Udp;
 
 const CELLS: usize = SIDES * SUBSCRIPTIONS;
 /// All sides.
@@ -63,6 +64,8 @@ pub struct Channel {
     pub ports: Vec<u16>,
     /// The net server was told that nobody holds side 0 any longer.
     pub hung: bool,
+    /// What it has as a UDP socket.
+    pub udp: Option<Udp>,
 }
 
 impl Channel {
@@ -91,6 +94,7 @@ impl Channel {
             fifo: None,
             ports: Vec::new(),
             hung: false,
+            udp: None,
         })
     }
 
@@ -186,7 +190,9 @@ impl Channel {
                 }
             }
         }
-        if (0..SIDES).any(|side| gone & 1 << side != 0 && self.is_unheld(side)) {
+        let over = |side: usize| gone & 1 << side != 0 && self.is_unheld(side);
+        // A UDP socket does not learn of who no longer sends to it.
+        if over(0) || over(1) && self.udp.is_none() {
             self.hang_up();
         }
         held & !gone != 0
@@ -258,16 +264,15 @@ impl Process {
         }
     }
 
-    /// Puts a channel's CNode where the process looks for it.
-    fn mount_channel(&mut self, memory: &mut Memory, number: usize, cnode: CPtr) -> Result<()> {
+    /// Puts a channel's CNode where the process looks for it: by [`Channel::place`].
+    pub fn mount_channel(&mut self, memory: &mut Memory, number: usize, cnode: CPtr) -> Result<()> {
         let group = number >> CHANNEL_BITS;
         let table = match self.channel_cnodes[group] {
             Some(table) => table,
             None => {
                 let arena = &mut self.space.arena;
                 let table = memory.objects.cnode_in(arena, CHANNEL_BITS)?;
-                let at = CHANNEL_CNODES + group;
-                self.mount_unguarded(memory, at, table)?;
+                self.mount_unguarded(memory, CHANNEL_CNODES + group, table)?;
                 *self.channel_cnodes[group].insert(table)
             }
         };
@@ -371,13 +376,17 @@ impl System {
         let Some(Some(channel)) = self.channels.get_mut(index) else {
             return;
         };
+        let place = channel.place(number);
         if !channel.remove(memory, number, sides)
             && let Some(process) = self.processes.get_mut(&number)
         {
             let at = address(index);
             process.space.withdraw(memory, at..at + SPAN);
-            process.unmount_channel(index);
+            process.unmount_channel(place);
             process.channels.remove(&index);
+        }
+        if number == badge::NET_SERVER {
+            self.udp_left(index);
         }
         self.sweep(index);
     }
@@ -513,7 +522,7 @@ impl System {
         let done = done.and_then(|cnode| {
             for holder in all {
                 if let Some(process) = self.processes.get_mut(&holder) {
-                    process.mount_channel(memory, index as usize, cnode)?;
+                    process.mount_channel(memory, channel.place(holder), cnode)?;
                 }
             }
             Ok(())
@@ -561,18 +570,22 @@ impl System {
 impl Channel {
     /// Maps one of its pages, which is made if nobody has touched it yet. `false`: there is no memory.
     pub fn map_page(&mut self, memory: &mut Memory, process: &mut Process, page: usize) -> bool {
+        let at = address(self.number) + page * PAGE;
+        self.page(memory, page)
+            .and_then(|frame| process.space.borrow(memory, frame, at, 3))
+            .is_ok()
+    }
+
+    /// One of its pages, which is made if there is none.
+    pub fn page(&mut self, memory: &mut Memory, page: usize) -> Result<CPtr> {
         if self.pages.len() <= page {
             self.pages.resize(page + 1, None);
         }
-        let frame = match self.pages[page] {
-            Some(frame) => frame,
-            None => match memory.has_room(1).then(|| memory.frame()) {
-                Some(Ok(frame)) => *self.pages[page].insert(frame),
-                _ => return false,
-            },
-        };
-        let at = address(self.number) + page * PAGE;
-        process.space.borrow(memory, frame, at, 3).is_ok()
+        match self.pages[page] {
+            Some(frame) => Ok(frame),
+            None if !memory.has_room(1) => Err(Error::NotEnoughMemory),
+            None => Ok(*self.pages[page].insert(memory.frame()?)),
+        }
     }
 
     /// Puts a watch's capability into the CNode, which is made if there is none; returns it.

@@ -14,6 +14,7 @@ pub mod ports;
 pub mod ranges;
 pub mod share;
 pub mod stack;
+pub mod udp_ports;
 pub mod waiters;
 
 /// Error numbers of Linux that the root server answers with.
@@ -44,6 +45,8 @@ pub mod errno {
     pub const EACCES: u64 = 13;
     /// The memory that the arguments name is not there.
     pub const EFAULT: u64 = 14;
+    /// Somebody else needs it.
+    pub const EBUSY: u64 = 16;
     /// The arguments make no sense.
     pub const EINVAL: u64 = 22;
     /// Too many shared files.
@@ -60,6 +63,8 @@ pub mod errno {
     pub const EADDRINUSE: u64 = 98;
     /// There is no such address or port to be had.
     pub const EADDRNOTAVAIL: u64 = 99;
+    /// The net server has no place for more.
+    pub const ENOBUFS: u64 = 105;
     /// Too many channels are on their way.
     pub const ETOOMANYREFS: u64 = 109;
     /// Nobody listens there.

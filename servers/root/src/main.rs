@@ -19,6 +19,7 @@
 //! | `channels` | memory that processes share, and its watches |
 //! | `owners` | whose locks the VFS server is to free |
 //! | `sockets` | names of AF_UNIX, and channels on their way from one process to another |
+//! | `udp` | names of UDP sockets, and the net server's part in them |
 //! | `threads` | threads of a process, their timers |
 //! | `signals` | signals on their way to a process |
 //! | `interrupt` | threads that compute, sent elsewhere |
@@ -66,6 +67,7 @@ mod spawn_meter;
 mod system;
 mod tcp;
 mod threads;
+mod udp;
 
 use core::panic::PanicInfo;
 

@@ -176,6 +176,11 @@ impl Client {
         )
     }
 
+    /// The process, until it ends.
+    pub fn process(&self) -> Option<usize> {
+        self.process
+    }
+
     fn add_chunk(
         &mut self,
         memory: &mut Memory,

@@ -181,6 +181,11 @@ impl System {
             }
             root::NAME_FIND => return Answer::of(self.name_find(number, message).map(|c| [c])),
             root::NAME_REMOVE => return Answer::of(self.name_remove(message).map(|()| [])),
+            root::UDP_BIND => return Answer::of(self.udp_bind(number, a, b).map(|port| [port])),
+            root::UDP_PEER => return Answer::of(self.udp_peer(number, [a, b, c]).map(|()| [])),
+            root::UDP_UNBIND => return Answer::of(self.udp_unbind(number, a).map(|()| [])),
+            root::UDP_FIND => return Answer::of(self.udp_find(number, a, b).map(|c| [c])),
+            root::UDP_JOIN => return Answer::of(self.udp_join(number, a, b)),
             root::STOP => {
                 self.stop(number, a as u32 & 0x7f);
                 return Answer::error(errno::OK);

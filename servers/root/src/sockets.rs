@@ -401,6 +401,7 @@ impl System {
             }
             if unheld[0] {
                 self.forget_name(index);
+                self.udp_unheld(index);
             }
             self.tell_net(index, unheld[0]);
             let unheld = self.channels[index].as_ref().is_some_and(|channel| {
@@ -411,6 +412,7 @@ impl System {
                 // A listener that is on its way in a circle has a name still.
                 self.forget_name(index);
                 self.release_ports(index);
+                self.udp_unheld(index);
             }
             if unheld && let Some(mut channel) = self.channels[index].take() {
                 if let Some(inode) = channel.fifo {

@@ -9,6 +9,7 @@ use root_server::errno;
 use root_server::family::{Family, Pid};
 use root_server::ports::Ports;
 use root_server::share;
+use root_server::udp_ports::UdpPorts;
 use root_server::waiters::Waiters;
 use sel4_bindings::*;
 use vfs_hooks::channel::MOST;
@@ -74,6 +75,8 @@ pub struct System {
     pub ports: Ports,
     /// Channels of which the net server is to hear that nobody holds side 0 any longer.
     pub hung: VecDeque<usize>,
+    /// Names of UDP sockets.
+    pub udp: UdpPorts,
     /// Shared files.
     pub files: SharedFiles,
     /// Owners of locks.
@@ -150,6 +153,7 @@ impl System {
             fifos: Fifos::new(),
             ports: Ports::default(),
             hung: VecDeque::new(),
+            udp: UdpPorts::new(),
             files,
             owners: Owners::default(),
             waiters: Waiters::default(),

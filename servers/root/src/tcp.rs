@@ -167,7 +167,8 @@ impl System {
         let Some(Some(channel)) = self.channels.get_mut(index) else {
             return;
         };
-        let joined = channel.sides(badge::NET_SERVER) != 0;
+        // Of a UDP socket it hears otherwise.
+        let joined = channel.sides(badge::NET_SERVER) != 0 && channel.udp.is_none();
         if !unheld || !joined || core::mem::replace(&mut channel.hung, true) {
             return;
         }

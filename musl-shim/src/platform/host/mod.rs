@@ -15,6 +15,7 @@ pub mod processes;
 mod raw;
 pub mod threads;
 pub mod transport;
+pub mod udp;
 pub mod vfs;
 
 #[cfg(not(any(test, feature = "library")))]

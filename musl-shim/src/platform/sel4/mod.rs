@@ -19,6 +19,7 @@ mod server;
 mod thread;
 pub mod threads;
 pub mod transport;
+pub mod udp;
 pub mod vfs;
 
 pub use info::stats;

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSD-2-Clause
+use super::*;
+use crate::ring::tests_ring;
+use core::ptr::NonNull;
+use std::boxed::Box;
+use std::vec;
+use std::vec::Vec;
+
+const FROM: End = End {
+    ip: 0x7f00_0001,
+    port: 4000,
+};
+
+/// A socket with memory of its own, which is never given back.
+fn socket() -> Socket<'static> {
+    let header: &'static Header = Box::leak(Box::default());
+    let udp: &'static Udp = Box::leak(Box::default());
+    let ring = |which: usize, size: u32| {
+        let data: &'static mut [u64] = Box::leak(vec![0u64; size as usize / 8].into_boxed_slice());
+        tests_ring(udp.ring(which), NonNull::from(data).cast(), size)
+    };
+    let socket = Socket::new(
+        header,
+        udp,
+        [ring(0, LOCAL), ring(1, INWARD), ring(2, OUTWARD)],
+    );
+    socket.start();
+    socket
+}
+
+fn datagram(bytes: &[u8]) -> Datagram {
+    Datagram {
+        len: bytes.len(),
+        other: FROM,
+        own: 9,
+    }
+}
+
+fn receive(socket: &Socket) -> Result<Vec<u8>, Refused> {
+    let mut out = vec![0; LARGEST];
+    let got = socket.receive(1, &mut out, false)?;
+    assert_eq!(got.copied, got.datagram.len);
+    assert_eq!((got.datagram.other, got.datagram.own), (FROM, 9));
+    out.truncate(got.copied);
+    Ok(out)
+}
+
+#[test]
+fn datagrams_keep_their_boundaries_and_ends() {
+    let socket = socket();
+    let mut told = 0;
+    socket.header.sides[0].subscriptions.put(3, 3, Events::IN);
+    for bytes in [&b"first"[..], b"", b"a third one"] {
+        let watch = |watch| told += usize::from(watch == 3);
+        socket.deliver(1, datagram(bytes), bytes, watch).unwrap();
+    }
+    assert_eq!(told, 1, "told once, not armed again");
+    assert_eq!(socket.readiness().edges.input, 3);
+    assert!(socket.readiness().events.contains(Events::READABLE));
+    assert_eq!(socket.available(), 5);
+    let mut out = [0; 3];
+    let got = socket.receive(1, &mut out, true).unwrap();
+    assert_eq!((got.copied, got.datagram.len, &out), (3, 5, b"fir"));
+    assert_eq!(receive(&socket).unwrap(), b"first");
+    assert_eq!(receive(&socket).unwrap(), b"");
+    assert_eq!(socket.receive(1, &mut out, false).unwrap().copied, 3);
+    assert_eq!(receive(&socket), Err(Refused::Empty));
+    assert_eq!(socket.readiness().events, WRITABLE);
+}
+
+#[test]
+fn a_full_queue_loses_and_counts() {
+    let socket = socket();
+    let large = vec![7; LARGEST];
+    let mut sent = 0;
+    while socket.deliver(1, datagram(&large), &large, |_| {}).is_ok() {
+        sent += 1;
+    }
+    assert_eq!((sent, socket.lost()), (4, 1));
+    let full = vec![1; LARGEST_FRAME];
+    sent = 0;
+    while socket.bring(datagram(&full), &full, |_| {}).is_ok() {
+        sent += 1;
+    }
+    assert_eq!((sent, socket.lost()), (88, 2));
+    for _ in 0..4 + 88 {
+        receive(&socket).unwrap();
+    }
+    assert_eq!(receive(&socket), Err(Refused::Empty));
+}
+
+#[test]
+fn processes_and_the_network_take_turns() {
+    let socket = socket();
+    for _ in 0..3 {
+        socket
+            .deliver(1, datagram(b"here"), b"here", |_| {})
+            .unwrap();
+        socket.bring(datagram(b"away"), b"away", |_| {}).unwrap();
+    }
+    let mut last = Vec::new();
+    for _ in 0..6 {
+        let peeked = socket.available();
+        let got = receive(&socket).unwrap();
+        assert_eq!(peeked, got.len());
+        assert_ne!(got, last);
+        last = got;
+    }
+}
+
+#[test]
+fn what_is_to_go_out_is_taken_in_order() {
+    let socket = socket();
+    let mut out = [0; LARGEST_FRAME];
+    assert_eq!(socket.take(&mut out), None);
+    socket.give(1, datagram(b"one"), b"one").unwrap();
+    let long = [0; LARGEST_FRAME + 1];
+    socket.give(1, datagram(&long), &long).unwrap();
+    socket.give(1, datagram(b"three"), b"three").unwrap();
+    assert_eq!(socket.take(&mut out).unwrap().len, 3);
+    assert_eq!(
+        socket.take(&mut out).unwrap().len,
+        5,
+        "too long for a frame"
+    );
+    assert_eq!(&out[..5], b"three");
+    assert!(!socket.has_outward());
+}
+
+#[test]
+fn a_lock_that_another_process_has_is_busy() {
+    let socket = socket();
+    let lock = socket.header.try_lock(2).unwrap();
+    assert_eq!(
+        socket.deliver(1, datagram(b"x"), b"x", |_| {}),
+        Err(Refused::Busy)
+    );
+    assert_eq!(socket.receive(1, &mut [], false), Err(Refused::Busy));
+    // The net server needs none.
+    socket.bring(datagram(b"x"), b"x", |_| {}).unwrap();
+    drop(lock);
+    assert_eq!(receive(&socket).unwrap(), b"x");
+}
+
+#[test]
+fn errors_shutdown_and_names() {
+    let socket = socket();
+    assert_eq!((socket.peer(), socket.name()), (None, End::default()));
+    assert!(socket.accepts(FROM));
+    socket.set_peer(Some(End { port: 1, ..FROM }));
+    assert!(!socket.accepts(FROM));
+    socket.set_peer(Some(FROM));
+    assert!(socket.accepts(FROM));
+    assert_eq!(End::of(FROM.word()), FROM);
+    socket.fail(111, |_| {});
+    assert!(socket.readiness().events.contains(Events::ERR));
+    assert_eq!(
+        (socket.take_error(), socket.take_error()),
+        (Some(111), None)
+    );
+    socket.shut_down(Shutdown::Read, |_| {});
+    assert_eq!(socket.shut(), (true, false));
+    let events = socket.readiness().events;
+    assert!(events.contains(Events::READABLE | Events::RDHUP) && !events.contains(Events::HUP));
+    socket.shut_down(Shutdown::Write, |_| {});
+    assert!(socket.readiness().events.contains(Events::HUP));
+}
+
+/// Whatever is written into the shared memory: no panic, no loop without end, nothing longer than a datagram.
+#[test]
+fn a_holder_that_scribbles_spoils_only_the_queue() {
+    let mut state = 0x1234_5678_9abc_def0u64;
+    let mut roll = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let socket = socket();
+    let mut out = vec![0; LARGEST];
+    for _ in 0..20_000 {
+        let which = (roll() % 3) as usize;
+        let ring = [&socket.local, &socket.inward, &socket.outward][which];
+        match roll() % 6 {
+            0 => socket.udp.rings[which]
+                .head
+                .store(roll() as u32, Ordering::Relaxed),
+            1 => socket.udp.rings[which]
+                .tail
+                .store(roll() as u32, Ordering::Relaxed),
+            2 => {
+                let len = roll() as u32 as u64 & if roll() % 2 == 0 { 0xff } else { u64::MAX };
+                let _ = ring.stage_words([len | roll() << 32, roll()]);
+                let _ = ring.publish((roll() % 200) as usize & !7);
+            }
+            3 => {
+                let head = socket.udp.rings[which].head.load(Ordering::Relaxed);
+                socket.udp.rings[which].tail.store(head, Ordering::Relaxed);
+            }
+            4 => socket.udp.turn.store(roll() as u32, Ordering::Relaxed),
+            _ => {}
+        }
+        let _ = socket.deliver(1, datagram(b"abc"), b"abc", |_| {});
+        let _ = socket.bring(datagram(b"abc"), b"abc", |_| {});
+        let _ = socket.give(1, datagram(b"abc"), b"abc");
+        let _ = (socket.available(), socket.readiness());
+        if let Ok(got) = socket.receive(1, &mut out, roll() % 2 == 0) {
+            assert!(got.datagram.len <= LARGEST && got.copied <= got.datagram.len);
+        }
+        if let Some(taken) = socket.take(&mut out[..LARGEST_FRAME]) {
+            assert!(taken.len <= LARGEST_FRAME);
+        }
+    }
+}
