@@ -76,16 +76,18 @@ pub enum Kind {
     Other,
 }
 
-fn half(bytes: &[u8], at: usize) -> u16 {
+/// Two bytes as a number.
+pub(crate) fn half(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+/// Four bytes as a number.
+pub(crate) fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 /// IPv4 packet: source, destination, protocol, payload. `None`: broken, or a fragment.
-fn ipv4(packet: &[u8], truncated: bool) -> Option<(u32, u32, u8, &[u8])> {
+pub(crate) fn ipv4(packet: &[u8], truncated: bool) -> Option<(u32, u32, u8, &[u8])> {
     if packet.len() < 20 || packet[0] >> 4 != 4 {
         return None;
     }

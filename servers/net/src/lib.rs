@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The net server's logic: TCP for clients whose sockets lie in shared memory. It runs on the host as it does on seL4.
+//! The net server's logic: TCP and UDP for clients whose sockets lie in shared memory. It runs on the host as it does on seL4.
 //!
 //! * smoltcp speaks TCP, one socket to a set; finding the connection of a frame, backlogs, ports, patience and
 //!   TIME-WAIT are ours, so that nothing here grows with the number of connections.
@@ -23,6 +23,7 @@
 //! | `listener` | backlog and accept ring |
 //! | `joined` | sockets of several processes |
 //! | `frame`, `tuple`, `ports`, `timers`, `wire` | headers; 4-tuples and TIME-WAIT; ports; deadlines; pooled sockets |
+//! | `udp`, `datagram`, `neighbours` | UDP sockets; their frames; who has which hardware address |
 //! | `link` | between smoltcp and the card |
 #![cfg_attr(not(test), no_std)]
 #![warn(missing_docs)]
@@ -31,11 +32,13 @@ extern crate alloc;
 
 mod client;
 mod connection;
+mod datagram;
 mod errno;
 mod frame;
 mod joined;
 mod link;
 mod listener;
+mod neighbours;
 mod ports;
 mod pump;
 mod requests;
@@ -44,11 +47,13 @@ mod serve;
 mod server;
 mod timers;
 mod tuple;
+mod udp;
 mod wire;
 
 pub use errno::Errno;
 pub use link::{Card, MAX_FRAME};
 pub use server::{Config, MAX_CLIENTS, Platform, Server};
+pub use udp::UdpPlatform;
 pub use wire::WIRE_SIZE;
 
 #[cfg(test)]

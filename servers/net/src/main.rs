@@ -12,6 +12,7 @@ mod clock;
 mod nic;
 mod pci;
 mod root;
+mod root_udp;
 mod transport;
 
 use core::panic::PanicInfo;

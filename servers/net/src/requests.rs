@@ -69,6 +69,7 @@ impl<C: Card, P: Platform> Server<C, P> {
                 true => Ok(0),
                 false => Err(Errno::INVAL),
             },
+            net::UDP_OPEN => self.udp_open(number, first),
             net::SET_BACKLOG => self.set_backlog(number, first, second),
             net::SHARE => self.share_listener(number, first),
             net::ACCEPT => self.give_connection(number, first, now),

@@ -47,6 +47,7 @@ impl<C: Card, P: Platform> Server<C, P> {
             }
             Kind::Ping => self.answer(frame, now),
             Kind::Arp => {
+                self.hear_arp(frame.as_ref(), now);
                 self.answer(frame, now);
                 for key in core::mem::take(&mut self.stalled) {
                     self.touch(key);
@@ -60,7 +61,10 @@ impl<C: Card, P: Platform> Server<C, P> {
                 self.link.recycle(frame);
                 self.unreachable(code, &tuple, sequence);
             }
-            Kind::Other => self.link.recycle(frame),
+            Kind::Other => {
+                self.take_datagram(frame.as_ref());
+                self.link.recycle(frame);
+            }
         }
         true
     }

@@ -28,6 +28,7 @@ use crate::listener::{Listener, ListenerKey};
 use crate::ports::Ports;
 use crate::timers::Timers;
 use crate::tuple::Tuples;
+use crate::udp::{Sockets, UdpPlatform};
 use crate::wire::Pool;
 
 /// Most clients: their watches are mounted in as many places of the net server's CSpace.
@@ -38,7 +39,7 @@ const BATCH: usize = 64;
 pub(crate) const RETRY: Duration = Duration::from_millis(1);
 
 /// What the server needs of the system around it.
-pub trait Platform {
+pub trait Platform: UdpPlatform {
     /// The clients that there are, client `c` as bit `c`. Asked at each turn.
     fn clients(&mut self) -> u64;
 
@@ -111,6 +112,7 @@ pub struct Server<C: Card, P: Platform> {
     /// Connections that wait for a neighbour's hardware address.
     pub(crate) stalled: Vec<ConnectionKey>,
     pub(crate) retry: Option<Instant>,
+    pub(crate) udp: Sockets,
     marks: Vec<(usize, u32)>,
     marked_channels: Vec<usize>,
 }
@@ -149,6 +151,7 @@ impl<C: Card, P: Platform> Server<C, P> {
             touched: Vec::new(),
             stalled: Vec::new(),
             retry: None,
+            udp: Sockets::default(),
             marks: Vec::new(),
             marked_channels: Vec::new(),
             config,
@@ -181,6 +184,7 @@ impl<C: Card, P: Platform> Server<C, P> {
             busy = true;
         }
         busy |= self.take_deadlines(now);
+        busy |= self.serve_udp(now);
         busy | self.serve_touched(now)
     }
 
@@ -189,12 +193,13 @@ impl<C: Card, P: Platform> Server<C, P> {
         for client in self.clients.iter().flatten() {
             client.control().arm();
         }
-        !self.take_marks(now) && self.touched.is_empty()
+        !self.take_marks(now) && self.touched.is_empty() && !self.udp.is_busy()
     }
 
     /// When [`Server::turn`] must be called even if nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.timers.next(), self.retry].into_iter().flatten().min()
+        let all = [self.timers.next(), self.retry, self.udp.deadline()];
+        all.into_iter().flatten().min()
     }
 
     /// Gives the connection a turn at the end of the round.
@@ -243,6 +248,7 @@ impl<C: Card, P: Platform> Server<C, P> {
             client
                 .control()
                 .take_channels(|channel| channels.push(channel));
+            client.control().take_udp(|channel| self.udp.mark(channel));
             let ended = client.control().client_ended.load(ACQUIRE) != 0;
             if ended != client.ended {
                 client.ended = ended;
@@ -317,6 +323,7 @@ impl<C: Card, P: Platform> Server<C, P> {
         let mut busy = false;
         if self.retry.is_some_and(|at| at <= now) {
             self.retry = None;
+            self.udp.resume();
             busy = true;
         }
         while let Some((port, reuse)) = self.tuples.expire(now) {

@@ -104,8 +104,10 @@ impl System {
         }
         let channel = self.channels.get(index).and_then(Option::as_ref);
         if channel.is_some_and(|channel| channel.sides(badge::NET_SERVER) != 0)
+            && !self.udp_gone.contains(&index)
             && let Some(net) = self.processes.get(&badge::NET_SERVER)
         {
+            self.udp_gone.push(index);
             net.info().udp_closed.fetch_add(1, Ordering::AcqRel);
             signal(net.notification.whole);
         }
@@ -162,8 +164,19 @@ impl System {
         Ok(())
     }
 
+    /// UDP_CLOSED.
+    pub fn udp_closed(&mut self, number: usize) -> Result<u64> {
+        if number != badge::NET_SERVER {
+            return Err(errno::EBADF);
+        }
+        // It stays in the list until it is left.
+        let index = *self.udp_gone.first().ok_or(errno::EAGAIN)?;
+        Ok(index as u64)
+    }
+
     /// The net server holds the channel no longer.
     pub fn udp_left(&mut self, index: usize) {
+        self.udp_gone.retain(|gone| *gone != index);
         let channel = self.channels.get_mut(index).and_then(Option::as_mut);
         if let Some(udp) = channel.and_then(|channel| channel.udp.as_mut()) {
             udp.joined = false;

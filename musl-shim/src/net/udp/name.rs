@@ -70,11 +70,7 @@ impl UdpSocket {
     /// Lets the outside reach it, if there is one.
     pub fn join(&self, channel: usize) -> Result<(), Errno> {
         match has_net() && !udp::socket(channel).is_joined() {
-            // The net server does not know of UDP yet.
-            true => match udp::join(channel) {
-                Err(Errno::ENOSYS) => Ok(()),
-                result => result,
-            },
+            true => udp::join(channel),
             false => Ok(()),
         }
     }

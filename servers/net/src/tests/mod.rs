@@ -9,6 +9,7 @@ mod listen;
 mod peer;
 mod segment;
 mod share;
+mod udp;
 
 use smoltcp::time::{Duration, Instant};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -126,6 +127,8 @@ pub struct System {
     pub left: Vec<usize>,
     /// Channels have no memory.
     pub exhausted: bool,
+    /// UDP sockets.
+    pub udp: udp::Channels,
 }
 
 impl Platform for System {
@@ -217,6 +220,7 @@ impl Rig {
             joined: Vec::new(),
             left: Vec::new(),
             exhausted: false,
+            udp: udp::Channels::default(),
         };
         let mut rig = Rig {
             server: Server::new(Queues::default(), system, config, now),
