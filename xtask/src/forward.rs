@@ -2,14 +2,36 @@
 //! Ports of the host that lead to ports of the guest.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
 use anyhow::{Error, Result, bail};
 
+/// What is forwarded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Connections.
+    #[default]
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        })
+    }
+}
+
 /// One `--forward`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forward {
+    /// Of what.
+    pub protocol: Protocol,
     /// Where the host listens.
     pub host: SocketAddrV4,
     /// The guest's port.
@@ -24,6 +46,11 @@ impl FromStr for Forward {
             Ok(port) if port != 0 => Ok(port),
             _ => bail!("{text:?} is not a port: a number from 1 to 65535 is wanted"),
         };
+        let (protocol, text) = match text.split_once(':') {
+            Some(("tcp", rest)) => (Protocol::Tcp, rest),
+            Some(("udp", rest)) => (Protocol::Udp, rest),
+            _ => (Protocol::Tcp, text),
+        };
         let parts: Vec<&str> = text.split(':').collect();
         let (address, host, guest) = match parts[..] {
             [host, guest] => (Ipv4Addr::LOCALHOST, host, guest),
@@ -31,9 +58,10 @@ impl FromStr for Forward {
                 Ok(address) => (address, host, guest),
                 Err(_) => bail!("{address:?} is not an IPv4 address"),
             },
-            _ => bail!("[ADDR:]HOSTPORT:GUESTPORT is wanted, such as 8080:80"),
+            _ => bail!("[udp:][ADDR:]HOSTPORT:GUESTPORT is wanted, such as 8080:80"),
         };
         Ok(Self {
+            protocol,
             host: SocketAddrV4::new(address, port(host)?),
             guest: port(guest)?,
         })
@@ -42,17 +70,26 @@ impl FromStr for Forward {
 
 impl fmt::Display for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to guest port {}", self.host, self.guest)
+        let Self {
+            protocol,
+            host,
+            guest,
+        } = self;
+        write!(f, "{protocol} {host} to guest port {guest}")
     }
 }
 
 /// Fails if QEMU could not listen on all of them: said before anything is booted.
 pub fn check_free(forwards: &[Forward]) -> Result<()> {
     // All are held until the last is checked, so one given twice is seen too.
-    let mut held = Vec::new();
+    let mut held: Vec<OwnedFd> = Vec::new();
     for forward in forwards {
-        match TcpListener::bind(forward.host) {
-            Ok(listener) => held.push(listener),
+        let bound = match forward.protocol {
+            Protocol::Tcp => TcpListener::bind(forward.host).map(OwnedFd::from),
+            Protocol::Udp => UdpSocket::bind(forward.host).map(OwnedFd::from),
+        };
+        match bound {
+            Ok(socket) => held.push(socket),
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
                 bail!(
                     "{} is in use; choose another port with --forward HOSTPORT:{}",
@@ -82,8 +119,13 @@ mod tests {
             (forward.host.to_string(), forward.guest),
             ("0.0.0.0:1".into(), 2)
         );
+        let forward: Forward = "udp:5353:53".parse().unwrap();
+        assert_eq!((forward.protocol, forward.guest), (Protocol::Udp, 53));
+        let forward: Forward = "tcp:0.0.0.0:1:2".parse().unwrap();
+        assert_eq!((forward.protocol, forward.host.port()), (Protocol::Tcp, 1));
         for bad in [
-            "", "80", "0:80", "80:0", "80:65536", "x:1:2", "1:2:3:4", "::1:1:2",
+            "udp:", "udp:53", "sctp:1:2", "", "80", "0:80", "80:0", "80:65536", "x:1:2", "1:2:3:4",
+            "::1:1:2",
         ] {
             assert!(bad.parse::<Forward>().is_err(), "{bad:?}");
         }
@@ -102,6 +144,11 @@ mod tests {
         );
         drop(listener);
         check_free(&[forward]).unwrap();
+        let other = Forward {
+            protocol: Protocol::Udp,
+            ..forward
+        };
+        check_free(&[forward, other]).unwrap();
         assert!(check_free(&[forward, forward]).is_err(), "given twice");
     }
 }

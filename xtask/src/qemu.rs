@@ -143,7 +143,8 @@ impl Guest {
             let mut network = "user,id=net,ipv6=off".to_owned();
             for forward in &machine.forwards {
                 let (address, port) = (forward.host.ip(), forward.host.port());
-                network.push_str(&format!(",hostfwd=tcp:{address}:{port}-:{}", forward.guest));
+                let (protocol, guest) = (forward.protocol, forward.guest);
+                network.push_str(&format!(",hostfwd={protocol}:{address}:{port}-:{guest}"));
             }
             if let Some(wire) = &wire {
                 let number = wire.as_raw_fd();

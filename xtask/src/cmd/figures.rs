@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use kernel_ext::Kernel;
 
-use crate::forward::Forward;
+use crate::forward::{Forward, Protocol};
 use crate::paths::Paths;
 use crate::process::say;
 use crate::program::{self, DEMO};
@@ -175,7 +175,11 @@ fn http(paths: &Paths, kernel: Kernel) -> Result<Vec<(String, f64)>> {
     let setup = Setup {
         args: port.args(),
         files: port.files(),
-        forwards: vec![Forward { host, guest: HTTP }],
+        forwards: vec![Forward {
+            protocol: Protocol::Tcp,
+            host,
+            guest: HTTP,
+        }],
         icount: true,
         meter: true,
         ..Setup::new(kernel)

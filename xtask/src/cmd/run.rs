@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use kernel_ext::Kernel;
 
 use crate::archive;
-use crate::forward::{self, Forward};
+use crate::forward::{self, Forward, Protocol};
 use crate::init::{self, INIT};
 use crate::paths::Paths;
 use crate::process::say;
@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(long, default_value = "queue", value_name = "queue|stock|fast")]
     kernel: Kernel,
     /// Lead a port of the host, on 127.0.0.1 unless ADDR is given, to a port of the guest
-    #[arg(long, value_name = "[ADDR:]HOSTPORT:GUESTPORT")]
+    #[arg(long, value_name = "[udp:][ADDR:]HOSTPORT:GUESTPORT")]
     forward: Vec<Forward>,
     /// Put a file, or all files of a folder, into the guest
     #[arg(long, value_name = "HOST=GUEST", value_parser = parse_file)]
@@ -213,7 +213,10 @@ fn watch(
                 eprintln!("[guest] stats {}", pairs.join(" "));
             }
             Event::Listening(port) => {
-                for forward in forwards.iter().filter(|forward| forward.guest == port) {
+                for forward in forwards
+                    .iter()
+                    .filter(|f| f.protocol == Protocol::Tcp && f.guest == port)
+                {
                     say(&if web {
                         format!("serving http://{}/", forward.host)
                     } else {

@@ -33,6 +33,7 @@ mod real;
 mod service;
 pub mod tap;
 mod tidy;
+mod udp;
 
 /// How long a boot of tests may take before it counts as hung: generous, QEMU translates.
 const HUNG: Duration = Duration::from_secs(600);
@@ -143,6 +144,16 @@ pub const ALL: &[Suite] = &[
         name: "posix-stock",
         about: "tests/posix on the unmodified kernel",
         run: posix::on_stock,
+    },
+    Suite {
+        name: "udp-queue",
+        about: "UDP with clients and servers outside, on the queue kernel",
+        run: udp::on_queue,
+    },
+    Suite {
+        name: "udp-stock",
+        about: "the same on the unmodified kernel",
+        run: udp::on_stock,
     },
     Suite {
         name: "posix-fast",

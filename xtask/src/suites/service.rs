@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::HUNG;
-use crate::forward::Forward;
+use crate::forward::{Forward, Protocol};
 use crate::paths::Paths;
 use crate::program::Ready;
 use crate::qemu::{Event, Guest};
@@ -133,5 +133,10 @@ impl Service {
 pub fn forward_to(guest: u16) -> Result<(Forward, SocketAddr)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     let host = SocketAddrV4::new(Ipv4Addr::LOCALHOST, listener.local_addr()?.port());
-    Ok((Forward { host, guest }, SocketAddr::V4(host)))
+    let forward = Forward {
+        protocol: Protocol::Tcp,
+        host,
+        guest,
+    };
+    Ok((forward, SocketAddr::V4(host)))
 }
