@@ -212,3 +212,17 @@ fn a_holder_that_scribbles_spoils_only_the_queue() {
         }
     }
 }
+
+#[test]
+fn nothing_is_longer_than_a_datagram_can_be() {
+    let socket = socket();
+    for (len, there) in [(LARGEST + 1, 66_000), (5, 16), (usize::MAX, 4096)] {
+        socket.local.stage_words([len as u64, 0]).unwrap();
+        socket.local.publish(there).unwrap();
+        assert_eq!(receive(&socket), Err(Refused::Empty));
+        socket
+            .deliver(1, datagram(b"good"), b"good", |_| {})
+            .unwrap();
+        assert_eq!(receive(&socket).unwrap(), b"good");
+    }
+}

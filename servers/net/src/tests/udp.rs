@@ -11,6 +11,7 @@ use std::vec::Vec;
 
 use super::segment::packet;
 use super::{GATEWAY, MAC, OWN, Rig, System};
+use crate::datagram::{HEADERS, Own, write_datagram};
 use crate::{Errno, MAX_CLIENTS, UdpPlatform};
 use vfs_hooks::Events;
 use vfs_hooks::channel::Header;
@@ -369,6 +370,27 @@ fn what_is_far_goes_by_the_gateway() {
         port: 67,
     };
     assert_eq!(send(&mut rig, 7, everybody, b"all")[0][..6], [0xff; 6]);
+}
+
+/// A checksum of 0 would mean that there is none (RFC 768).
+#[test]
+fn a_checksum_that_comes_to_nothing_is_written_as_all_ones() {
+    let own = Own {
+        mac: MAC,
+        ip: OWN,
+        prefix: 24,
+    };
+    let mut seen = 0;
+    for value in 0..=u16::MAX {
+        let mut frame = [0; HEADERS + 2];
+        write_datagram(&mut frame, &own, PEER_MAC, 53, FROM, &value.to_be_bytes());
+        assert_ne!(frame[40..42], [0; 2]);
+        if frame[40..42] == [0xff; 2] {
+            sent(&frame);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 1);
 }
 
 #[test]
