@@ -7,6 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -103,7 +104,7 @@ impl Suite<'_> {
         &self,
         setup: Setup,
         wire: Option<OwnedFd>,
-        outside: impl FnOnce() -> Result<()> + Send + 'static,
+        outside: impl FnOnce(&AtomicBool) -> Result<()> + Send + 'static,
     ) -> Result<String> {
         let memory = Program::parse_ours(&self.program)
             .context("tests/udp")?
@@ -117,7 +118,10 @@ impl Suite<'_> {
         let machine = system::prepare(self.paths, &setup, &program)?;
         let console = Console::default();
         let mut guest = Guest::boot_wired(self.paths, &machine, wire, console.clone())?;
-        let outside = std::thread::spawn(outside);
+        // Set when the machine has stopped: a cable does not tell.
+        let over = Arc::new(AtomicBool::new(false));
+        let stopped = over.clone();
+        let outside = std::thread::spawn(move || outside(&stopped));
         let (end, mut log) = (Instant::now() + HUNG, Vec::new());
         let status = loop {
             match guest.next(Some(Instant::now() + LOOK))? {
@@ -135,11 +139,12 @@ impl Suite<'_> {
             }
         };
         guest.stop();
-        match outside.join() {
-            Ok(result) => result?,
-            Err(_) => bail!("our side panicked"),
-        }
+        over.store(true, Ordering::Relaxed);
+        let Ok(result) = outside.join() else {
+            bail!("our side panicked");
+        };
         ensure!(status == 0, "status {status}: {}", log.join("; "));
+        result?;
         let all = console
             .0
             .lock()
@@ -163,7 +168,7 @@ impl Suite<'_> {
             forwards: vec![forward],
             ..Setup::new(self.kernel)
         };
-        self.guest(setup, None, move || client(host.into()))
+        self.guest(setup, None, move |over| client(host.into(), over))
             .map(drop)
     }
 
@@ -182,7 +187,9 @@ impl Suite<'_> {
             texts: vec![(resolver.into_bytes(), "/etc/resolv.conf".into())],
             ..Setup::new(self.kernel)
         };
-        let printed = self.guest(setup, Some(theirs.into()), move || names::serve(&ours))?;
+        let printed = self.guest(setup, Some(theirs.into()), move |over| {
+            names::serve(&ours, over)
+        })?;
         let expected = "guest.test: 192.0.2.7\nmany.test: 192.0.2.1 192.0.2.2 192.0.2.3\nnobody.test: nobody\nguest.test: 192.0.2.7\n";
         // Of several addresses the resolver chooses the order.
         let sorted = |text: &str| -> Vec<Vec<String>> {
@@ -199,24 +206,29 @@ impl Suite<'_> {
 }
 
 /// Sends datagrams of all sizes, each until it comes back, and then the end.
-fn client(server: SocketAddr) -> Result<()> {
+fn client(server: SocketAddr, over: &AtomicBool) -> Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(AGAIN))?;
-    let end = Instant::now() + HUNG;
     let some = (0..64)
         .chain((64..LARGEST).step_by(37))
         .chain([LARGEST - 1, LARGEST]);
     for size in some {
         let sent: Vec<u8> = (0..size).map(|i| (i * 7 + size) as u8).collect();
-        turn(&socket, &sent, end).with_context(|| format!("{size} bytes"))?;
+        turn(&socket, &sent, over).with_context(|| format!("{size} bytes"))?;
     }
-    turn(&socket, b"end", end).context("the end")
+    // The answer to this may be lost with the machine.
+    while !over.load(Ordering::Relaxed) {
+        let _ = socket.send(b"end");
+        let _ = socket.recv(&mut [0; 8]);
+    }
+    Ok(())
 }
 
-fn turn(socket: &UdpSocket, sent: &[u8], end: Instant) -> Result<()> {
+fn turn(socket: &UdpSocket, sent: &[u8], over: &AtomicBool) -> Result<()> {
+    let end = Instant::now() + HUNG;
     let mut buffer = [0; 2048];
-    while Instant::now() < end {
+    while Instant::now() < end && !over.load(Ordering::Relaxed) {
         // Refused while nobody is there yet.
         let _ = socket.send(sent);
         loop {

@@ -3,6 +3,8 @@
 
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 use smoltcp::wire::{Ipv4Packet, UdpPacket};
@@ -11,6 +13,8 @@ use smoltcp::wire::{Ipv4Packet, UdpPacket};
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
 const MAC: [u8; 6] = [0x52, 0x55, 10, 0, 2, 3];
 const PORT: u16 = 53;
+/// How often to look whether the machine has stopped.
+const LOOK: Duration = Duration::from_millis(200);
 /// Query types.
 const A: u16 = 1;
 
@@ -23,15 +27,17 @@ const NAMES: &[(&str, &[[u8; 4]])] = &[
     ),
 ];
 
-/// Answers until the machine has gone.
-pub fn serve(socket: &UnixDatagram) -> Result<()> {
+/// Answers until the machine has stopped.
+pub fn serve(socket: &UnixDatagram, over: &AtomicBool) -> Result<()> {
+    socket.set_read_timeout(Some(LOOK))?;
     let mut buffer = vec![0; 1 << 16];
     // The first query is lost: the program has to ask again.
     let mut lost = false;
     loop {
         let frame = match socket.recv(&mut buffer) {
-            Ok(n @ 1..) => &buffer[..n],
-            _ => return Ok(()),
+            Ok(n) => &buffer[..n],
+            Err(_) if over.load(Ordering::Relaxed) => return Ok(()),
+            Err(_) => continue,
         };
         let answer = match frame.get(12..14) {
             Some([8, 6]) => arp(frame),
@@ -44,10 +50,9 @@ pub fn serve(socket: &UnixDatagram) -> Result<()> {
             }
             _ => None,
         };
-        if let Some(answer) = answer
-            && socket.send(&answer).is_err()
-        {
-            return Ok(());
+        if let Some(answer) = answer {
+            // It fails only if the machine has stopped.
+            let _ = socket.send(&answer);
         }
     }
 }
