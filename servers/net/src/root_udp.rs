@@ -7,16 +7,16 @@ use core::sync::atomic::Ordering;
 use guest_rt::root::info;
 use net_server::{Errno, UdpPlatform};
 use sel4_bindings::{CPtr, MessageInfo, call, nb_signal};
-use vfs_hooks::channel::{CONNECTION, Header, address};
-use vfs_hooks::process::{slot, udp_watch_cptr};
+use vfs_hooks::channel::{CONNECTION, Header, address, watch_cptr};
+use vfs_hooks::process::slot;
 use vfs_hooks::ring::Ring;
 use vfs_hooks::udp::{End, INWARD, LOCAL, OFFSETS, OUTWARD, Socket, Udp};
 use vfs_hooks::wire::root;
 
 use crate::root::System;
 
-/// Asks the root server for what has up to two results.
-fn ask(label: u64, words: [u64; 2]) -> Result<[u64; 2], Errno> {
+/// Asks the root server for what has one result.
+fn ask(label: u64, words: [u64; 2]) -> Result<u64, Errno> {
     let [a, b] = words;
     let reply = call(
         CPtr(slot::ROOT),
@@ -24,15 +24,15 @@ fn ask(label: u64, words: [u64; 2]) -> Result<[u64; 2], Errno> {
         [a, b, 0, 0],
     );
     match reply.mrs[0] {
-        0 => Ok([reply.mrs[1], reply.mrs[2]]),
+        0 => Ok(reply.mrs[1]),
         errno => Err(Errno(errno as u32)),
     }
 }
 
 impl UdpPlatform for System {
     fn udp_join(&mut self, client: usize, channel: u32) -> Result<(End, usize), Errno> {
-        let [name, place] = ask(root::UDP_JOIN, [client as u64, channel.into()])?;
-        Ok((End::of(name), place as usize))
+        let name = ask(root::UDP_JOIN, [client as u64, channel.into()])?;
+        Ok((End::of(name), channel as usize))
     }
 
     fn udp_socket(&mut self, channel: u32) -> Socket<'static> {
@@ -55,7 +55,7 @@ impl UdpPlatform for System {
 
     fn udp_signal(&mut self, place: usize, watch: usize) {
         // The watch is checked by who says it (`Header::publish`); an empty slot is no harm.
-        nb_signal(CPtr(udp_watch_cptr(place, watch)));
+        nb_signal(CPtr(watch_cptr(place, watch)));
     }
 
     fn udp_closed(&mut self) -> u32 {
@@ -65,7 +65,7 @@ impl UdpPlatform for System {
     fn udp_next_closed(&mut self) -> Option<u32> {
         ask(root::UDP_CLOSED, [0; 2])
             .ok()
-            .map(|[channel, _]| channel as u32)
+            .map(|channel| channel as u32)
     }
 
     fn udp_leave(&mut self, channel: u32) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Channels (`vfs_hooks::channel`): their memory, their holders, their watches.
 
+mod parts;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -376,13 +378,12 @@ impl System {
         let Some(Some(channel)) = self.channels.get_mut(index) else {
             return;
         };
-        let place = channel.place(number);
         if !channel.remove(memory, number, sides)
             && let Some(process) = self.processes.get_mut(&number)
         {
             let at = address(index);
             process.space.withdraw(memory, at..at + SPAN);
-            process.unmount_channel(place);
+            process.unmount_channel(index);
             process.channels.remove(&index);
         }
         if number == badge::NET_SERVER {
@@ -522,7 +523,7 @@ impl System {
         let done = done.and_then(|cnode| {
             for holder in all {
                 if let Some(process) = self.processes.get_mut(&holder) {
-                    process.mount_channel(memory, channel.place(holder), cnode)?;
+                    process.mount_channel(memory, index as usize, cnode)?;
                 }
             }
             Ok(())
@@ -564,50 +565,5 @@ impl System {
             return false;
         }
         channel.map_page(memory, process, page)
-    }
-}
-
-impl Channel {
-    /// Maps one of its pages, which is made if nobody has touched it yet. `false`: there is no memory.
-    pub fn map_page(&mut self, memory: &mut Memory, process: &mut Process, page: usize) -> bool {
-        let at = address(self.number) + page * PAGE;
-        self.page(memory, page)
-            .and_then(|frame| process.space.borrow(memory, frame, at, 3))
-            .is_ok()
-    }
-
-    /// One of its pages, which is made if there is none.
-    pub fn page(&mut self, memory: &mut Memory, page: usize) -> Result<CPtr> {
-        if self.pages.len() <= page {
-            self.pages.resize(page + 1, None);
-        }
-        match self.pages[page] {
-            Some(frame) => Ok(frame),
-            None if !memory.has_room(1) => Err(Error::NotEnoughMemory),
-            None => Ok(*self.pages[page].insert(memory.frame()?)),
-        }
-    }
-
-    /// Puts a watch's capability into the CNode, which is made if there is none; returns it.
-    fn put_watch(
-        &mut self,
-        memory: &mut Memory,
-        watch: usize,
-        process: usize,
-        cap: CPtr,
-    ) -> Result<CPtr> {
-        self.cells[watch] = Some(Cell { process, cap });
-        let cnode = match self.cnode {
-            Some(cnode) => cnode,
-            None => {
-                let made = memory.objects.cnode_in(&mut self.arena, CELL_BITS)?;
-                *self.cnode.insert(made)
-            }
-        };
-        let send = CapRights::WRITE;
-        memory
-            .objects
-            .copy_into(cnode, watch, CELL_BITS, cap, send)?;
-        Ok(cnode)
     }
 }

@@ -199,11 +199,6 @@ impl Client {
             .borrow_large(memory, frame, channel_base(self.number) + offset, both)
     }
 
-    /// Its process, until that ends.
-    pub fn process(&self) -> Option<usize> {
-        self.process
-    }
-
     /// Gives back everything. The process has ended, or never knew of it.
     fn end(self, memory: &mut Memory, net: &mut Process) -> Result<()> {
         let at = channel_base(self.number);

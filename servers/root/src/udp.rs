@@ -103,7 +103,8 @@ impl System {
             self.udp_changed(port);
         }
         let channel = self.channels.get(index).and_then(Option::as_ref);
-        if channel.is_some_and(|channel| channel.sides(badge::NET_SERVER) != 0)
+        let udp = channel.and_then(|channel| channel.udp.as_ref());
+        if udp.is_some_and(|udp| udp.joined)
             && !self.udp_gone.contains(&index)
             && let Some(net) = self.processes.get(&badge::NET_SERVER)
         {
@@ -123,7 +124,10 @@ impl System {
         let process = process.ok_or(errno::EBADF)?;
         self.own_channel(process, index).map_err(|_| errno::EBADF)?;
         let name = self.udp.name(index as usize).ok_or(errno::EINVAL)?;
-        let udp = self.own_channel(process, index)?.udp.get_or_insert_default();
+        let udp = self
+            .own_channel(process, index)?
+            .udp
+            .get_or_insert_default();
         if core::mem::replace(&mut udp.joined, true) {
             return Ok(name.word());
         }
