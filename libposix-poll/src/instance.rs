@@ -131,7 +131,8 @@ impl<K: Kernel> Core<K> {
         if watch.has_place() {
             self.arm(at);
         }
-        if !self.look(at).is_empty() {
+        // As Linux: what is in the ready list already is no news to anybody.
+        if !self.look(at).is_empty() && !self.watches[at].queued {
             self.queue(at);
         }
     }

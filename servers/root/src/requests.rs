@@ -386,6 +386,15 @@ fn adds(label: u64) -> bool {
             | root::FILE_GRANT
             | root::FILE_MAP
             | root::FIFO_OPEN
+            | root::FUTEX_WAIT
+            | root::PORT_BIND
+            | root::PORT_CONNECT
+            | root::PORT_HOLD
+            | root::PORT_LEASE
+            | root::CHANNEL_JOIN
+            | root::UDP_BIND
+            | root::UDP_FIND
+            | root::UDP_JOIN
             | root::OWNER_WATCH
     )
 }
