@@ -198,7 +198,11 @@ impl Kernel for System {
     }
 
     fn poll_bits(&mut self) -> u64 {
-        let came = nb_recv(threads::process_notification()).badge;
-        noticed(came | threads::take_notices())
+        let came = nb_recv(threads::process_notification()).badge | threads::take_notices();
+        if came & notice::KICK != 0 {
+            // Not for the core: it ends the thread's next wait. What it tells of may have come after the thread looked.
+            threads::keep_notice(notice::KICK);
+        }
+        noticed(came)
     }
 }
