@@ -28,6 +28,8 @@ struct check {
 
 // Defines a check and enters it in the list that main runs: a pointer in a section of its own,
 // whose bounds the linker supplies (pointers, because a compiler may pad structures there).
+// gcc's own macro; an area's name here.
+#undef unix
 #define CHECK(area_, name_, text_) CHECK_IN(area_, name_, text_)
 #define CHECK_IN(area_, name_, text_)                                                              \
     static void run_##area_##_##name_(void);                                                       \
