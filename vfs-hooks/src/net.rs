@@ -60,9 +60,6 @@ pub struct Control {
     dirty_channel_words: AtomicU64,
     /// 1: the client has ended; all its sockets are to be closed. Written by the root server.
     pub client_ended: AtomicU32,
-    /// One bit for each channel of a UDP socket from which something is to go out; and one for each word of these.
-    udp: [AtomicU64; MOST / 64],
-    udp_words: AtomicU64,
 }
 
 /// Takes the bits of a two-level set.
@@ -100,26 +97,11 @@ impl Control {
         self.must_ring()
     }
 
-    /// The same after putting a datagram into the outward queue of a UDP socket, by the number of its channel.
-    #[must_use]
-    pub fn mark_udp(&self, channel: usize) -> bool {
-        let channel = channel % MOST;
-        self.udp[channel / 64].fetch_or(1 << (channel % 64), Ordering::AcqRel);
-        self.udp_words
-            .fetch_or(1 << (channel / 64), Ordering::AcqRel);
-        self.must_ring()
-    }
-
     /// After a mark: whether whoever made it has to ring.
     #[inline]
     fn must_ring(&self) -> bool {
         fence(Ordering::SeqCst);
         self.armed.load(Ordering::Relaxed) != 0 && self.armed.swap(0, Ordering::AcqRel) != 0
-    }
-
-    /// Net server's side: takes all marks of UDP sockets. [`Control::arm`] as for the others.
-    pub fn take_udp(&self, channel: impl FnMut(u32)) {
-        take_bits(&self.udp_words, &self.udp, channel);
     }
 
     /// Net server's side: takes all marks. Call [`Control::arm`] first when about to sleep.

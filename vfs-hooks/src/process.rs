@@ -242,8 +242,6 @@ pub struct ProcessInfo {
     pub traced: u32,
     /// Where the inheritance lies that SPAWN or EXEC gave, and its bytes; 0: none, the process is the first.
     pub inheritance: [u64; 2],
-    /// Net server: how many UDP sockets of which it holds a side nobody has open any longer, modulo 2³².
-    pub udp_closed: AtomicU32,
 }
 
 /// Counters a process keeps; the root server prints them on request and at exit.

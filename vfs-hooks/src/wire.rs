@@ -119,10 +119,8 @@ pub mod root {
     pub const UDP_UNBIND: u64 = 62;
     /// MR0 address and port, MR1 the sender's: the caller holds side 1 of the channel of the socket that receives there from now on. Reply: MR1 channel. It is to be asked again when the channel's value changes. ECONNREFUSED, ENOMEM.
     pub const UDP_FIND: u64 = 63;
-    /// Net server only. MR0 client, MR1 channel of a UDP socket of which that client holds side 0: the net server holds side 1 from now on; the channel's pages but those of the local queue are there. When nobody holds side 0, [`ProcessInfo::udp_closed`](crate::process::ProcessInfo::udp_closed) counts it. Reply: MR1 address and port. EBADF, EINVAL, ENOBUFS, ENOMEM.
+    /// Net server only. MR0 client, MR1 channel of a UDP socket of which that client holds side 0: the net server holds side 1 from now on; the channel's pages but those of the local queue are there. When nobody holds side 0, CHANNEL_HUNG tells. Reply: MR1 address and port. EBADF, EINVAL, ENOBUFS, ENOMEM.
     pub const UDP_JOIN: u64 = 64;
-    /// Net server only. Reply: MR1 the channel of a UDP socket of which it holds side 1, and side 0 nobody any longer. EAGAIN: there is none.
-    pub const UDP_CLOSED: u64 = 65;
     /// MR0 channel of which the caller holds side 0, MR1 address | port << 32 (0: choose) | bits << 48 (0: SO_REUSEADDR, 1: SO_REUSEPORT): gives it a port of TCP, until nobody holds that side. NAME_LISTEN lets connections come. Reply: MR1 port. EADDRINUSE, EINVAL.
     pub const PORT_BIND: u64 = 110;
     /// MR0 channel of which the caller holds side 1, MR1 address | port << 32 | bits << 48 (0: the backlog may grow), MR2 own address | port << 32 (0: choose): as NAME_CONNECT, to who listens there in this machine. The channel holds the ports of both ends until it ends. Reply: MR1 own port. ECONNREFUSED, EADDRNOTAVAIL, EAGAIN.

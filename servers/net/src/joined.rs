@@ -34,6 +34,8 @@ pub enum Resident {
     Listener(ListenerKey),
     /// A connection.
     Stream(ConnectionKey),
+    /// A UDP socket, which is found by the channel.
+    Datagrams,
 }
 
 impl Joined {
@@ -85,6 +87,7 @@ impl<C: Card, P: Platform> Server<C, P> {
                     }
                     self.touch(key);
                 }
+                Some(Resident::Datagrams) => self.close_udp(number, now),
                 // We have left it meanwhile.
                 None => {}
             }
@@ -94,8 +97,10 @@ impl<C: Card, P: Platform> Server<C, P> {
 
     /// A process has marked a channel. Any may mark any: a false mark costs a look.
     pub(crate) fn marked_channel(&mut self, number: usize) {
-        if let Some(Resident::Stream(key)) = self.residents.get(&number) {
-            self.touch(*key);
+        match self.residents.get(&number) {
+            Some(Resident::Stream(key)) => self.touch(*key),
+            Some(Resident::Datagrams) => self.udp.mark(number),
+            Some(Resident::Listener(_)) | None => {}
         }
     }
 

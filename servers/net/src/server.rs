@@ -248,7 +248,6 @@ impl<C: Card, P: Platform> Server<C, P> {
             client
                 .control()
                 .take_channels(|channel| channels.push(channel));
-            client.control().take_udp(|channel| self.udp.mark(channel));
             let ended = client.control().client_ended.load(ACQUIRE) != 0;
             if ended != client.ended {
                 client.ended = ended;

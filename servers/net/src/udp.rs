@@ -15,6 +15,7 @@ use crate::datagram::{
     write_unreachable,
 };
 use crate::errno::Errno;
+use crate::joined::Resident;
 use crate::link::Card;
 use crate::neighbours::{Neighbours, Outgoing};
 use crate::server::{Platform, RETRY, Server};
@@ -24,29 +25,16 @@ const BURST: usize = 64;
 
 /// What UDP needs of the system.
 pub trait UdpPlatform {
-    /// Makes us a holder of a socket's channel, if the client has that socket open: what the socket is bound to, and its place.
-    fn udp_join(&mut self, client: usize, channel: u32) -> Result<(End, usize), Errno>;
+    /// Makes us a holder of a socket's channel until [`Platform::leave`], if the client has that socket open: what the socket is bound to.
+    fn udp_join(&mut self, client: usize, channel: usize) -> Result<End, Errno>;
 
     /// The socket of a channel that we hold.
-    fn udp_socket(&mut self, channel: u32) -> Shared<'static>;
-
-    /// Signals a watch of the socket at a place.
-    fn udp_signal(&mut self, place: usize, watch: usize);
-
-    /// Grows when a socket that we hold is open no longer.
-    fn udp_closed(&mut self) -> u32;
-
-    /// One of these.
-    fn udp_next_closed(&mut self) -> Option<u32>;
-
-    /// We hold a channel no longer.
-    fn udp_leave(&mut self, channel: u32);
+    fn udp_socket(&mut self, channel: usize) -> Shared<'static>;
 }
 
 struct Socket {
     /// As the root server said when we joined.
     name: End,
-    place: usize,
     shared: Shared<'static>,
     /// It is among those that are to be served.
     pending: bool,
@@ -56,20 +44,18 @@ struct Socket {
 #[derive(Default)]
 pub struct Sockets {
     /// By channel.
-    sockets: BTreeMap<u32, Socket>,
+    sockets: BTreeMap<usize, Socket>,
     /// Channels by port, in the order in which they came.
-    ports: BTreeMap<u16, Vec<u32>>,
+    ports: BTreeMap<u16, Vec<usize>>,
     /// Channels from which something is to go out; and those that wait for the card.
-    pending: Vec<u32>,
-    stalled: Vec<u32>,
-    /// What `udp_closed` said last.
-    closed: u32,
+    pending: Vec<usize>,
+    stalled: Vec<usize>,
     neighbours: Neighbours,
 }
 
 impl Sockets {
     /// A process says that something is to go out. Any number is a fair question.
-    pub fn mark(&mut self, channel: u32) {
+    pub fn mark(&mut self, channel: usize) {
         if let Some(socket) = self.sockets.get_mut(&channel)
             && !socket.pending
         {
@@ -99,7 +85,7 @@ impl Sockets {
         self.sockets.len()
     }
 
-    fn remove(&mut self, channel: u32) {
+    fn remove(&mut self, channel: usize) {
         if let Some(socket) = self.sockets.remove(&channel)
             && let Some(channels) = self.ports.get_mut(&socket.name.port)
         {
@@ -111,7 +97,7 @@ impl Sockets {
     }
 
     /// Those that receive a datagram: all if it is for everybody, else the one that fits best.
-    fn receivers(&self, from: End, to: End, everybody: bool) -> Vec<u32> {
+    fn receivers(&self, from: End, to: End, everybody: bool) -> Vec<usize> {
         let mut found = Vec::new();
         let mut best = 0;
         for channel in self.ports.get(&to.port).into_iter().flatten() {
@@ -161,15 +147,17 @@ impl<C: Card, P: Platform> Server<C, P> {
 
     /// UDP_OPEN.
     pub(crate) fn udp_open(&mut self, client: usize, channel: u64) -> Result<u64, Errno> {
-        let channel = u32::try_from(channel).map_err(|_| Errno::INVAL)?;
-        if self.udp.sockets.contains_key(&channel) {
-            return Ok(0);
+        let channel = usize::try_from(channel).map_err(|_| Errno::INVAL)?;
+        match self.residents.get(&channel) {
+            None => {}
+            Some(Resident::Datagrams) => return Ok(0),
+            Some(_) => return Err(Errno::INVAL),
         }
-        let (name, place) = self.platform.udp_join(client, channel)?;
+        let name = self.platform.udp_join(client, channel)?;
+        self.residents.insert(channel, Resident::Datagrams);
         let shared = self.platform.udp_socket(channel);
         let socket = Socket {
             name,
-            place,
             shared,
             pending: false,
         };
@@ -212,17 +200,17 @@ impl<C: Card, P: Platform> Server<C, P> {
         }
     }
 
-    fn bring(&mut self, channel: u32, other: End, own: u32, bytes: &[u8]) {
+    fn bring(&mut self, channel: usize, other: End, own: u32, bytes: &[u8]) {
         if let Some(socket) = self.udp.sockets.get(&channel) {
             let datagram = Datagram {
                 len: bytes.len(),
                 other,
                 own,
             };
-            let (platform, place) = (&mut self.platform, socket.place);
+            let platform = &mut self.platform;
             // Full: the socket counts what it loses.
             let _ = socket.shared.bring(datagram, bytes, |watch| {
-                platform.udp_signal(place, watch);
+                platform.signal_channel(channel, watch);
             });
         }
     }
@@ -232,30 +220,21 @@ impl<C: Card, P: Platform> Server<C, P> {
         let Some(errno) = errno(code) else {
             return;
         };
-        for channel in self.udp.ports.get(&port).into_iter().flatten() {
-            if let Some(socket) = self.udp.sockets.get(channel)
+        for &channel in self.udp.ports.get(&port).into_iter().flatten() {
+            if let Some(socket) = self.udp.sockets.get(&channel)
                 && socket.shared.peer() == Some(to)
             {
-                let (platform, place) = (&mut self.platform, socket.place);
+                let platform = &mut self.platform;
                 socket
                     .shared
-                    .fail(errno, |watch| platform.udp_signal(place, watch));
+                    .fail(errno, |watch| platform.signal_channel(channel, watch));
             }
         }
     }
 
     /// UDP's part of a turn. Whether there was anything to do.
     pub(crate) fn serve_udp(&mut self, now: Instant) -> bool {
-        let closed = self.platform.udp_closed();
-        let mut busy = closed != self.udp.closed;
-        if busy {
-            self.udp.closed = closed;
-            while let Some(channel) = self.platform.udp_next_closed() {
-                self.drain_all(channel, now);
-                self.udp.remove(channel);
-                self.platform.udp_leave(channel);
-            }
-        }
+        let mut busy = false;
         while let Some(ip) = self.udp.neighbours.overdue(now) {
             busy = true;
             self.ask(ip);
@@ -267,8 +246,15 @@ impl<C: Card, P: Platform> Server<C, P> {
         busy
     }
 
+    /// Nobody has the socket open any longer.
+    pub(crate) fn close_udp(&mut self, channel: usize, now: Instant) {
+        self.drain_all(channel, now);
+        self.udp.remove(channel);
+        self.leave(channel);
+    }
+
     /// Sends what a socket has for the outside, up to a burst.
-    fn drain(&mut self, channel: u32, now: Instant) {
+    fn drain(&mut self, channel: usize, now: Instant) {
         let Some(socket) = self.udp.sockets.get_mut(&channel) else {
             return;
         };
@@ -291,14 +277,14 @@ impl<C: Card, P: Platform> Server<C, P> {
     }
 
     /// What a process that has ended wanted to send, as far as the card takes it.
-    fn drain_all(&mut self, channel: u32, now: Instant) {
+    fn drain_all(&mut self, channel: usize, now: Instant) {
         // A limit, since a process that sends to the socket may put more there.
         for _ in 0..OUTWARD as usize / 16 / BURST {
             self.drain(channel, now);
         }
     }
 
-    fn wait_for_card(&mut self, channel: u32) {
+    fn wait_for_card(&mut self, channel: usize) {
         if let Some(socket) = self.udp.sockets.get_mut(&channel) {
             socket.pending = true;
             self.udp.stalled.push(channel);

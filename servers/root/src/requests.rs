@@ -186,7 +186,6 @@ impl System {
             root::UDP_UNBIND => return Answer::of(self.udp_unbind(number, a).map(|()| [])),
             root::UDP_FIND => return Answer::of(self.udp_find(number, a, b).map(|c| [c])),
             root::UDP_JOIN => return Answer::of(self.udp_join(number, a, b).map(|name| [name])),
-            root::UDP_CLOSED => return Answer::of(self.udp_closed(number).map(|c| [c])),
             root::STOP => {
                 self.stop(number, a as u32 & 0x7f);
                 return Answer::error(errno::OK);

@@ -77,8 +77,6 @@ pub struct System {
     pub hung: VecDeque<usize>,
     /// Names of UDP sockets.
     pub udp: UdpPorts,
-    /// Channels of UDP sockets that the net server is to leave.
-    pub udp_gone: Vec<usize>,
     /// Shared files.
     pub files: SharedFiles,
     /// Owners of locks.
@@ -156,7 +154,6 @@ impl System {
             ports: Ports::default(),
             hung: VecDeque::new(),
             udp: UdpPorts::new(),
-            udp_gone: Vec::new(),
             files,
             owners: Owners::default(),
             waiters: Waiters::default(),

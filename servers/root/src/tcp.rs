@@ -167,8 +167,7 @@ impl System {
         let Some(Some(channel)) = self.channels.get_mut(index) else {
             return;
         };
-        // Of a UDP socket it hears otherwise.
-        let joined = channel.sides(badge::NET_SERVER) != 0 && channel.udp.is_none();
+        let joined = channel.sides(badge::NET_SERVER) != 0;
         if !unheld || !joined || core::mem::replace(&mut channel.hung, true) {
             return;
         }

@@ -3,7 +3,6 @@
 
 use root_server::errno;
 use root_server::udp_ports::Reuse;
-use sel4_bindings::signal;
 use vfs_hooks::channel::address;
 use vfs_hooks::process::{PAGE, badge};
 use vfs_hooks::sync::Ordering;
@@ -102,16 +101,6 @@ impl System {
         if let Some(port) = self.udp.unbind(index) {
             self.udp_changed(port);
         }
-        let channel = self.channels.get(index).and_then(Option::as_ref);
-        let udp = channel.and_then(|channel| channel.udp.as_ref());
-        if udp.is_some_and(|udp| udp.joined)
-            && !self.udp_gone.contains(&index)
-            && let Some(net) = self.processes.get(&badge::NET_SERVER)
-        {
-            self.udp_gone.push(index);
-            net.info().udp_closed.fetch_add(1, Ordering::AcqRel);
-            signal(net.notification.whole);
-        }
     }
 
     /// UDP_JOIN: its name.
@@ -168,19 +157,8 @@ impl System {
         Ok(())
     }
 
-    /// UDP_CLOSED.
-    pub fn udp_closed(&mut self, number: usize) -> Result<u64> {
-        if number != badge::NET_SERVER {
-            return Err(errno::EBADF);
-        }
-        // It stays in the list until it is left.
-        let index = *self.udp_gone.first().ok_or(errno::EAGAIN)?;
-        Ok(index as u64)
-    }
-
     /// The net server holds the channel no longer.
     pub fn udp_left(&mut self, index: usize) {
-        self.udp_gone.retain(|gone| *gone != index);
         let channel = self.channels.get_mut(index).and_then(Option::as_mut);
         if let Some(udp) = channel.and_then(|channel| channel.udp.as_mut()) {
             udp.joined = false;

@@ -61,7 +61,7 @@ pub fn mark(channel: usize) -> Result<(), Errno> {
     let base = NonNull::new(NET_CHANNEL as *mut u8).expect("not null");
     // SAFETY: this process is a client of the net server, so its control page is mapped, for good.
     let control = unsafe { Channel::new(base) }.control();
-    if control.mark_udp(channel) {
+    if control.mark_channel(channel) {
         ring_doorbell();
     }
     Ok(())

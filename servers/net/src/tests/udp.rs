@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::vec::Vec;
 
 use super::segment::packet;
-use super::{GATEWAY, MAC, OWN, Rig, System};
+use super::{GATEWAY, HUNG, MAC, OWN, Rig, System};
 use crate::datagram::{HEADERS, Own, write_datagram};
 use crate::{Errno, MAX_CLIENTS, UdpPlatform};
 use vfs_hooks::Events;
@@ -69,55 +69,35 @@ impl Memory {
 /// The root server's part.
 #[derive(Default)]
 pub struct Channels {
-    all: BTreeMap<u32, Memory>,
-    counter: u32,
-    closed: Vec<u32>,
-    left: Vec<u32>,
-    told: Vec<(usize, usize)>,
+    all: BTreeMap<usize, Memory>,
 }
 
 impl UdpPlatform for System {
-    fn udp_join(&mut self, client: usize, channel: u32) -> Result<(End, usize), Errno> {
+    fn udp_join(&mut self, client: usize, channel: usize) -> Result<End, Errno> {
         assert!(client < MAX_CLIENTS);
         let memory = self.udp.all.get(&channel).ok_or(Errno(9))?;
-        Ok((memory.name, channel as usize))
+        Ok(memory.name)
     }
 
-    fn udp_socket(&mut self, channel: u32) -> Socket<'static> {
+    fn udp_socket(&mut self, channel: usize) -> Socket<'static> {
         self.udp.all[&channel].socket()
-    }
-
-    fn udp_signal(&mut self, place: usize, watch: usize) {
-        self.udp.told.push((place, watch));
-    }
-
-    fn udp_closed(&mut self) -> u32 {
-        self.udp.counter
-    }
-
-    fn udp_next_closed(&mut self) -> Option<u32> {
-        self.udp.closed.pop()
-    }
-
-    fn udp_leave(&mut self, channel: u32) {
-        self.udp.left.push(channel);
     }
 }
 
 /// A bound socket of client 0.
-fn open(rig: &mut Rig, channel: u32, ip: u32, port: u16) -> Socket<'static> {
+fn open(rig: &mut Rig, channel: usize, ip: u32, port: u16) -> Socket<'static> {
     let memory = Memory::new(End { ip, port });
     rig.server.platform().udp.all.insert(channel, memory);
     let program = rig.program(0);
     assert_eq!(
-        program.call(rig, net::UDP_OPEN, [channel.into(), 0, 0]),
+        program.call(rig, net::UDP_OPEN, [channel as u64, 0, 0]),
         Ok(0)
     );
     memory.socket()
 }
 
 /// Gives a socket something to send, as the shim does.
-fn send(rig: &mut Rig, channel: u32, to: End, bytes: &[u8]) -> Vec<Vec<u8>> {
+fn send(rig: &mut Rig, channel: usize, to: End, bytes: &[u8]) -> Vec<Vec<u8>> {
     let socket = rig.server.platform().udp.all[&channel].socket();
     let datagram = Datagram {
         len: bytes.len(),
@@ -126,7 +106,7 @@ fn send(rig: &mut Rig, channel: u32, to: End, bytes: &[u8]) -> Vec<Vec<u8>> {
     };
     socket.give(1, datagram, bytes).unwrap();
     let program = rig.program(0);
-    let _ = program.channel.control().mark_udp(channel as usize);
+    let _ = program.channel.control().mark_channel(channel);
     settle(rig)
 }
 
@@ -187,7 +167,7 @@ fn is_arp_request(frame: &[u8], ip: u32) -> bool {
 }
 
 /// Lets the server know the gateway.
-fn learn(rig: &mut Rig, channel: u32) {
+fn learn(rig: &mut Rig, channel: usize) {
     let asked = send(rig, channel, FROM, b"?");
     assert!(is_arp_request(&asked[0], GATEWAY));
     assert_eq!(rig.exchange(arp_reply(GATEWAY, PEER_MAC)).len(), 1);
@@ -208,8 +188,8 @@ fn datagrams_of_every_size_arrive_and_tell() {
         assert_eq!(read, bytes);
     }
     assert_eq!(
-        rig.server.platform().udp.told,
-        [(7, 2)],
+        rig.server.platform().signals,
+        [(1007, 2)],
         "once, until it is armed again"
     );
     assert_eq!(socket.readiness().edges.input, 212);
@@ -455,11 +435,10 @@ fn closed_sockets_send_their_last_and_are_left() {
     platform.udp.all[&7].header.sides[0]
         .holders
         .store(0, Ordering::Relaxed);
-    platform.udp.closed.push(7);
-    platform.udp.counter += 1;
+    HUNG.with_borrow_mut(|hung| hung.push_back(7));
     let out = settle(&mut rig);
     assert_eq!(sent(&out[0]).2, b"last");
-    assert_eq!(rig.server.platform().udp.left, [7]);
+    assert_eq!(rig.server.platform().left, [7]);
     assert_eq!(rig.server.udp.len(), 0);
     assert_eq!(
         rig.exchange(frame(FROM.port, 53, b"x")).len(),
@@ -512,8 +491,8 @@ fn processes_that_make_things_up_harm_only_themselves() {
             2 => drop(memory.rings[which].stage_words([dice() & 0xfff, dice()])),
             _ => drop(memory.rings[which].publish((dice() % 3000) as usize & !7)),
         }
-        let _ = program.channel.control().mark_udp(dice() as usize);
-        let _ = program.channel.control().mark_udp(7);
+        let _ = program.channel.control().mark_channel(dice() as usize);
+        let _ = program.channel.control().mark_channel(7);
         settle(&mut rig);
         rig.exchange(frame(FROM.port, 53, b"in"));
         let _ = receive(&bad);
@@ -561,4 +540,34 @@ fn garbage_is_dropped() {
     }
     rig.exchange(frame(FROM.port, 53, b"still"));
     assert_eq!(receive(&socket).unwrap().1, b"still");
+}
+
+#[test]
+fn a_channel_is_a_socket_of_one_kind() {
+    let mut rig = Rig::new();
+    let program = rig.program(0);
+    let tcp = program.new_channel(&mut rig);
+    let both = program.new_channel(&mut rig);
+    for port in [80, 81] {
+        program.bind(&mut rig, port, true).unwrap();
+    }
+    // What leaving one of two would unmap under the other.
+    assert_eq!(
+        program.call(&mut rig, net::LISTEN, [80, 4, tcp as u64]),
+        Ok(0)
+    );
+    let memory = Memory::new(End { ip: 0, port: 53 });
+    let channels = &mut rig.server.platform().udp.all;
+    channels.insert(tcp, memory);
+    assert_eq!(
+        program.call(&mut rig, net::UDP_OPEN, [tcp as u64, 0, 0]),
+        Err(Errno::INVAL)
+    );
+    let socket = open(&mut rig, both, 0, 54);
+    assert_eq!(
+        program.call(&mut rig, net::LISTEN, [81, 4, both as u64]),
+        Err(Errno::INVAL)
+    );
+    rig.exchange(frame(FROM.port, 54, b"in"));
+    assert_eq!(receive(&socket).unwrap().1, b"in");
 }
