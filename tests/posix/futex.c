@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -88,7 +89,7 @@ static void wake_all(uint32_t *at, int count)
         const long n = OK(futex(at, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0));
         all += (int)n;
         EXPECT(all <= count);
-        usleep(1000);
+        sched_yield();
     }
 }
 
@@ -116,11 +117,11 @@ CHECK(futex, bitset, "FUTEX_WAKE_BITSET wakes only those whose sets meet its own
     pthread_t one = started(waits_for_bit, (void *)1), two = started(waits_for_bit, (void *)2);
     // Both have to wait before the wake-ups count.
     while (OK(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 1, NULL, NULL, 2)) != 1)
-        usleep(1000);
+        sched_yield();
     EXPECT_EQ((intptr_t)joined(two), 0);
     EXPECT_EQ(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL, NULL, 4), 0);
     while (OK(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 1, NULL, NULL, 3)) != 1)
-        usleep(1000);
+        sched_yield();
     EXPECT_EQ((intptr_t)joined(one), 0);
 }
 
@@ -142,7 +143,7 @@ CHECK(futex, requeue, "FUTEX_CMP_REQUEUE wakes some and lets others wait for ano
         const long n =
             OK(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 0, (void *)INT_MAX, &second, 0));
         moved += (int)n;
-        usleep(1000);
+        sched_yield();
     }
     EXPECT_EQ(futex(&word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0), 0);
     EXPECT_EQ(futex(&second, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 1);

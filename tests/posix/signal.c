@@ -2,6 +2,7 @@
 // Signals within a process: masks, handlers, who takes them, and what they interrupt.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <string.h>
@@ -224,7 +225,7 @@ CHECK(signal, pthread_kill_runs_there, "pthread_kill runs the handler in the thr
     // The thread may look at `caught` just before it pauses.
     while (!caught) {
         EXPECT_EQ(pthread_kill(thread, SIGUSR1), 0);
-        usleep(2000);
+        sched_yield();
     }
     pthread_kill(thread, SIGUSR1);
     joined(thread);
@@ -260,7 +261,7 @@ CHECK(signal, process_signal_finds_thread, "a signal to the process is taken by 
     block(SIG_BLOCK, SIGUSR1);
     while (!caught) {
         OK(kill(getpid(), SIGUSR1));
-        usleep(2000);
+        sched_yield();
     }
     pthread_kill(thread, SIGUSR1);
     joined(thread);
@@ -300,7 +301,7 @@ static int errno_after_signal(long (*call)(void *), void *argument)
     // The first signals may come before the call; one that comes in it ends it.
     while (!i.ended) {
         EXPECT_EQ(pthread_kill(thread, SIGUSR1), 0);
-        usleep(1000);
+        sched_yield();
     }
     joined(thread);
     EXPECT_EQ(caught, SIGUSR1);

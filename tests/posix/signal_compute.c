@@ -2,6 +2,7 @@
 // Signals to a thread that computes without calling, alternative stacks, and signals of the processor.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -157,7 +158,7 @@ CHECK(signal, asynchronous_cancellation, "pthread_cancel ends a thread that comp
     stop = 0;
     pthread_t thread = started(waits_to_be_cancelled, NULL);
     while (!stop)
-        usleep(1000);
+        sched_yield();
     EXPECT_EQ(pthread_cancel(thread), 0);
     EXPECT(joined(thread) == PTHREAD_CANCELED);
 }

@@ -446,7 +446,7 @@ static void *tests_cancel(void *unused)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     sem_post(&gate);
     while (!__atomic_load_n(&counter, __ATOMIC_SEQ_CST))
-        usleep(1000);
+        sched_yield();
     __atomic_store_n(&counter, 2, __ATOMIC_SEQ_CST);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
     pthread_testcancel();
