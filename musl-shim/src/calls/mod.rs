@@ -11,6 +11,7 @@ mod inotify;
 mod io;
 mod lock;
 mod memory;
+mod message;
 mod misc;
 mod mmsg;
 mod path;

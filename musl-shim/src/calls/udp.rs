@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Socket calls for UDP: messages with what goes with them (ip(7), IP_PKTINFO), and options.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use vfs_hooks::Events;
 use vfs_hooks::udp::{End, LARGEST, Received};
 
 use crate::abi::*;
-use crate::calls::io::{blocking, or_end, scatter};
+use crate::calls::io::{blocking, or_end};
+use crate::calls::message::{receive_whole, vector};
 use crate::calls::socket::send_flags;
 use crate::calls::sockopt::{set_structure, structure, write_value};
 use crate::dispatch::Args;
@@ -16,7 +16,7 @@ use crate::errno::Errno;
 use crate::files::OpenFile;
 use crate::net::address::{Address, is_loopback};
 use crate::net::udp::UdpSocket;
-use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, iovec};
+use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, iovec};
 
 /// Bytes of a control message's head, and what a message is padded to.
 const HEAD: usize = size_of::<Cmsghdr>();
@@ -108,18 +108,9 @@ fn source(control: usize, len: usize) -> Result<Option<u32>, Errno> {
     Ok(source)
 }
 
-/// Too many iovecs of a message are EMSGSIZE.
-fn too_many(errno: Errno) -> Errno {
-    match errno {
-        Errno::EINVAL => Errno::EMSGSIZE,
-        errno => errno,
-    }
-}
-
 /// sendmsg(2).
 pub fn send_message(socket: &UdpSocket, message: &Msghdr, flags: u32) -> Result<usize, Errno> {
-    let (vector, count) = (message.msg_iov as usize, message.msg_iovlen as usize);
-    let total = check_iovecs(vector, count).map_err(too_many)?;
+    let (vector, count, total) = vector(message)?;
     send_flags(flags as usize)?;
     let to = (message.msg_name != 0 && message.msg_namelen != 0)
         .then(|| destination(message.msg_name as usize, message.msg_namelen as usize))
@@ -189,17 +180,8 @@ pub fn receive_message(
     (at, message): (usize, Msghdr),
     flags: u32,
 ) -> Result<usize, Errno> {
-    let (vector, count) = (message.msg_iov as usize, message.msg_iovlen as usize);
-    let total = check_iovecs(vector, count).map_err(too_many)?;
-    let got = if count == 1 {
-        let (base, len) = iovec(vector, 0)?;
-        receive(file, socket, bytes_mut(base, len.min(total))?, flags)?
-    } else {
-        let mut whole = vec![0; total.min(LARGEST)];
-        let got = receive(file, socket, &mut whole, flags)?;
-        scatter(&whole[..got.copied], 0, vector, count)?;
-        got
-    };
+    let fill = |buffer: &mut [u8]| receive(file, socket, buffer, flags);
+    let got = receive_whole(&message, LARGEST, fill, |got| got.copied)?;
     let mut told = Msghdr {
         msg_controllen: 0,
         msg_flags: 0,

@@ -2,7 +2,6 @@
 //! Socket calls for AF_UNIX: messages with what goes with them (unix(7)), and options.
 
 use alloc::rc::Rc;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use libposix_poll::Deadline;
@@ -11,7 +10,8 @@ use vfs_hooks::channel::READER;
 use vfs_hooks::channel_socket::{Kind, RING, Received};
 
 use crate::abi::*;
-use crate::calls::io::{blocking, or_end, scatter, timeout_of};
+use crate::calls::io::{blocking, or_end, timeout_of};
+use crate::calls::message::{receive_whole, vector};
 use crate::calls::socket::send_flags;
 use crate::calls::sockopt::{set_structure, structure, write_value};
 use crate::dispatch::Args;
@@ -24,7 +24,7 @@ use crate::net::unix::heir::{self, number};
 use crate::net::unix::name::Name;
 use crate::net::unix::rights::{self, MOST_FILES};
 use crate::process::{UID, pid};
-use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, iovec};
+use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, iovec};
 use crate::wait;
 
 /// Bytes of a control message's head, and what a message is padded to.
@@ -220,8 +220,7 @@ pub fn send_message(
     message: &Msghdr,
     flags: u32,
 ) -> Result<usize, Errno> {
-    let (vector, count) = (message.msg_iov as usize, message.msg_iovlen as usize);
-    let total = check_iovecs(vector, count).map_err(too_many)?;
+    let (vector, count, total) = vector(message)?;
     let to = (message.msg_name != 0 && message.msg_namelen != 0)
         .then(|| Name::read(message.msg_name as usize, message.msg_namelen as usize))
         .transpose()?;
@@ -251,14 +250,6 @@ pub fn send_message(
         flags,
     };
     outgoing.send_loudly(file, socket)
-}
-
-/// Too many iovecs of a message are EMSGSIZE.
-fn too_many(errno: Errno) -> Errno {
-    match errno {
-        Errno::EINVAL => Errno::EMSGSIZE,
-        errno => errno,
-    }
 }
 
 /// Receives into a buffer, for as long as the flags say.
@@ -341,17 +332,8 @@ pub fn receive_message(
     (at, message): (usize, Msghdr),
     flags: u32,
 ) -> Result<usize, Errno> {
-    let (vector, count) = (message.msg_iov as usize, message.msg_iovlen as usize);
-    let total = check_iovecs(vector, count).map_err(too_many)?;
-    let got = if count == 1 {
-        let (base, len) = iovec(vector, 0)?;
-        receive(file, socket, bytes_mut(base, len.min(total))?, flags)?
-    } else {
-        let mut whole = vec![0; total.min(RING as usize)];
-        let got = receive(file, socket, &mut whole, flags)?;
-        scatter(&whole[..got.copied], 0, vector, count)?;
-        got
-    };
+    let fill = |buffer: &mut [u8]| receive(file, socket, buffer, flags);
+    let got = receive_whole(&message, RING as usize, fill, |got| got.copied)?;
     let (name, files) = match &got.control[..] {
         [] => (Name::default(), Vec::new()),
         control => rights::open(socket, control),
