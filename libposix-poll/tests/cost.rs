@@ -124,7 +124,12 @@ const ROWS: &[(&str, u64, u64)] = &[
     (
         "select for reading and writing, all ready to write, each fd",
         256,
-        34,
+        20,
+    ),
+    (
+        "select for reading and writing, each second ready to read too, each fd",
+        256,
+        42,
     ),
     ("eventfd: write, wait, read; level", 1, 250),
     ("eventfd: write, wait, read; edge", 1, 300),
@@ -186,6 +191,10 @@ fn child() {
         counted(|| assert_eq!(select(&mut b.core, &idle, &[[all, all, 0]; 4]), 0));
         counted(|| assert_eq!(select(&mut b.core, &polled, &[[0, all, 0]; 4]), 256));
         counted(|| assert_eq!(select(&mut b.core, &polled, &[[all, all, 0]; 4]), 256));
+        let mixed: Vec<u32> = (0..256)
+            .map(|i| EventFd::new(&mut b.core, i % 2, false).source().number())
+            .collect();
+        counted(|| assert_eq!(select(&mut b.core, &mixed, &[[all, all, 0]; 4]), 384));
 
         for (events, rearm) in [(IN, false), (IN | EDGE, false), (IN | ONE_SHOT, true)] {
             let mut b = Bench::new(n, events);
