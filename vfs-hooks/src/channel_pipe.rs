@@ -410,4 +410,30 @@ mod tests {
             (0, Events::empty())
         );
     }
+
+    #[test]
+    fn who_has_both_ends_sees_both() {
+        let mut memory = Memory::new();
+        let pipe = memory.pipe();
+        assert_eq!(pipe.readiness_of_both().events, WRITABLE);
+        pipe.write(1, &vec![0; PIPE_SIZE as usize], |_| ()).unwrap();
+        pipe.read(1, &mut [0; 1], |_| ()).unwrap();
+        let both = pipe.readiness_of_both();
+        assert_eq!(both.events, READABLE);
+        let each = [READER, WRITER].map(|side| pipe.readiness(side).edges);
+        assert_eq!(both.edges.input, each[0].input);
+        assert_eq!(both.edges.output, each[1].output);
+        assert_ne!(both.edges.input, each[1].input, "not the other side's");
+    }
+
+    #[test]
+    fn a_lock_that_nobody_who_holds_the_channel_has_is_freed() {
+        let memory = Memory::new();
+        core::mem::forget(memory.header.try_lock(9));
+        memory.header.recover_from_strangers(|owner| owner == 9);
+        assert!(memory.header.try_lock(1).is_none(), "9 is a holder");
+        memory.header.recover_from_strangers(|owner| owner == 8);
+        assert!(memory.header.try_lock(1).is_some());
+        memory.header.recover_from_strangers(|_| false);
+    }
 }

@@ -420,4 +420,40 @@ mod tests {
         let again = pair.read(&mut all, B, &mut [0; 1]);
         assert_eq!(again, Err(PacketError::Again));
     }
+
+    #[test]
+    fn an_end_that_moves_elsewhere_takes_its_packets_and_its_reset_along() {
+        let (mut all, mut pair) = pair(Kind::Seqpacket);
+        assert_eq!(pair.kind(), Kind::Seqpacket);
+        pair.write(&mut all, A, b"one").unwrap();
+        pair.write(&mut all, A, b"").unwrap();
+        pair.write(&mut all, B, b"unread").unwrap();
+        assert_eq!((pair.available(B), pair.available(A)), (3, 6));
+        pair.shutdown(&mut all, B, Shutdown::Write);
+        assert_eq!(pair.shut(B), (false, true));
+        pair.close(&mut all, A);
+        assert!(pair.is_closed(A) && !pair.is_closed(B));
+        assert!(pair.has_reset(B));
+        assert!(pair.take_reset(&mut all, B));
+        assert!(!pair.take_reset(&mut all, B), "told once");
+        assert!(!all.level(pair.source(B)).contains(Events::ERR));
+        let mut moved = Vec::new();
+        pair.drain(B, |packet| moved.push(packet));
+        assert_eq!(moved, [&b"one"[..], b""]);
+        assert_eq!(pair.available(B), 0);
+    }
+
+    #[test]
+    fn a_datagram_pair_counts_the_oldest_packet() {
+        let (mut all, mut pair) = pair(Kind::Datagram);
+        pair.write(&mut all, A, b"first").unwrap();
+        pair.write(&mut all, A, b"2nd").unwrap();
+        assert_eq!(pair.available(B), 5);
+        pair.read(&mut all, B, &mut [0; 1]).unwrap();
+        assert_eq!(pair.available(B), 3);
+        pair.close(&mut all, B);
+        assert!(pair.is_connected(A), "it has not noticed yet");
+        assert_eq!(pair.write(&mut all, A, b"x"), Err(PacketError::Refused));
+        assert!(!pair.is_connected(A));
+    }
 }

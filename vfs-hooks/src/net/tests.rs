@@ -187,3 +187,24 @@ fn publishing_counts_edges_and_signals_who_is_armed() {
         (1, 1)
     );
 }
+
+#[test]
+fn marks_of_sockets_in_channels_are_taken_apart_from_the_others() {
+    let memory = Memory::new();
+    let channel = memory.channel();
+    let control = channel.control();
+    let taken = || {
+        let mut all = Vec::new();
+        control.take_channels(|channel| all.push(channel));
+        all
+    };
+    assert_eq!(taken(), []);
+    assert!(!control.mark_channel(70), "it does not sleep");
+    assert!(!control.mark(5));
+    assert_eq!((taken(), taken()), (std::vec![70], std::vec![]));
+    // A number from outside is made one that there is.
+    control.arm();
+    assert!(control.mark_channel(MOST + 1));
+    assert!(!control.mark_channel(MOST - 1), "it is awake");
+    assert_eq!(taken(), [1, MOST - 1]);
+}

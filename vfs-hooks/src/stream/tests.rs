@@ -384,3 +384,23 @@ fn a_tcp_end_knows_what_was_said_of_the_end() {
     b.abort();
     assert_eq!(ends(&a), None);
 }
+
+#[test]
+fn an_end_that_moves_into_a_channel_takes_its_state_along() {
+    let (a, b) = tcp();
+    a.write(b"unread").unwrap();
+    a.shutdown(Shutdown::Write).unwrap();
+    let moved = |end: &Handle| end.with(|stream, _, side| stream.moved(side));
+    assert_eq!(moved(&a).shut, (false, true));
+    let there = moved(&b);
+    assert_eq!((there.fin, there.reset, there.error), (true, false, None));
+    let mut out = [0; 16];
+    let n = b.with(|stream, _, side| stream.take_all(side, &mut out));
+    assert_eq!(&out[..n], b"unread");
+    a.abort();
+    let there = moved(&b);
+    assert_eq!((there.reset, there.error), (true, Some(Refused::Broken)));
+    let (a, b) = tcp();
+    a.abort();
+    assert_eq!(moved(&b).error, Some(Refused::Reset));
+}

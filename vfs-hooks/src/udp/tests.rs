@@ -226,3 +226,73 @@ fn nothing_is_longer_than_a_datagram_can_be() {
         assert_eq!(receive(&socket).unwrap(), b"good");
     }
 }
+
+#[test]
+fn names_peers_and_errors_are_in_the_socket_for_all_who_have_it() {
+    let socket = socket();
+    assert!(socket.is_valid());
+    assert_eq!((socket.name().word(), socket.asked()), (0, 0));
+    assert_eq!((socket.peer(), socket.is_joined()), (None, false));
+    assert!(socket.accepts(FROM), "from anybody while it has no peer");
+    socket.set_name(FROM);
+    socket.set_asked(3);
+    socket.set_peer(Some(FROM));
+    socket.set_joined();
+    assert_eq!((socket.name(), socket.asked()), (FROM, 3));
+    assert_eq!((socket.peer(), socket.is_joined()), (Some(FROM), true));
+    let other = End { port: 4001, ..FROM };
+    assert!(socket.accepts(FROM) && !socket.accepts(other));
+    socket.set_peer(None);
+    assert!(socket.accepts(other));
+
+    assert!(!socket.is_open());
+    socket.header.sides[0].holders.store(2, Ordering::Relaxed);
+    assert!(socket.is_open());
+    socket.header.value.store(7, Ordering::Relaxed);
+    assert_eq!(socket.routes(), 7);
+
+    socket.header.sides[0].subscriptions.put(3, 3, Events::ERR);
+    let mut told = Vec::new();
+    socket.fail(111, |watch| told.push(watch));
+    assert_eq!(told, [3]);
+    assert!(socket.readiness().events.contains(Events::ERR));
+    assert_eq!(
+        (socket.take_error(), socket.take_error()),
+        (Some(111), None)
+    );
+    assert!(!socket.readiness().events.contains(Events::ERR));
+}
+
+#[test]
+fn what_goes_out_is_an_edge_of_room_when_it_has_left() {
+    let socket = socket();
+    assert!(!socket.has_outward());
+    socket.give(1, datagram(b"out"), b"out").unwrap();
+    assert!(socket.has_outward());
+    // One that is longer than the net server has room for is lost, not cut.
+    assert_eq!(socket.take(&mut [0; 2]), None);
+    assert_eq!((socket.lost(), socket.has_outward()), (1, false));
+    socket.give(1, datagram(b"out"), b"out").unwrap();
+    let mut out = [0; 8];
+    assert_eq!(socket.take(&mut out).map(|taken| taken.len), Some(3));
+    socket.header.sides[0].subscriptions.put(5, 5, Events::OUT);
+    let before = socket.readiness().edges.output;
+    let mut told = Vec::new();
+    socket.sent(|watch| told.push(watch));
+    assert_eq!(told, [5]);
+    assert_eq!(socket.readiness().edges.output, before + 1);
+}
+
+#[test]
+fn each_half_is_shut_by_itself() {
+    for (how, shut) in [
+        (Shutdown::Read, (true, false)),
+        (Shutdown::Write, (false, true)),
+        (Shutdown::Both, (true, true)),
+    ] {
+        let socket = socket();
+        assert_eq!(socket.shut(), (false, false));
+        socket.shut_down(how, |_| {});
+        assert_eq!(socket.shut(), shut);
+    }
+}
