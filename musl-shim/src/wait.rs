@@ -84,12 +84,12 @@ pub fn for_look(
         if deadline != Deadline::NEVER && deadline.passed(monotonic()) {
             return Ok(false);
         }
-        sleep(instance, deadline.min(timers::nearest()));
+        sleep(instance, deadline);
         slept = true;
     }
 }
 
-/// Sleeps until something happens in the instance, somebody kicks the thread, or the deadline passes.
+/// Sleeps until something happens in the instance, somebody kicks the thread, the deadline passes, or a timer's.
 #[cold]
 fn sleep(instance: InstanceId, deadline: Deadline) {
     let me = threads::current();
@@ -98,7 +98,9 @@ fn sleep(instance: InstanceId, deadline: Deadline) {
         if trace::is_on() {
             trace::blocks();
         }
-        let woke = transport::wait(block, deadline);
+        timers::falls_asleep(me);
+        let woke = transport::wait(block, deadline.min(timers::nearest()));
+        timers::is_awake(me);
         if trace::is_on() {
             trace::woken(&woke);
         }

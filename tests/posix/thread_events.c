@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/select.h>
@@ -21,6 +22,9 @@ struct waiter {
     int count;
     int error;
 };
+
+// Whether the thread has come back, for one who makes no call.
+static volatile bool told;
 
 static void *waits_once(void *argument)
 {
@@ -351,6 +355,31 @@ CHECK(thread, timerfd_wakes_thread, "a timer that one thread sets wakes another 
     let_others_wait();
     struct itimerspec soon = {.it_value = timespec_of(MS(10))};
     OK(timerfd_settime(timer, 0, &soon, NULL));
+    joined(thread);
+    EXPECT_EQ(w.count, 1);
+}
+
+static void *waits_and_says(void *argument)
+{
+    waits_once(argument);
+    told = true;
+    return NULL;
+}
+
+CHECK(thread, timer_of_one_who_computes, "a timer that is set earlier than others wakes those who wait, though who set it makes no call meanwhile")
+{
+    const int ep = new_epoll(), timer = OK(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
+    add(ep, timer, EPOLLIN);
+    struct waiter w = {.ep = ep};
+    told = false;
+    pthread_t thread = started(waits_and_says, &w);
+    let_others_wait();
+    struct itimerspec soon = {.it_value = timespec_of(MS(10))};
+    OK(timerfd_settime(timer, 0, &soon, NULL));
+    // Far longer than the timer takes, and far shorter than HANG_MS.
+    for (long i = 0; i < 2000000000 && !told; i++)
+        ;
+    EXPECT(told);
     joined(thread);
     EXPECT_EQ(w.count, 1);
 }
