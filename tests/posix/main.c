@@ -92,14 +92,19 @@ static bool names(const char *argument, const struct check *check)
     return argument[n] == 0 || (argument[n] == '/' && strcmp(argument + n + 1, check->name) == 0);
 }
 
+static bool any_names(char *const *arguments, const struct check *check)
+{
+    while (*arguments && !names(*arguments, check))
+        arguments++;
+    return *arguments;
+}
+
+// What -x leaves out; ends with a null pointer.
+static char **left_out;
+
 static bool wanted(char *const *arguments, const struct check *check)
 {
-    if (!*arguments)
-        return true;
-    for (; *arguments; arguments++)
-        if (names(*arguments, check))
-            return true;
-    return false;
+    return (!*arguments || any_names(arguments, check)) && !any_names(left_out, check);
 }
 
 // Goes back to where a check may have left, and closes what it left open. Descriptors are handed
@@ -146,13 +151,21 @@ int main(int argc, char **argv)
         play_role(argv + 2);
     bool list_only = false;
     int option;
-    while ((option = getopt(argc, argv, "d:l")) != -1) {
+    size_t excluded = 0;
+    left_out = calloc((size_t)argc, sizeof *left_out);
+    if (!left_out) {
+        fprintf(stderr, "posix-tests: no memory for the arguments\n");
+        return 2;
+    }
+    while ((option = getopt(argc, argv, "d:lx:")) != -1) {
         if (option == 'd') {
             options.data = optarg;
+        } else if (option == 'x') {
+            left_out[excluded++] = optarg;
         } else if (option == 'l') {
             list_only = true;
         } else {
-            fprintf(stderr, "usage: posix-tests [-l] [-d DATA-FILE] [AREA | AREA/CHECK]...\n");
+            fprintf(stderr, "usage: posix-tests [-l] [-d DATA-FILE] [-x AREA | -x AREA/CHECK]... [AREA | AREA/CHECK]...\n");
             return 2;
         }
     }
@@ -166,7 +179,7 @@ int main(int argc, char **argv)
     }
     memcpy(list, __start_posix_checks, count * sizeof *list);
     qsort(list, count, sizeof *list, compare);
-    if (!all_known(arguments, list, count))
+    if (!all_known(arguments, list, count) || !all_known(left_out, list, count))
         return 2;
 
     static char start[PATH_MAX];
