@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
@@ -24,6 +24,9 @@ use crate::backlog;
 use crate::forward::Forward;
 use crate::paths::Paths;
 use crate::process::say;
+
+/// How long a guest has for reading what the time will be.
+const HEAD_START: Duration = Duration::from_millis(2);
 
 /// What to boot, on what.
 pub struct Machine {
@@ -349,9 +352,8 @@ fn read_control(from: UnixStream, mut answers: UnixStream, events: &Sender<Event
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         line.clear();
         if text == "@time" {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH);
             // A guest that has ended needs no answer.
-            let _ = writeln!(answers, "time {}", since.unwrap_or_default().as_nanos());
+            let _ = tell_time(&mut answers, wait_until);
             continue;
         }
         if events.send(parse(text)).is_err() {
@@ -359,6 +361,29 @@ fn read_control(from: UnixStream, mut answers: UnixStream, events: &Sender<Event
         }
     }
     let _ = events.send(Event::Stopped(None));
+}
+
+/// Says what the time will be at the end of the line, and how long that is from now, in nanoseconds. A guest takes a while to read digits, so the line's end comes alone.
+fn tell_time(to: &mut impl Write, wait_until: impl FnOnce(Duration)) -> io::Result<()> {
+    let when = since_1970() + HEAD_START;
+    write!(to, "time {} {}", when.as_nanos(), HEAD_START.as_nanos())?;
+    to.flush()?;
+    wait_until(when);
+    to.write_all(b"\n")
+}
+
+fn since_1970() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
+fn wait_until(when: Duration) {
+    while let left @ 1.. = when.saturating_sub(since_1970()).as_nanos() {
+        // Sleeping may take a little longer than asked for.
+        if left > 500_000 {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
 }
 
 /// A line of COM2. One that starts like a control line but is none counts as log.
@@ -385,6 +410,26 @@ fn parse(text: String) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_ends_when_it_is_the_time_that_it_says() {
+        let (mut ours, mut guest) = UnixStream::pair().unwrap();
+        guest.set_nonblocking(true).unwrap();
+        let mut said = [0; 100];
+        let mut count = 0;
+        tell_time(&mut ours, |when| {
+            assert!(when > since_1970() - HEAD_START);
+            count = guest.read(&mut said).unwrap();
+            let line = format!("time {} {}", when.as_nanos(), HEAD_START.as_nanos());
+            assert_eq!(&said[..count], line.as_bytes());
+            wait_until(when);
+            assert!(since_1970() >= when);
+        })
+        .unwrap();
+        assert!(count > 0);
+        count = guest.read(&mut said).unwrap();
+        assert_eq!(&said[..count], b"\n");
+    }
 
     #[test]
     fn control_lines_are_told_from_log_lines() {

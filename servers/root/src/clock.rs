@@ -27,7 +27,7 @@ const CALIBRATION_NS: u64 = 10_000_000;
 
 /// How often the time is asked for at most, and how long an answer may take that is good enough.
 const QUESTIONS: usize = 8;
-const SOON: u64 = 2_000_000;
+const SOON: u64 = 200_000;
 
 /// The clock.
 pub struct Clock {
@@ -95,17 +95,17 @@ impl Clock {
         best.map_or((0, 0), |(_, both)| both)
     }
 
-    /// Sets CLOCK_REALTIME by what `ask` says that it is: the answer that took the least time of a few counts, from when it came. So the clock is behind by
-    /// at most that time, and never ahead. `false`: there is no answer.
-    pub fn set_time(&mut self, mut ask: impl FnMut(&Clock) -> Option<u64>) -> bool {
+    /// Sets CLOCK_REALTIME by what `ask` says that it is, and for how long it put the answer off: the answer that took the least time of a few counts, from when it came. So
+    /// the clock is behind by at most that time, and never ahead. `false`: there is no answer.
+    pub fn set_time(&mut self, mut ask: impl FnMut(&Clock) -> Option<(u64, u64)>) -> bool {
         let mut best = None;
         for _ in 0..QUESTIONS {
             let asked = self.now();
-            let Some(time) = ask(self) else {
+            let Some((time, waited)) = ask(self) else {
                 break;
             };
             let came = self.now();
-            let took = came - asked;
+            let took = (came - asked).saturating_sub(waited);
             if best.is_none_or(|(least, _)| took < least) {
                 best = Some((took, time.saturating_sub(came)));
             }

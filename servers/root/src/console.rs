@@ -35,8 +35,13 @@ pub enum Command {
     Stats,
     /// Print a table of the processes.
     Processes,
-    /// Nanoseconds since 1970, as the driver says that they were when it was asked.
-    Time(u64),
+    /// Nanoseconds since 1970, as the driver says.
+    Time {
+        /// At the end of the line.
+        time: u64,
+        /// How long that was put off.
+        waited: u64,
+    },
     /// End as if the program had.
     Exit(u8),
     /// Anything else.
@@ -123,8 +128,11 @@ impl Command {
             "ps" => return Command::Processes,
             _ => {}
         }
-        if let Some(Ok(time)) = line.strip_prefix("time ").map(str::parse) {
-            return Command::Time(time);
+        if let Some(words) = line.strip_prefix("time ")
+            && let Some((time, waited)) = words.split_once(' ')
+            && let (Ok(time), Ok(waited)) = (time.parse(), waited.parse())
+        {
+            return Command::Time { time, waited };
         }
         let status = line.strip_prefix("exit ").and_then(|n| n.parse().ok());
         match status {

@@ -177,8 +177,8 @@ impl System {
             let end = clock.now() + PATIENCE;
             log!("@time");
             while clock.now() < end {
-                if let Some(Command::Time(time)) = console.command() {
-                    return Some(time);
+                if let Some(Command::Time { time, waited }) = console.command() {
+                    return Some((time, waited));
                 }
             }
             None
@@ -235,7 +235,7 @@ impl System {
                     Command::Stats => self.print_stats(),
                     Command::Processes => self.print_processes(),
                     // An answer for which nobody waits any longer.
-                    Command::Time(_) => {}
+                    Command::Time { .. } => {}
                     Command::Exit(status) => self.shut_down(status),
                     Command::Unknown(line) => log!("no such command: {line:?}"),
                 }
