@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Daemons of others (ports/), driven from outside QEMU by real clients: wrk, redis-benchmark, and our own.
 
+use std::io::Write;
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
@@ -10,8 +11,9 @@ use super::service::{Service, forward_to};
 use super::{Report, demo};
 use crate::paths::Paths;
 use crate::port::Port;
-use crate::program::{self, Chosen};
-use crate::system::Setup;
+use crate::program::{self, Chosen, Ready};
+use crate::qemu::Machine;
+use crate::system::{self, Setup};
 
 mod lighttpd;
 mod ordered;
@@ -21,6 +23,70 @@ mod tcl;
 pub use lighttpd::{on_queue as lighttpd_on_queue, on_stock as lighttpd_on_stock};
 pub use redis::{on_queue as redis_on_queue, on_stock as redis_on_stock};
 pub use tcl::{on_queue as tcl_on_queue, on_stock as tcl_on_stock};
+
+/// A port in a machine that can be booted, more than once.
+struct Prepared {
+    kernel: Kernel,
+    machine: Machine,
+    port: Box<Port>,
+    guest_port: u16,
+    /// Where its clients find it.
+    address: SocketAddr,
+}
+
+impl Prepared {
+    /// With these arguments; its own without any. A `starter` runs first, with an argument of its own before the port's path and arguments, and makes room for it.
+    fn new(
+        paths: &Paths,
+        kernel: Kernel,
+        name: &str,
+        arguments: &[&str],
+        guest_port: u16,
+        starter: Option<(Ready, String)>,
+    ) -> Result<Prepared> {
+        let chosen = program::choose(paths, name)?;
+        let ready = chosen.make(paths)?;
+        let Chosen::Port(port) = chosen else {
+            bail!("{name} is no port")
+        };
+        let (forward, address) = forward_to(guest_port)?;
+        let mut args = match arguments {
+            [] => port.args(),
+            some => some.iter().map(|&argument| argument.to_owned()).collect(),
+        };
+        let (first, programs) = match starter {
+            None => (ready, Vec::new()),
+            Some((starter, argument)) => {
+                args.splice(0..0, [argument, format!("/bin/{}", ready.name)]);
+                (starter, vec![ready])
+            }
+        };
+        let setup = Setup {
+            args,
+            programs,
+            files: port.files(),
+            forwards: vec![forward],
+            ..Setup::new(kernel)
+        };
+        Ok(Prepared {
+            kernel,
+            machine: system::prepare(paths, &setup, &first)?,
+            port,
+            guest_port,
+            address,
+        })
+    }
+
+    /// Boots it; what it says goes to `console`.
+    fn boot(&self, paths: &Paths, console: impl Write + Send + 'static) -> Result<Daemon> {
+        let service = Service::start(paths, &self.machine, None, self.guest_port, console)?;
+        Ok(Daemon {
+            kernel: self.kernel,
+            service,
+            address: self.address,
+        })
+    }
+}
 
 /// A port that listens in a guest.
 struct Daemon {
@@ -39,29 +105,9 @@ impl Daemon {
         arguments: &[&str],
         guest_port: u16,
     ) -> Result<(Daemon, Box<Port>)> {
-        let chosen = program::choose(paths, name)?;
-        let ready = chosen.make(paths)?;
-        let Chosen::Port(port) = chosen else {
-            bail!("{name} is no port")
-        };
-        let (forward, address) = forward_to(guest_port)?;
-        let args = match arguments {
-            [] => port.args(),
-            some => some.iter().map(|&argument| argument.to_owned()).collect(),
-        };
-        let setup = Setup {
-            args,
-            files: port.files(),
-            forwards: vec![forward],
-            ..Setup::new(kernel)
-        };
-        let service = Service::boot(paths, &setup, &ready, None, guest_port)?;
-        let daemon = Daemon {
-            kernel,
-            service,
-            address,
-        };
-        Ok((daemon, port))
+        let prepared = Prepared::new(paths, kernel, name, arguments, guest_port, None)?;
+        let daemon = prepared.boot(paths, std::io::sink())?;
+        Ok((daemon, prepared.port))
     }
 
     /// Whether it still runs, and was woken as this kernel wakes.

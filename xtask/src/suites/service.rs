@@ -2,6 +2,7 @@
 //! A program that listens, in a guest of its own, for clients of a suite.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use super::HUNG;
 use crate::forward::{Forward, Protocol};
 use crate::paths::Paths;
 use crate::program::Ready;
-use crate::qemu::{Event, Guest};
+use crate::qemu::{Event, Guest, Machine};
 use crate::system::{self, Setup};
 
 /// How long the root server may take to answer a command.
@@ -34,8 +35,19 @@ impl Service {
         port: u16,
     ) -> Result<Self> {
         let machine = system::prepare(paths, setup, program)?;
+        Self::start(paths, &machine, wire, port, std::io::sink())
+    }
+
+    /// The same with a machine that is prepared already; what the program says goes to `console`.
+    pub fn start(
+        paths: &Paths,
+        machine: &Machine,
+        wire: Option<OwnedFd>,
+        port: u16,
+        console: impl Write + Send + 'static,
+    ) -> Result<Self> {
         let mut service = Self {
-            guest: Guest::boot_wired(paths, &machine, wire, std::io::sink())?,
+            guest: Guest::boot_wired(paths, machine, wire, console)?,
             log: Vec::new(),
         };
         let listening =
