@@ -19,6 +19,7 @@ mod lighttpd;
 mod ordered;
 mod redis;
 mod tcl;
+mod unread;
 
 pub use lighttpd::{on_queue as lighttpd_on_queue, on_stock as lighttpd_on_stock};
 pub use redis::{on_queue as redis_on_queue, on_stock as redis_on_stock};

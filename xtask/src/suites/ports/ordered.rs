@@ -6,13 +6,14 @@
 //! connections in the order in which epoll reports them, which is that of arrival, and before it goes to another it waits until QEMU has taken the last piece.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+
+use super::unread::Diagnosis;
 
 /// Most bytes of one piece.
 const PIECE: usize = 64 << 10;
@@ -40,6 +41,7 @@ struct End {
 
 struct Proxy {
     epoll: OwnedFd,
+    diagnosis: Diagnosis,
     listener: TcpListener,
     target: SocketAddr,
     ends: BTreeMap<u64, End>,
@@ -62,6 +64,7 @@ pub fn lead_to(target: SocketAddr) -> Result<SocketAddr> {
     };
     let mut proxy = Proxy {
         epoll,
+        diagnosis: Diagnosis::new().context("cannot ask Linux about sockets")?,
         listener,
         target,
         ends: BTreeMap::new(),
@@ -205,7 +208,7 @@ impl Proxy {
         if end.inner && !end.pending.is_empty() && self.latest != key {
             if let Some(before) = self.ends.get(&self.latest) {
                 // One that has ended leaves nothing.
-                let _ = until_taken(&before.socket);
+                let _ = until_taken(&mut self.diagnosis, &before.socket);
             }
             self.latest = key;
         }
@@ -253,26 +256,16 @@ impl Proxy {
 }
 
 /// Waits until whoever is at the other end of a connection within this machine has read all.
-fn until_taken(socket: &TcpStream) -> io::Result<()> {
-    let (peer, own) = (socket.peer_addr()?.port(), socket.local_addr()?.port());
+fn until_taken(diagnosis: &mut Diagnosis, socket: &TcpStream) -> io::Result<()> {
+    let (SocketAddr::V4(peer), SocketAddr::V4(own)) = (socket.peer_addr()?, socket.local_addr()?)
+    else {
+        return Err(ErrorKind::Unsupported.into());
+    };
     let give_up = Instant::now() + PATIENCE;
-    while unread(&fs::read_to_string("/proc/net/tcp")?, peer, own).is_some_and(|count| count > 0)
-        && Instant::now() < give_up
-    {
+    while diagnosis.unread(peer, own)?.is_some_and(|count| count > 0) && Instant::now() < give_up {
         std::thread::sleep(Duration::from_micros(50));
     }
     Ok(())
-}
-
-/// Bytes that wait in the socket at `port` whose peer is at `peer`, by what /proc/net/tcp says (proc(5)).
-fn unread(table: &str, port: u16, peer: u16) -> Option<u64> {
-    let ends = [format!(":{port:04X}"), format!(":{peer:04X}")];
-    table.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let matches = fields.get(1)?.ends_with(&ends[0]) && fields.get(2)?.ends_with(&ends[1]);
-        let (_, waiting) = fields.get(4)?.split_once(':')?;
-        matches.then(|| u64::from_str_radix(waiting, 16).ok())?
-    })
 }
 
 #[cfg(test)]
@@ -316,12 +309,5 @@ mod tests {
         client.read_to_end(&mut got).unwrap();
         serving.join().unwrap();
         assert!(got == want);
-    }
-
-    #[test]
-    fn what_is_unread_is_found_in_the_table() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue\n   0: 0100007F:1F90 0100007F:C001 01 00000000:0000001A 00:00000000\n";
-        assert_eq!(unread(table, 0x1f90, 0xc001), Some(26));
-        assert_eq!(unread(table, 0xc001, 0x1f90), None);
     }
 }
