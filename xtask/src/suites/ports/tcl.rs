@@ -4,6 +4,7 @@
 //! File by file, all against one server as redis itself does it. What a file said is kept, so a run that was cut short goes on where it was; and after a file that broke off
 //! the next one finds a machine that was booted anew. `REDIS_FILES=unit/dump,unit/scan` runs these alone, whether they are done or not.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
@@ -62,6 +63,9 @@ const MANY: usize = 50;
 const ON_LINUX: &str = include_str!("tcl/linux.txt");
 /// Files that are to be run, whether they are done or not; without it all that are not.
 const CHOICE: &str = "REDIS_FILES";
+
+/// Tests that fail on Linux too, and why.
+type Known = BTreeMap<String, String>;
 
 /// Woken by the notification queue.
 pub fn on_queue(paths: &Paths, report: &mut Report) -> Result<()> {
@@ -132,7 +136,8 @@ fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
         }
         let words = kept.words(file).unwrap_or_default();
         println!("{}", row(file, &words));
-        judge(file, &words, &prepared, report);
+        let log = Kept::log(&tests.folder, file);
+        judge(file, &words, &log, &prepared.port.manifest.known, report);
         if broke_off {
             tests.stop(report);
         }
@@ -163,17 +168,23 @@ fn row(file: &str, words: &Words) -> String {
 }
 
 /// Counts what a file has found.
-fn judge(file: &str, words: &Words, prepared: &Prepared, report: &mut Report) {
+fn judge(file: &str, words: &Words, log: &Path, known: &Known, report: &mut Report) {
     let mut found = Report {
         passed: words.passed,
         skipped: words.skipped.clone(),
         ..Report::default()
     };
     for (name, why) in &words.failed {
-        match prepared.port.manifest.known.get(name) {
+        match known.get(name) {
             Some(reason) => found.skipped.push((name.clone(), reason.clone())),
             None => found.failed.push((name.clone(), why.clone())),
         }
+    }
+    if !words.ended && words.failed.is_empty() {
+        let why = format!("its log is in {}", log.display());
+        found
+            .failed
+            .push(("it has not come to its end".to_owned(), why));
     }
     let ran = words.passed + words.failed.len();
     let linux = on_linux(file);
@@ -288,4 +299,34 @@ fn answers(at: SocketAddr) -> Result<()> {
         .context("redis does not answer")?;
     ensure!(&answer == b"+PONG\r\n", "redis answers {answer:?}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many failures a file's text makes.
+    fn failures(file: &str, text: &str) -> usize {
+        let known = Known::from([("A".to_owned(), "fails on Linux too".to_owned())]);
+        let mut report = Report::default();
+        let words = Words::parse(text);
+        judge(file, &words, Path::new("log"), &known, &mut report);
+        report.failed.len()
+    }
+
+    #[test]
+    fn a_file_passes_if_all_that_run_on_linux_ran_and_did() {
+        const END: &str = "\n  The End\n";
+        assert_eq!(on_linux("unit/quit"), 3);
+        let three = "[ok]: A (1 ms)\n[ok]: B (1 ms)\n[ok]: C (1 ms)\n";
+        assert_eq!(failures("unit/quit", &format!("{three}{END}")), 0);
+        assert_eq!(failures("unit/quit", three), 1, "it broke off");
+        let two = "[ok]: A (1 ms)\n[ok]: B (1 ms)\n";
+        assert_eq!(failures("unit/quit", &format!("{two}{END}")), 1, "one less");
+        let known = "[err]: A in tests/unit/quit.tcl\nwhy\n";
+        assert_eq!(failures("unit/quit", &format!("{two}{known}{END}")), 0);
+        let other = "[err]: D in tests/unit/quit.tcl\nwhy\n";
+        assert_eq!(failures("unit/quit", &format!("{two}{other}{END}")), 1);
+        assert_eq!(failures("unit/auth", "cannot start\n"), 1);
+    }
 }
