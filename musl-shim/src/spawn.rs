@@ -355,7 +355,8 @@ fn start<R>(
     request: impl FnOnce(&Block) -> R,
 ) -> Result<R, Errno> {
     let mut room = MAX_BLOCK / 2;
-    let program = program(heritage, user::string(path, PATH_MAX - 1)?)?;
+    let name = user::string(path, PATH_MAX - 1)?;
+    let program = program(heritage, name)?;
     let given = strings(args, &mut room)?;
     let env = strings(env, &mut room)?;
     let mut args: Vec<&[u8]> = program.before.iter().map(|a| &a[..]).collect();
@@ -368,6 +369,7 @@ fn start<R>(
         channels,
         file: program.file.as_ref().map(|file| file.number()),
         path: &program.path,
+        name,
         args,
         env,
         inheritance: &inheritance,

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
@@ -17,6 +19,7 @@
 #include "file_helpers.h"
 #include "harness.h"
 #include "helpers.h"
+#include "proc.h"
 #include "process.h"
 
 extern char **environ;
@@ -246,6 +249,36 @@ ROLE(compares_script)
         if (!arguments[i] != !want[i] || (want[i] && strcmp(arguments[i], want[i]) != 0))
             return i + 1;
     return 0;
+}
+
+CHECK(exec, names, "a program is called as it was asked for: by the name of a link or a script, wherever it leads")
+{
+    in_directory_with_program();
+    const char *const link = "./called_otherwise_than_it_is";
+    OK(symlink("prog", link));
+    char *arguments[] = {"whatever", "--child", "is_called", "called_otherwis", (char *)link, NULL};
+    pid_t pid;
+    EXPECT_EQ(posix_spawn(&pid, link, NULL, NULL, arguments, environ), 0);
+    EXPECT_EQ(ending(note_child(pid)), 0);
+    pid = note_child(OK(fork()));
+    if (pid == 0) {
+        execv(link, arguments);
+        _exit(errno);
+    }
+    EXPECT_EQ(ending(pid), 0);
+    write_script("is_called", "#!prog --child\n");
+    EXPECT_EQ(run("is_called", "is_called", "is_called", NULL), 0);
+}
+
+// Arguments: name of the thread, AT_EXECFN.
+ROLE(is_called)
+{
+    char name[16];
+    if (prctl(PR_GET_NAME, name) != 0 || strcmp(name, arguments[0]) != 0)
+        return 1;
+    if (strcmp(process_stat_of(0).name, arguments[0]) != 0)
+        return 2;
+    return strcmp((const char *)getauxval(AT_EXECFN), arguments[1]) ? 3 : 0;
 }
 
 CHECK(exec, bad_scripts, "a script without interpreter is ENOEXEC; what is wrong with the interpreter is its own error")

@@ -405,7 +405,7 @@ CHECK(proc, stopped, "a stopped process is T")
     EXPECT_EQ(ending(pid), 0);
 }
 
-CHECK(proc, zombie, "one that has ended and was not waited for is Z, and has no arguments")
+CHECK(proc, zombie, "one that has ended and was not waited for is Z, and has a name but no arguments")
 {
     const pid_t pid = child("exits", "7", NULL);
     siginfo_t info;
@@ -413,6 +413,8 @@ CHECK(proc, zombie, "one that has ended and was not waited for is Z, and has no 
     EXPECT_EQ(process_stat_of(pid).state, 'Z');
     EXPECT_EQ(process_stat_of(pid).parent, getpid());
     EXPECT(strstr(text_of_process(pid, "status", NULL), "\nState:\tZ (zombie)\n") != NULL);
+    const char *slash = strrchr(options.self, '/'), *name = slash ? slash + 1 : options.self;
+    EXPECT(strncmp(process_stat_of(pid).name, name, 15) == 0);
     size_t size;
     text_of_process(pid, "cmdline", &size);
     EXPECT_EQ(size, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What SPAWN and EXEC carry: a block in the caller's memory, which the root server copies before it reads it.
 //!
-//! Eight words (little-endian), then channel numbers (4 bytes each), path, arguments, environment, inheritance, one after the
+//! Nine words (little-endian), then channel numbers (4 bytes each), path, name, arguments, environment, inheritance, one after the
 //! other without gaps. Arguments and environment are strings that end with a zero byte each. The inheritance (open
 //! files, working directory, signal mask) is between the two programs' shims: the root server puts it on the new program's
 //! stack unread. Channels are named apart because the root server must check and count them.
@@ -21,7 +21,7 @@ pub const MAX_CHANNELS: usize = 1 << 16;
 /// Bit of the last word: a file's number.
 const FILE: u64 = file::PASSED as u64;
 
-const WORDS: usize = 8;
+const WORDS: usize = 9;
 const HEADER: usize = WORDS * 8;
 
 /// The new process leads a group of its own, or joins `group` if that is not 0 (POSIX_SPAWN_SETPGROUP).
@@ -43,6 +43,8 @@ pub struct Block<'a> {
     pub file: Option<u32>,
     /// Its path, absolute.
     pub path: &'a [u8],
+    /// What was asked for, which symbolic links and scripts may have led from: AT_EXECFN. Empty: the path.
+    pub name: &'a [u8],
     /// argv, from argv\[0\] on.
     pub args: Vec<&'a [u8]>,
     /// The environment.
@@ -69,12 +71,15 @@ impl<'a> Block<'a> {
             env as u64,
             self.inheritance.len() as u64,
             self.file.map_or(0, |file| FILE | u64::from(file)),
+            self.name.len() as u64,
         ];
-        let len = HEADER + 4 * self.channels.len() + self.path.len() + args + env;
+        let names = self.path.len() + self.name.len();
+        let len = HEADER + 4 * self.channels.len() + names + args + env;
         let mut bytes = Vec::with_capacity(len + self.inheritance.len());
         bytes.extend(words.iter().flat_map(|w| w.to_le_bytes()));
         bytes.extend(self.channels.iter().flat_map(|c| c.to_le_bytes()));
         bytes.extend_from_slice(self.path);
+        bytes.extend_from_slice(self.name);
         for string in self.args.iter().chain(&self.env) {
             bytes.extend_from_slice(string);
             bytes.push(0);
@@ -93,7 +98,7 @@ impl<'a> Block<'a> {
         for (word, part) in words.iter_mut().zip(header.chunks_exact(8)) {
             *word = u64::from_le_bytes(part.try_into().map_err(|_| Malformed)?);
         }
-        let [flags, group, channels, path, args, env, inheritance, file] = words;
+        let [flags, group, channels, path, args, env, inheritance, file, name] = words;
         let known = file == 0 || (FILE..FILE + file::MOST as u64).contains(&file);
         if flags & !FLAGS != 0 || !known || channels as usize > MAX_CHANNELS {
             return Err(Malformed);
@@ -111,10 +116,10 @@ impl<'a> Block<'a> {
             .collect();
         channels.sort_unstable();
         channels.dedup();
-        let path = part(path)?;
+        let (path, name) = (part(path)?, part(name)?);
         let (args, env) = (strings(part(args)?)?, strings(part(env)?)?);
         let inheritance = part(inheritance)?;
-        if path.contains(&0) || !rest.is_empty() {
+        if path.contains(&0) || name.contains(&0) || !rest.is_empty() {
             return Err(Malformed);
         }
         Ok(Block {
@@ -123,6 +128,7 @@ impl<'a> Block<'a> {
             channels,
             file: (file != 0).then(|| (file - FILE) as u32),
             path,
+            name,
             args,
             env,
             inheritance,
@@ -157,6 +163,7 @@ mod tests {
             channels: vec![3, 9],
             file: Some(file::MOST as u32 - 1),
             path: b"/bin/x",
+            name: b"y",
             args: vec![b"x", b"", b"-l"],
             env: vec![b"A=1"],
             inheritance: b"\0\x01\x02",
@@ -208,6 +215,11 @@ mod tests {
             ..sample()
         };
         assert_eq!(Block::parse(&zero_in_path.bytes()), Err(Malformed));
+        let zero_in_name = Block {
+            name: b"\0",
+            ..sample()
+        };
+        assert_eq!(Block::parse(&zero_in_name.bytes()), Err(Malformed));
         let mut bytes = sample().bytes();
         let end_of_env = bytes.len() - 4;
         assert_eq!(bytes[end_of_env], 0);

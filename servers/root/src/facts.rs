@@ -5,8 +5,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use root_server::errno;
-use root_server::family::Pid;
-use vfs_hooks::facts::{Facts, Text, WORDS, name_of};
+use root_server::family::{NAME, Pid};
+use vfs_hooks::facts::{Facts, Text, WORDS};
 use vfs_hooks::process::{PAGE, badge};
 use vfs_hooks::sync::Ordering;
 use vfs_hooks::wire::MAX_BYTES;
@@ -17,17 +17,24 @@ use crate::serial;
 use crate::system::System;
 
 impl Process {
-    /// Name of its first thread: the program's, unless it was given another.
-    fn name(&self) -> Vec<u8> {
+    /// Name of its first thread: the program's, unless it was given another. Zeroes follow it.
+    pub fn name(&self) -> [u8; NAME] {
+        let mut name = [0; NAME];
         let words = &self.threads.first.state().name;
-        let bytes: Vec<u8> = words
-            .iter()
-            .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes())
-            .take_while(|byte| *byte != 0)
-            .collect();
-        match bytes.is_empty() {
-            true => name_of(self.path.as_bytes()).to_vec(),
-            false => bytes,
+        for (half, word) in name.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *half = word.load(Ordering::Relaxed).to_le_bytes();
+        }
+        name
+    }
+
+    /// Names its first thread; of the name the first 16 bytes count.
+    pub fn set_name(&self, name: &[u8]) {
+        let mut padded = [0; NAME];
+        let len = name.len().min(NAME);
+        padded[..len].copy_from_slice(&name[..len]);
+        let words = &self.threads.first.state().name;
+        for (half, word) in padded.as_chunks::<8>().0.iter().zip(words) {
+            word.store(u64::from_le_bytes(*half), Ordering::Relaxed);
         }
     }
 
@@ -103,13 +110,16 @@ impl System {
             return Err(errno::ESRCH);
         }
         let Some(process) = self.processes.get(&pid) else {
-            // One that has ended has no memory any longer.
-            self.family.ids(pid as Pid)?;
-            return Ok(Vec::new());
+            // One that has ended has no memory any longer, but a name.
+            let name = self.family.name(pid as Pid)?;
+            return Ok(match text {
+                Text::Name => part(plain(&name), offset),
+                _ => Vec::new(),
+            });
         };
         let range = match text {
             Text::Path => return Ok(part(process.path.as_bytes(), offset)),
-            Text::Name => return Ok(part(&process.name(), offset)),
+            Text::Name => return Ok(part(plain(&process.name()), offset)),
             Text::Arguments => process.strings[0].clone(),
             Text::Environment => process.strings[1].clone(),
         };
@@ -161,6 +171,12 @@ impl System {
             process.map_or(b"(ended)", |process| process.path.as_bytes()),
         );
     }
+}
+
+/// A name without the zeroes behind it.
+fn plain(name: &[u8]) -> &[u8] {
+    let end = name.iter().position(|byte| *byte == 0);
+    &name[..end.unwrap_or(name.len())]
 }
 
 /// What a reply has room for of some bytes from `offset` on.

@@ -14,6 +14,9 @@ const LAST: Pid = 30_000;
 /// Most processes, ended ones included.
 const MOST: usize = 4096;
 
+/// Bytes of a process's name.
+pub const NAME: usize = 16;
+
 /// One process.
 #[derive(Clone, Copy, Debug)]
 struct Member {
@@ -23,8 +26,9 @@ struct Member {
     session: Pid,
     /// Wait status, once it has ended.
     status: Option<u32>,
-    /// What it used, once it has ended.
+    /// What it used, and its name, once it has ended.
     used: Usage,
+    name: [u8; NAME],
     /// What its children used that it waited for.
     children: Usage,
     /// Wait status of its last stop or continuation, until it is waited for.
@@ -104,6 +108,7 @@ impl Family {
             session: init,
             status: None,
             used: Usage::default(),
+            name: [0; NAME],
             children: Usage::default(),
             change: None,
             forgets_children: false,
@@ -189,10 +194,10 @@ impl Family {
         }
     }
 
-    /// What a process that is about to end has used.
-    pub fn spent(&mut self, pid: Pid, used: Usage) {
+    /// What a process that is about to end has used, and what it is called.
+    pub fn spent(&mut self, pid: Pid, used: Usage, name: [u8; NAME]) {
         if let Some(member) = self.members.get_mut(&pid) {
-            member.used = used;
+            (member.used, member.name) = (used, name);
         }
     }
 
@@ -200,6 +205,11 @@ impl Family {
     pub fn usage(&self, pid: Pid) -> (Usage, Usage, Option<u32>) {
         let member = self.members.get(&pid);
         member.map_or_else(Default::default, |m| (m.used, m.children, m.status))
+    }
+
+    /// What it was called. ESRCH.
+    pub fn name(&self, pid: Pid) -> Result<[u8; NAME], u64> {
+        self.members.get(&pid).map(|m| m.name).ok_or(errno::ESRCH)
     }
 
     /// The lowest number above this one.

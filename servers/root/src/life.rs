@@ -349,7 +349,7 @@ impl System {
             time: self.clock.now().saturating_sub(process.started),
             peak: process.space.peak() as u64,
         };
-        self.family.spent(number as Pid, used);
+        self.family.spent(number as Pid, used, process.name());
         self.dismantle(process);
         self.owner_ended(OWNER_PROCESS, number);
         let ending = self.family.end(number as Pid, status);

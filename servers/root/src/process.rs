@@ -479,6 +479,7 @@ impl Process {
     pub fn copy(&self, memory: &mut Memory, number: usize, endpoint: CPtr) -> Result<Process> {
         let mut child = Process::new(memory, number, &self.path, self.image.clone(), endpoint)?;
         child.strings = self.strings.clone();
+        child.set_name(&self.name());
         let copied = child.space.copy(memory, &self.space);
         if let Err(error) = copied {
             child.end(memory)?;

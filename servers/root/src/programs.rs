@@ -14,6 +14,7 @@ use root_server::errno;
 use root_server::stack::Start;
 use sel4_bindings::*;
 use vfs_hooks::process::{self, INFO_MAGIC, LARGE_PAGE, PAGE};
+use vfs_hooks::facts::name_of;
 use vfs_hooks::spawn::Block;
 
 use crate::clock::Clock;
@@ -164,10 +165,14 @@ impl Programs {
         let elf = &image.elf;
         let random = random(clock.realtime_base, number as u64);
         let inherited = (process::STACK_TOP - block.inheritance.len()) & !15;
+        let name = match block.name {
+            [] => block.path,
+            name => name,
+        };
         let start = Start {
             args: &block.args,
             env: &block.env,
-            path: block.path,
+            path: name,
             headers: elf.headers,
             header_count: elf.header_count,
             entry: elf.entry,
@@ -191,6 +196,7 @@ impl Programs {
         let path = alloc::string::String::from_utf8_lossy(block.path);
         let mut process = Process::new(memory, number, &path, image, endpoint)?;
         process.strings = start.strings(inherited);
+        process.set_name(name_of(name));
         self.inform(&mut process, clock, memory.objects.total());
         let inheritance = match block.inheritance.len() {
             0 => [0; 2],
