@@ -213,6 +213,7 @@ pub const SO_ACCEPTCONN: u32 = 30;
 pub const SO_PROTOCOL: u32 = 38;
 pub const SO_DOMAIN: u32 = 39;
 pub const IPPROTO_IP: u32 = 0;
+pub const IP_OPTIONS: u32 = 4;
 pub const IPPROTO_TCP: u32 = 6;
 pub const IPPROTO_UDP: u32 = 17;
 pub const TCP_NODELAY: u32 = 1;

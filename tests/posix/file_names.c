@@ -379,6 +379,16 @@ CHECK(file_names, working_directory, "chdir and fchdir move, getcwd names the pl
     EXPECT_ERRNO(fchdir(OK(open("d/e/f", O_RDONLY))), ENOTDIR);
 }
 
+CHECK(file_names, chroot, "the root is changed by nobody without privileges (EPERM), and only to a directory")
+{
+    in_new_directory();
+    write_file("f", "text");
+    EXPECT_ERRNO(chroot("none"), ENOENT);
+    EXPECT_ERRNO(chroot("f"), ENOTDIR);
+    if (geteuid() != 0)
+        EXPECT_ERRNO(chroot("."), EPERM);
+}
+
 CHECK(file_names, long_paths, "a path of nearly PATH_MAX bytes is walked, a longer one is ENAMETOOLONG")
 {
     in_new_directory();

@@ -28,6 +28,7 @@ CHECK(proc, meminfo, "memory in KiB, all of it as sysinfo has it")
     EXPECT_AT_LEAST(total, number_of(text, "MemAvailable:"));
     number_of(text, "Cached:");
     number_of(text, "SwapTotal:");
+    number_of(text, "SReclaimable:");
     EXPECT(strstr(text, " kB\n") != NULL);
 }
 
@@ -170,6 +171,46 @@ CHECK(proc, types, "files, directories and links are told apart, and files have 
     OK(lstat("/proc/self/exe", &link));
     EXPECT(S_ISLNK(link.st_mode));
     EXPECT(stat_of("/proc/self/stat").st_ino != stat_of("/proc/self/statm").st_ino);
+}
+
+// Arguments: where it is.
+ROLE(is_in)
+{
+    char path[64];
+    return !getcwd(path, sizeof path) || strcmp(path, arguments[0]) != 0 || access("self/stat", R_OK) != 0;
+}
+
+CHECK(proc, working_directory, "paths start at /proc, also by its fd, and lead out of it")
+{
+    char path[64], number[32];
+    snprintf(number, sizeof number, "%d/stat", getpid());
+    const int back = OK(open(".", O_RDONLY | O_DIRECTORY));
+    const int fd = OK(open("/proc", O_RDONLY | O_DIRECTORY));
+    OK(chdir("/proc"));
+    EXPECT(getcwd(path, sizeof path) && strcmp(path, "/proc") == 0);
+    EXPECT(strstr(text_of("meminfo", NULL), "MemTotal:") != NULL);
+    EXPECT(lists(".", "meminfo"));
+    OK(access(number, R_OK));
+    EXPECT_EQ(stat_of(".").st_ino, stat_of("/proc").st_ino);
+    EXPECT_EQ(stat_of("..").st_ino, stat_of("/").st_ino);
+    EXPECT_EQ(stat_of("./../.").st_ino, stat_of("/").st_ino);
+    EXPECT_EQ(stat_of(".//../dev/null").st_ino, stat_of("/dev/null").st_ino);
+    EXPECT_EQ(stat_of("../proc/version").st_ino, stat_of("version").st_ino);
+    EXPECT_ERRNO(open("nonsense", O_RDONLY), ENOENT);
+    EXPECT_ERRNO(open("nonsense", O_WRONLY | O_CREAT, 0600), ENOENT);
+    EXPECT_ERRNO(open("../nonsense", O_RDONLY), ENOENT);
+    memset(path, 0, sizeof path);
+    EXPECT_EQ(readlink("self/cwd", path, sizeof path), 5);
+    EXPECT(strcmp(path, "/proc") == 0);
+    // So it is for a program that starts there, and for a child.
+    EXPECT_EQ(ending(child("is_in", "/proc", NULL)), 0);
+    OK(fchdir(back));
+    OK(close(OK(openat(fd, number, O_RDONLY))));
+    OK(fchdir(fd));
+    OK(access("uptime", R_OK));
+    OK(chdir(".."));
+    EXPECT(getcwd(path, sizeof path) && strcmp(path, "/") == 0);
+    OK(fchdir(back));
 }
 
 CHECK(proc, not_there, "what is not there is ENOENT, what is no directory ENOTDIR")

@@ -253,6 +253,17 @@ CHECK(socket, option_errors, "unknown options are ENOPROTOOPT, short values EINV
     EXPECT_ERRNO(setsockopt(fd, SOL_SOCKET, SO_TYPE, &value, sizeof value), ENOPROTOOPT);
 }
 
+CHECK(socket, no_packet_options, "IP_OPTIONS is empty, of streams and of datagrams")
+{
+    char got[40];
+    const int fds[] = {new_socket(0), OK(socket(AF_INET, SOCK_DGRAM, 0))};
+    for (int i = 0; i < 2; i++) {
+        socklen_t size = sizeof got;
+        OK(getsockopt(fds[i], IPPROTO_IP, IP_OPTIONS, got, &size));
+        EXPECT_EQ(size, 0);
+    }
+}
+
 CHECK(socket, shutdown_argument, "shutdown knows three directions (EINVAL)")
 {
     EXPECT_ERRNO(shutdown(new_link().client, 3), EINVAL);

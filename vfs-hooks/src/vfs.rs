@@ -84,7 +84,7 @@ pub const NOW: u64 = u64::MAX - 1;
 pub struct Attributes {
     /// st_ino.
     pub inode: u64,
-    /// st_mode. 0: the place belongs to the caller itself (/proc), which finds the rest of the path in the reply's string.
+    /// st_mode. 0: the place belongs to the caller itself (/proc, whose number `inode` is), which finds the rest of the path in the reply's string.
     pub mode: u32,
     /// st_nlink.
     pub links: u32,

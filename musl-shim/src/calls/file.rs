@@ -27,6 +27,7 @@ pub const CALLS: &[Call] = &[
     Call::new("chdir", 80, chdir),
     Call::new("fchdir", 81, fchdir),
     Call::new("creat", 85, creat),
+    Call::new("chroot", 161, chroot),
     Call::new("sync", 162, sync),
     Call::new("getdents64", 217, getdents64),
     Call::new("fadvise64", 221, fadvise64),
@@ -244,14 +245,25 @@ fn getcwd(args: &Args) -> Result<usize, Errno> {
     Ok(path.len())
 }
 
-fn chdir(args: &Args) -> Result<usize, Errno> {
-    let found = find(at(CWD, args[0])?, 0)?;
+/// The directory that a path names, where the process may go.
+fn enter(path: usize) -> Result<u64, Errno> {
+    let found = find(at(CWD, path)?, 0)?;
     let directory = found.directory().ok_or(Errno::ENOTDIR)?;
-    if found.stat().st_mode & 0o100 == 0 {
-        return Err(Errno::EACCES);
+    match found.stat().st_mode & 0o100 {
+        0 => Err(Errno::EACCES),
+        _ => Ok(directory),
     }
-    set_working_directory(directory);
+}
+
+fn chdir(args: &Args) -> Result<usize, Errno> {
+    set_working_directory(enter(args[0])?);
     Ok(0)
+}
+
+/// chroot(2), as somebody without privileges.
+fn chroot(args: &Args) -> Result<usize, Errno> {
+    enter(args[0])?;
+    Err(Errno::EPERM)
 }
 
 fn fchdir(args: &Args) -> Result<usize, Errno> {

@@ -141,6 +141,8 @@ fn getsockopt(args: &Args) -> Result<usize, Errno> {
         (SOL_SOCKET, SO_ACCEPTCONN) => {
             i32::from(matches!(*socket.state.borrow(), State::Listening(_)))
         }
+        // No packet has any.
+        (IPPROTO_IP, IP_OPTIONS) => return write_value(&[], value, len),
         // IP_TOS and the like: what they are if nobody sets them.
         (IPPROTO_IP, _) => 0,
         _ => options.get(level, name)?,

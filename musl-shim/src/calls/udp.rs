@@ -283,6 +283,8 @@ pub fn get_option(
         (SOL_SOCKET, SO_PROTOCOL) => IPPROTO_UDP as i32,
         (SOL_SOCKET, SO_ACCEPTCONN) => 0,
         (IPPROTO_IP, IP_PKTINFO) => i32::from(socket.packet_info.get()),
+        // No packet has any.
+        (IPPROTO_IP, IP_OPTIONS) => return write_value(&[], value, len),
         // IP_TOS and the like: what they are if nobody sets them.
         (IPPROTO_IP, _) => 0,
         (SOL_SOCKET, _) => options.get(level, name)?,

@@ -75,6 +75,7 @@ impl Node {
                 Some(attributes.inode)
             }
             Node::Open(file) => file.file.directory(),
+            Node::Proc(entry) => entry.directory(),
             _ => None,
         }
     }

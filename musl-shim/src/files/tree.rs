@@ -137,6 +137,16 @@ pub fn list(inode: u64, start: u64) -> Result<(Vec<u8>, u64), Errno> {
     Ok((reply.string, reply.words[1]))
 }
 
+/// Inode number of /proc.
+pub fn proc() -> Result<u64, Errno> {
+    let at = At {
+        base: ROOT,
+        path: b"/proc",
+    };
+    let reply = at.ask(label::LOOKUP, [0; 2], b"")?;
+    Ok(reply.words[0])
+}
+
 /// Absolute path of a directory.
 pub fn path(inode: u64) -> Result<Vec<u8>, Errno> {
     platform::vfs::ask(label::PATH, [inode, 0, 0], [b"", b""]).map(|reply| reply.string)

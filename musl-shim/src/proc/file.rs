@@ -134,6 +134,10 @@ impl File for ProcFile {
         self.entry.stat()
     }
 
+    fn directory(&self) -> Option<u64> {
+        self.entry.directory()
+    }
+
     fn proc_path(&self) -> Option<Vec<u8>> {
         let mut path = Vec::from(*b"/proc");
         let below = self.entry.path();

@@ -264,6 +264,14 @@ impl Entry {
         self.mode() & crate::files::tree::TYPE == DIRECTORY
     }
 
+    /// Its inode number in the tree, if paths can start at it: only those of /proc itself do.
+    pub fn directory(&self) -> Option<u64> {
+        match self {
+            Entry::Root => files::tree::proc().ok(),
+            _ => None,
+        }
+    }
+
     /// What stat(2) says.
     pub fn stat(&self) -> Stat {
         let now = crate::clock::timespec(crate::clock::realtime());

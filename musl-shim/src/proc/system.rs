@@ -142,6 +142,9 @@ fn meminfo(out: &mut String) {
             total.saturating_sub(free).saturating_sub(files),
         ),
         ("Shmem", files),
+        ("Slab", 0),
+        ("SReclaimable", 0),
+        ("SUnreclaim", 0),
         ("CommitLimit", total),
         ("Committed_AS", total.saturating_sub(free)),
     ];

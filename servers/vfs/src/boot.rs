@@ -6,6 +6,7 @@
 use crate::errno::Errno;
 use crate::server::{Files, Server};
 use crate::tree::{Contents, DIRECTORY, Inode, Kind, LINK, REGULAR, Record, TYPE};
+use crate::walk::LOCAL;
 
 const HEADER: usize = 110;
 const SECOND: u64 = 1_000_000_000;
@@ -110,7 +111,7 @@ impl<F: Files> Server<F> {
             let _ = self.symlink(target, (root, path), now);
         }
         let local = Record::new(DIRECTORY | 0o555, Kind::Local, now);
-        let _ = self.insert(root, b"proc", local, now);
+        let _ = self.insert(root, LOCAL, local, now);
     }
 
     /// The directory at a path, made with those above it if it is not there.

@@ -214,7 +214,11 @@ impl<F: Files> Server<F> {
     fn found(&self, found: &Found) -> Result<Reply, Errno> {
         match found {
             Found::Inode(attributes) => Ok(Reply::attributes(attributes)),
-            Found::Local(rest) => Reply::string(rest),
+            Found::Local(rest) => {
+                let mut reply = Reply::string(rest)?;
+                reply.words[0] = self.tree.local().map_or(0, number);
+                Ok(reply)
+            }
         }
     }
 }

@@ -11,6 +11,9 @@ const MOST_LINKS: usize = 40;
 /// Longest path with its NUL.
 pub const PATH_MAX: usize = 4096;
 
+/// Name of the part of the root that is the process's own.
+pub const LOCAL: &[u8] = b"proc";
+
 /// What becomes of a symbolic link at the path's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Last {
@@ -48,6 +51,12 @@ impl Tree {
             b'/' => self.root(),
             _ => base,
         };
+        if matches!(self.get(at)?.kind, Kind::Local) {
+            match within(path) {
+                Ok(local) => return Ok(End::Local(local.to_vec())),
+                Err(above) => (at, rest) = (self.root(), above.to_vec()),
+            }
+        }
         let mut links = 0;
         loop {
             let (names, parent) = self.directory(at)?;
@@ -124,8 +133,18 @@ impl Tree {
         Err(Errno::NOENT)
     }
 
+    /// The part that is the process's own.
+    pub fn local(&self) -> Option<Inode> {
+        let (names, _) = self.directory(self.root()).ok()?;
+        let local = names.get(LOCAL)?;
+        matches!(self.get(local).ok()?.kind, Kind::Local).then_some(local)
+    }
+
     /// Absolute path of a directory. ENOENT: it has been removed. ENAMETOOLONG.
     pub fn path(&self, directory: Inode) -> Result<Vec<u8>, Errno> {
+        if self.local() == Some(directory) {
+            return Ok([&b"/"[..], LOCAL].concat());
+        }
         let mut names: Vec<&[u8]> = Vec::new();
         let mut at = directory;
         let mut len = 0;
@@ -147,6 +166,21 @@ impl Tree {
             path.push(b'/');
         }
         Ok(path)
+    }
+}
+
+/// A path from the part that is the process's own: what follows there, or (`Err`) what follows in the root, behind the `..` that leads to it.
+fn within(path: &[u8]) -> Result<&[u8], &[u8]> {
+    let mut rest = path;
+    loop {
+        let start = rest.iter().position(|b| *b != b'/').unwrap_or(rest.len());
+        rest = &rest[start..];
+        let end = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+        match &rest[..end] {
+            b"." => rest = &rest[end..],
+            b".." => return Err(&rest[end..]),
+            _ => return Ok(rest),
+        }
     }
 }
 
