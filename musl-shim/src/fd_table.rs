@@ -19,7 +19,7 @@ pub trait Numbered {
 }
 
 /// The table. `F` is a counted reference to an open file.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct FdTable<F> {
     slots: Vec<Option<Slot<F>>>,
     /// The source's number of each open file, one more than that; 0: not open. Beside the slots, so that poll(2) reads nothing else.
@@ -30,6 +30,21 @@ pub struct FdTable<F> {
     hint: usize,
     /// How often a number that was in use ceased to be, or came to stand for another file.
     changes: u64,
+}
+
+/// No longer than it need be: a table that was large once is copied for each program that is started.
+impl<F: Clone> Clone for FdTable<F> {
+    fn clone(&self) -> Self {
+        let last = self.used.iter().rposition(|&word| word != 0);
+        let words = last.map_or(0, |last| last + 1);
+        FdTable {
+            slots: self.slots[..words * 64].to_vec(),
+            numbers: self.numbers[..words * 64].to_vec(),
+            used: self.used[..words].to_vec(),
+            hint: self.hint.min(words),
+            changes: self.changes,
+        }
+    }
 }
 
 impl<F: Clone + Numbered> Default for FdTable<F> {
@@ -245,6 +260,33 @@ mod tests {
         let fds: std::vec::Vec<usize> = table.iter().map(|(fd, _)| fd).collect();
         assert_eq!(fds, [0, 3, 64]);
         assert_eq!(table.closing().collect::<std::vec::Vec<_>>(), [64]);
+    }
+
+    #[test]
+    fn a_copy_is_as_long_as_what_is_in_it() {
+        let mut table = FdTable::new();
+        for fd in 0..1000 {
+            table.insert('a', fd == 70, 0, 2000);
+        }
+        for fd in (0..1000).filter(|fd| ![3, 70].contains(fd)) {
+            table.remove(fd);
+        }
+        let mut copy = table.clone();
+        assert_eq!((copy.slots.len(), copy.numbers.len()), (128, 128));
+        let both = [(3, &'a'), (70, &'a')];
+        assert_eq!(copy.iter().collect::<std::vec::Vec<_>>(), both);
+        assert_eq!(copy.closing().collect::<std::vec::Vec<_>>(), [70]);
+        assert_eq!(copy.insert('b', false, 0, 2000), Some(0));
+        assert_eq!(copy.insert('b', false, 500, 2000), Some(500));
+        for fd in 0..128 {
+            copy.replace(fd, 'c', false);
+        }
+        // All words of the copy are full, as its hint says.
+        let mut full = copy.clone();
+        full.remove(500);
+        let mut full = full.clone();
+        assert_eq!(full.insert('d', false, 0, 2000), Some(128));
+        assert_eq!(FdTable::<char>::new().clone().slots.len(), 0);
     }
 
     #[test]
