@@ -39,16 +39,16 @@ pub const DATA: usize = 4096;
 /// Bytes of a pipe (pipe(7), Pipe capacity).
 pub const PIPE_SIZE: u32 = 64 << 10;
 
-// CSpace: [6 bits: CHANNEL_CNODES + ...][9 bits: channel][5 bits: cell].
+// CSpace: [6 bits: CHANNEL_CNODES + ...][10 bits: channel][4 bits: cell].
 
-/// First-level index of the CNode for channels 0 to 511; others follow.
+/// First-level index of the CNode for channels 0 to 1023; others follow.
 pub const CHANNEL_CNODES: usize = 40;
 /// How many there are.
 pub const CNODES: usize = MOST >> CHANNEL_BITS;
 /// Bits of a channel's number within one of them.
-pub const CHANNEL_BITS: u32 = 9;
+pub const CHANNEL_BITS: u32 = 10;
 /// Bits of a channel's CNode.
-pub const CELL_BITS: u32 = 5;
+pub const CELL_BITS: u32 = 4;
 
 const _: () = assert!(SIDES * SUBSCRIPTIONS <= 1 << CELL_BITS);
 const _: () = assert!(CHANNEL_BITS + CELL_BITS == crate::process::CSPACE_LOW_BITS);

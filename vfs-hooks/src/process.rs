@@ -54,16 +54,16 @@ pub const LAST_STACK: usize = 2 * PAGE;
 pub const CSPACE_LOW_BITS: u32 = 14;
 /// Bits of the first-level CNode.
 pub const CSPACE_TOP_BITS: u32 = 6;
+/// Bits of all of an address that is not zero.
+pub const CSPACE_BITS: u32 = CSPACE_TOP_BITS + CSPACE_LOW_BITS;
 /// First-level index of the process's own caps.
 pub const OWN: usize = 0;
 /// First-level index of its watches: notification `i` for watch slot `i` (queue kernel: receive right; stock kernel: absent).
 pub const WATCHES: usize = 1;
 /// First-level index of a program's notification queues: slot `q` for queue `q`. Absent until there is one.
 pub const QUEUE_CAPS: usize = 2;
-/// Bits of that CNode.
-pub const QUEUE_BITS: u32 = 10;
 /// Most queues of a process.
-pub const MAX_QUEUES: usize = 1 << QUEUE_BITS;
+pub const MAX_QUEUES: usize = 1 << 10;
 /// First-level index, in the net server, of a client's watches: send caps. Around those of channels.
 pub const fn client_watches(client: usize) -> usize {
     let below = crate::channel::CHANNEL_CNODES - 1;
@@ -78,8 +78,10 @@ pub const MOST_CLIENTS: usize = (1 << CSPACE_TOP_BITS) - 1 - crate::channel::CNO
 const _: () = assert!(client_watches(MOST_CLIENTS - 1) == (1 << CSPACE_TOP_BITS) - 1);
 /// Most watch slots of a process.
 pub const MAX_WATCHES: usize = 1 << CSPACE_LOW_BITS;
-/// Watch slots come in groups of this many.
+/// Watch slots come in groups of this many, but for the first, which fill up the first group later.
 pub const WATCH_GROUP: usize = 256;
+/// How many watch slots a process has at first.
+pub const FEW_WATCHES: usize = 16;
 
 /// First-level index of what a program's other threads have: thread `t`'s own notification, bound to it, at slot `t`, its endpoint for faults at
 /// `MAX_THREADS + t`. Absent while there is only the first.
@@ -287,7 +289,7 @@ mod tests {
     #[test]
     fn nothing_in_the_address_space_overlaps() {
         let last_queue = queue_buffer(MAX_QUEUES - 1) + 2 * LARGE_PAGE;
-        let clients = notice::WATCH_BITS as usize;
+        let clients = MOST_CLIENTS;
         let mut regions = [
             ("brk", BRK, MMAP.start),
             ("mmap", MMAP.start, MMAP.end),

@@ -37,7 +37,7 @@ pub mod root {
     pub const QUEUE_RESIZE: u64 = 9;
     /// MR0 q: revokes and deletes it.
     pub const QUEUE_DESTROY: u64 = 10;
-    /// Another [`WATCH_GROUP`](crate::process::WATCH_GROUP) of watch slots. Reply: MR1 how many there are now. ENOMEM at the limit.
+    /// More watch slots: [`FEW_WATCHES`](crate::process::FEW_WATCHES) at first, then full [`WATCH_GROUP`](crate::process::WATCH_GROUP)s. Reply: MR1 how many there are now. ENOMEM at the limit.
     pub const WATCHES_GROW: u64 = 11;
     /// As CONSOLE_WRITE, a line for the system log. Only servers may start it with '@' (a control line for the driver).
     pub const LOG: u64 = 12;

@@ -16,7 +16,7 @@ use vfs_hooks::channel::{
     watch_number,
 };
 use vfs_hooks::file::PASSED;
-use vfs_hooks::process::{CSPACE_LOW_BITS, PAGE, badge, notice};
+use vfs_hooks::process::{CSPACE_BITS, PAGE, WATCHES, badge, cptr, notice};
 use vfs_hooks::subscription::SUBSCRIPTIONS;
 use vfs_hooks::sync::Ordering;
 
@@ -244,19 +244,24 @@ impl Channel {
     }
 }
 
+/// Which first-level CNode of channels has this one, and where.
+fn group_and_index(number: usize) -> (usize, usize) {
+    (number >> CHANNEL_BITS, number & ((1 << CHANNEL_BITS) - 1))
+}
+
 impl Process {
     /// A send capability that reaches watch slot `watch`.
     fn watch_signal(&mut self, memory: &mut Memory, watch: usize) -> Result<CPtr> {
-        match self.watch_cnode {
-            Some(cnode) => memory.objects.mint_out_of(
-                cnode,
-                watch,
-                CSPACE_LOW_BITS,
+        match self.has_watch_caps() {
+            true => memory.objects.mint_out_of(
+                self.top(),
+                cptr(WATCHES, watch),
+                CSPACE_BITS,
                 CapRights::WRITE,
                 CapData::notification(1),
             ),
             // Unmodified kernel: a badge bit of the process's own notification.
-            None => {
+            false => {
                 let bit = notice::FIRST_WATCH + watch as u32 % notice::WATCH_BITS;
                 let badge = CapData::notification(1 << bit);
                 memory
@@ -268,28 +273,21 @@ impl Process {
 
     /// Puts a channel's CNode where the process looks for it: by [`Channel::place`].
     pub fn mount_channel(&mut self, memory: &mut Memory, number: usize, cnode: CPtr) -> Result<()> {
-        let group = number >> CHANNEL_BITS;
-        let table = match self.channel_cnodes[group] {
-            Some(table) => table,
-            None => {
-                let arena = &mut self.space.arena;
-                let table = memory.objects.cnode_in(arena, CHANNEL_BITS)?;
-                self.mount_unguarded(memory, CHANNEL_CNODES + group, table)?;
-                *self.channel_cnodes[group].insert(table)
-            }
-        };
-        let index = number & ((1 << CHANNEL_BITS) - 1);
+        let (group, index) = group_and_index(number);
+        let place = self.place(CHANNEL_CNODES + group, CHANNEL_BITS);
+        let arena = &mut self.space.arena;
+        let (table, bits) = self.channel_tables[group].reach(memory, arena, place, index)?;
         let all = CapRights::ALL;
         memory
             .objects
-            .mint_into(table, index, CHANNEL_BITS, cnode, all, CapData::NONE)
+            .mint_into(table, index, bits, cnode, all, CapData::NONE)
     }
 
     fn unmount_channel(&self, number: usize) {
-        if let Some(table) = self.channel_cnodes[number >> CHANNEL_BITS] {
-            let index = number & ((1 << CHANNEL_BITS) - 1);
+        let (group, index) = group_and_index(number);
+        if let Some((table, bits)) = self.channel_tables[group].at(index) {
             // Nothing there: the channel never had watches.
-            let _ = cnode_delete(table, index as u64, CHANNEL_BITS as u8);
+            let _ = cnode_delete(table, index as u64, bits as u8);
         }
     }
 }

@@ -15,6 +15,7 @@
 //! | `programs`, `image` | processes out of files |
 //! | `life` | how processes begin and end |
 //! | `queues` | notification queues and watch slots |
+//! | `table` | CNodes that grow |
 //! | `facts` | what processes are told of each other |
 //! | `channels` | memory that processes share, and its watches |
 //! | `owners` | whose locks the VFS server is to free |
@@ -65,6 +66,7 @@ mod sockets;
 mod space;
 mod spawn_meter;
 mod system;
+mod table;
 mod tcp;
 mod threads;
 mod udp;

@@ -422,6 +422,27 @@ impl Objects {
         self.filled(slot, minted)
     }
 
+    /// Puts a capability derived from `source` in the place of the one in slot `index` of `cnode`, which has 2^`bits` slots and no guard:
+    /// in one step, so that whoever uses the slot finds either.
+    pub fn exchange(
+        &mut self,
+        cnode: CPtr,
+        index: usize,
+        bits: u32,
+        source: CPtr,
+        data: CapData,
+    ) -> Result<()> {
+        let new = self.mint(source, CapRights::ALL, data)?;
+        let (root, from) = (self.top, new.index());
+        let (index, none) = (index as u64, CapData::NONE);
+        let rotated = cnode_rotate(
+            root, from, DEPTH, none, cnode, index, bits as u8, data, root, from, DEPTH,
+        );
+        // What was there, or the new one if that is not there.
+        self.delete(new)?;
+        rotated
+    }
+
     /// A slot that was filled, or comes back.
     fn filled(&mut self, slot: CPtr, filled: Result<()>) -> Result<CPtr> {
         match filled {

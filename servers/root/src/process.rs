@@ -9,7 +9,7 @@ use core::sync::atomic::AtomicBool;
 
 use root_server::elf::Elf;
 use sel4_bindings::*;
-use vfs_hooks::channel::{CHANNEL_BITS, MOST};
+use vfs_hooks::channel::CNODES;
 use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::process::{self, LARGE_PAGE, PAGE, ProcessInfo, ProcessStats, badge, slot};
 use vfs_hooks::sync::Ordering;
@@ -17,10 +17,11 @@ use vfs_hooks::sync::Ordering;
 use crate::image::Image;
 use crate::memory::Memory;
 use crate::objects::Result;
-use crate::queues::Queues;
+use crate::queues::{Queues, WatchCNodes};
 use crate::signals::Signals;
 use crate::space::Space;
 use crate::spawn_meter;
+use crate::table::{Place, Table};
 use crate::threads::{self, Notification, Thread, Threads};
 
 /// Priority of every process and of the root server: one, so that calls take the kernel's fast path.
@@ -69,11 +70,11 @@ pub struct Process {
     /// Its watch slots.
     pub watches: usize,
     /// CNode of its notification queues, once there are any.
-    pub queue_cnode: Option<CPtr>,
-    /// CNode of its watches (queue kernel), once there are any.
-    pub watch_cnode: Option<CPtr>,
+    pub queue_table: Table,
+    /// CNodes of its watches (queue kernel).
+    pub watch_cnodes: WatchCNodes,
     /// CNodes of the channels that it holds, once one of a group has watches.
-    pub channel_cnodes: [Option<CPtr>; MOST >> CHANNEL_BITS],
+    pub channel_tables: [Table; CNODES],
     /// Channels that it holds.
     pub channels: BTreeSet<usize>,
     /// Shared files that it holds.
@@ -171,9 +172,9 @@ impl Process {
             stats: parts.stats,
             queues: Queues::default(),
             watches: 0,
-            queue_cnode: None,
-            watch_cnode: None,
-            channel_cnodes: [None; MOST >> CHANNEL_BITS],
+            queue_table: Table::default(),
+            watch_cnodes: WatchCNodes::default(),
+            channel_tables: [Table::default(); CNODES],
             channels: BTreeSet::new(),
             files: BTreeSet::new(),
             faults: 0,
@@ -296,13 +297,14 @@ impl Process {
             .mint_into(self.top, index, top_bits, cnode, CapRights::ALL, guard)
     }
 
-    /// Puts a CNode that is not guarded, of all bits below the first level, there.
-    pub fn mount_unguarded(&self, memory: &Memory, index: usize, cnode: CPtr) -> Result<()> {
-        let top_bits = process::CSPACE_TOP_BITS;
-        let all = CapRights::ALL;
-        memory
-            .objects
-            .mint_into(self.top, index, top_bits, cnode, all, CapData::NONE)
+    /// Where a table lies whose slots take `width` bits, in the first-level CNode.
+    pub fn place(&self, slot: usize, width: u32) -> Place {
+        Place {
+            cnode: self.top,
+            bits: process::CSPACE_TOP_BITS,
+            slot,
+            width,
+        }
     }
 
     /// Gives the process a capability, in a slot of its own ones.

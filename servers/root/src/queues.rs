@@ -7,18 +7,21 @@ use core::ops::Range;
 use root_server::errno;
 use sel4_bindings::*;
 use vfs_hooks::process::{
-    self, CSPACE_LOW_BITS, LARGE_PAGE, MAX_QUEUES, MAX_WATCHES, PAGE, QUEUE_BITS, QUEUE_CAPS,
-    WATCH_GROUP, WATCHES, client_watches, notice, queue_buffer,
+    self, CSPACE_BITS, CSPACE_LOW_BITS, FEW_WATCHES, LARGE_PAGE, MAX_QUEUES, MAX_WATCHES, PAGE,
+    QUEUE_CAPS, WATCH_GROUP, WATCHES, client_watches, cptr, notice, queue_buffer,
 };
 
 use crate::arena::Arena;
 use crate::memory::{Memory, View};
 use crate::objects::Result;
 use crate::process::Process;
+use crate::table::{Place, Table};
 
 /// Bits of a CNode with a group of watches, and of the one that holds these: together they take what the first level leaves.
 const GROUP_BITS: u32 = WATCH_GROUP.ilog2();
 const DIRECTORY_BITS: u32 = CSPACE_LOW_BITS - GROUP_BITS;
+/// Bits of the CNode of the first watches, which most processes have no more of.
+const FEW_BITS: u32 = FEW_WATCHES.ilog2();
 
 /// A notification queue of a process.
 struct Queue {
@@ -60,6 +63,15 @@ impl Queue {
         }
         Ok(())
     }
+}
+
+/// CNodes of a process's watches.
+#[derive(Default)]
+pub struct WatchCNodes {
+    /// Of the first watches, mounted until there are more.
+    few: Option<CPtr>,
+    /// From then on in its place: the one that holds those with groups of watches.
+    directory: Option<CPtr>,
 }
 
 /// All queues of a process.
@@ -178,19 +190,13 @@ impl Process {
         memory.objects.retype(queue.untyped, object, 0, cap.0, 1)?;
         notification_queue_set_buffer(cap, queue.small)?;
         self.map_buffer(memory, queue.small, queue_buffer(number))?;
-        let both = CapRights::READ_WRITE;
-        let cnode = match self.queue_cnode {
-            Some(cnode) => cnode,
-            None => {
-                let cnode = memory.objects.cnode_in(&mut self.space.arena, QUEUE_BITS)?;
-                self.mount(memory, QUEUE_CAPS, cnode, QUEUE_BITS)?;
-                *self.queue_cnode.insert(cnode)
-            }
-        };
-        let none = CapData::NONE;
+        let place = self.place(QUEUE_CAPS, CSPACE_LOW_BITS);
+        let arena = &mut self.space.arena;
+        let (cnode, bits) = self.queue_table.reach(memory, arena, place, number)?;
+        let (both, none) = (CapRights::READ_WRITE, CapData::NONE);
         memory
             .objects
-            .mint_into(cnode, number, QUEUE_BITS, cap, both, none)
+            .mint_into(cnode, number, bits, cap, both, none)
     }
 
     fn map_buffer(&mut self, memory: &mut Memory, frame: CPtr, address: usize) -> Result<()> {
@@ -254,12 +260,16 @@ impl Process {
         memory: &mut Memory,
         net: Option<&mut NetWatches>,
     ) -> (u64, u64) {
-        if self.watches + WATCH_GROUP > MAX_WATCHES || !memory.has_room(64) {
+        let next = match self.watches {
+            0 => FEW_WATCHES,
+            some => (some + 1).next_multiple_of(WATCH_GROUP),
+        };
+        if next > MAX_WATCHES || !memory.has_room(64) {
             return (errno::ENOMEM, self.watches as u64);
         }
-        let new = self.watches..self.watches + WATCH_GROUP;
+        let new = self.watches..next;
         let grown = match kernel() {
-            Some(Kernel::Queue) => self.add_notifications(memory),
+            Some(Kernel::Queue) => self.add_notifications(memory, new.clone()),
             _ => Ok(()),
         };
         let grown = grown.and_then(|()| match net {
@@ -268,44 +278,61 @@ impl Process {
         });
         match grown {
             Ok(()) => {
-                self.watches += WATCH_GROUP;
+                self.watches = next;
                 (errno::OK, self.watches as u64)
             }
             Err(_) => (errno::ENOMEM, self.watches as u64),
         }
     }
 
-    /// Queue kernel: a notification for each slot, which the process can attach.
-    fn add_notifications(&mut self, memory: &mut Memory) -> Result<()> {
-        let directory = match self.watch_cnode {
-            Some(cnode) => cnode,
-            None => {
-                let arena = &mut self.space.arena;
-                let cnode = memory.objects.cnode_in(arena, DIRECTORY_BITS)?;
-                self.mount_unguarded(memory, WATCHES, cnode)?;
-                *self.watch_cnode.insert(cnode)
-            }
+    /// Queue kernel: a notification for each of the slots `new`, which the process can attach.
+    fn add_notifications(&mut self, memory: &mut Memory, new: Range<usize>) -> Result<()> {
+        let (arena, all) = (&mut self.space.arena, CapRights::ALL);
+        // Small CNodes: the kernel empties every slot one by one when the process ends, used or not.
+        let bits = match new.start {
+            0 => FEW_BITS,
+            _ => GROUP_BITS,
         };
-        // A CNode of its own for each group: the kernel empties every slot one by one when the process ends, used or not.
-        let (arena, group) = (&mut self.space.arena, self.watches / WATCH_GROUP);
-        let cnode = memory.objects.cnode_in(arena, GROUP_BITS)?;
-        let (all, none) = (CapRights::ALL, CapData::NONE);
-        memory
-            .objects
-            .mint_into(directory, group, DIRECTORY_BITS, cnode, all, none)?;
-        let bits = ObjectType::Notification.size_bits();
-        let arena = &mut self.space.arena;
-        let untyped = memory.objects.chunk(arena, bits, WATCH_GROUP)?;
-        untyped_retype(
-            untyped,
-            ObjectType::Notification.number(),
-            0,
-            cnode,
-            0,
-            0,
-            0,
-            WATCH_GROUP as u64,
-        )
+        let cnode = memory.objects.cnode_in(arena, bits)?;
+        let object = ObjectType::Notification;
+        let untyped = memory.objects.chunk(arena, object.size_bits(), new.len())?;
+        let (first, count) = ((new.start % WATCH_GROUP) as u64, new.len() as u64);
+        untyped_retype(untyped, object.number(), 0, cnode, 0, 0, first, count)?;
+        match (self.watch_cnodes.few, self.watch_cnodes.directory) {
+            (None, _) => {
+                self.mount(memory, WATCHES, cnode, FEW_BITS)?;
+                self.watch_cnodes.few = Some(cnode);
+                Ok(())
+            }
+            (Some(few), None) => {
+                for i in 0..FEW_WATCHES as u64 {
+                    cnode_copy(cnode, i, GROUP_BITS as u8, few, i, FEW_BITS as u8, all)?;
+                }
+                let directory = memory.objects.cnode_in(arena, DIRECTORY_BITS)?;
+                let (objects, none) = (&mut memory.objects, CapData::NONE);
+                objects.mint_into(directory, 0, DIRECTORY_BITS, cnode, all, none)?;
+                objects.exchange(
+                    self.top(),
+                    WATCHES,
+                    process::CSPACE_TOP_BITS,
+                    directory,
+                    none,
+                )?;
+                self.watch_cnodes.directory = Some(directory);
+                Ok(())
+            }
+            (Some(_), Some(directory)) => {
+                let (group, none) = (new.start / WATCH_GROUP, CapData::NONE);
+                memory
+                    .objects
+                    .mint_into(directory, group, DIRECTORY_BITS, cnode, all, none)
+            }
+        }
+    }
+
+    /// Whether the process has a capability for each watch slot.
+    pub fn has_watch_caps(&self) -> bool {
+        self.watch_cnodes.few.is_some()
     }
 
     /// Lets the net server signal these watches.
@@ -318,26 +345,26 @@ impl Process {
         if watches.is_empty() {
             return Ok(());
         }
-        let signals = net.cnode(memory)?;
+        let (signals, bits) = net.table(memory, watches.end - 1)?;
         for watch in watches {
-            match self.watch_cnode {
-                Some(cnode) => cnode_mint(
+            match self.has_watch_caps() {
+                true => cnode_mint(
                     signals,
                     watch as u64,
-                    CSPACE_LOW_BITS as u8,
-                    cnode,
-                    watch as u64,
-                    CSPACE_LOW_BITS as u8,
+                    bits as u8,
+                    self.top(),
+                    cptr(WATCHES, watch) as u64,
+                    CSPACE_BITS as u8,
                     CapRights::WRITE,
                     CapData::notification(1),
                 )?,
                 // Unmodified kernel: a badge bit of the process's own notification.
-                None => {
+                false => {
                     let bit = notice::FIRST_WATCH + watch as u32 % notice::WATCH_BITS;
                     memory.objects.mint_into(
                         signals,
                         watch,
-                        CSPACE_LOW_BITS,
+                        bits,
                         self.notification.whole,
                         CapRights::WRITE,
                         CapData::notification(1 << bit),
@@ -351,9 +378,8 @@ impl Process {
 
 /// The net server's CNode of one client's watches.
 pub struct NetWatches {
-    client: usize,
-    top: CPtr,
-    cnode: Option<CPtr>,
+    place: Place,
+    table: Table,
     arena: Arena,
 }
 
@@ -361,9 +387,8 @@ impl NetWatches {
     /// Those of `client`, for the net server.
     pub fn new(net: &Process, client: usize) -> NetWatches {
         NetWatches {
-            client,
-            top: net.top(),
-            cnode: None,
+            place: net.place(client_watches(client), CSPACE_LOW_BITS),
+            table: Table::default(),
             arena: Arena::default(),
         }
     }
@@ -373,19 +398,8 @@ impl NetWatches {
         memory.objects.end_arena(self.arena)
     }
 
-    fn cnode(&mut self, memory: &mut Memory) -> Result<CPtr> {
-        if let Some(cnode) = self.cnode {
-            return Ok(cnode);
-        }
-        let cnode = memory.objects.cnode_in(&mut self.arena, CSPACE_LOW_BITS)?;
-        memory.objects.mint_into(
-            self.top,
-            client_watches(self.client),
-            process::CSPACE_TOP_BITS,
-            cnode,
-            CapRights::ALL,
-            CapData::NONE,
-        )?;
-        Ok(*self.cnode.insert(cnode))
+    /// The CNode and its bits, with room for a watch.
+    fn table(&mut self, memory: &mut Memory, watch: usize) -> Result<(CPtr, u32)> {
+        self.table.reach(memory, &mut self.arena, self.place, watch)
     }
 }
