@@ -276,17 +276,27 @@ impl Process {
         let (group, index) = group_and_index(number);
         let place = self.place(CHANNEL_CNODES + group, CHANNEL_BITS);
         let arena = &mut self.space.arena;
-        let (table, bits) = self.channel_tables[group].reach(memory, arena, place, index)?;
+        let (table, bits) = self.kit.channel_tables[group].reach(memory, arena, place, index)?;
         let all = CapRights::ALL;
         memory
             .objects
-            .mint_into(table, index, bits, cnode, all, CapData::NONE)
+            .mint_into(table, index, bits, cnode, all, CapData::NONE)?;
+        self.kit.mounted.insert(number);
+        Ok(())
     }
 
-    fn unmount_channel(&self, number: usize) {
+    /// Takes away a channel's CNode, if it has it.
+    fn unmount_channel(&mut self, number: usize) {
+        if self.kit.mounted.remove(&number) {
+            self.take_channel(number);
+        }
+    }
+
+    /// Takes away a channel's CNode, which it has.
+    pub fn take_channel(&self, number: usize) {
         let (group, index) = group_and_index(number);
-        if let Some((table, bits)) = self.channel_tables[group].at(index) {
-            // Nothing there: the channel never had watches.
+        if let Some((table, bits)) = self.kit.channel_tables[group].at(index) {
+            // Gone already if the channel is.
             let _ = cnode_delete(table, index as u64, bits as u8);
         }
     }

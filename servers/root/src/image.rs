@@ -4,7 +4,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 
 use root_server::elf::Elf;
 use sel4_bindings::CPtr;
@@ -31,6 +31,8 @@ pub struct Image {
     large: RefCell<BTreeMap<usize, CPtr>>,
     /// Pages that processes of the program have touched first.
     warm: RefCell<BTreeSet<usize>>,
+    /// It is there for ever.
+    pub stays: Cell<bool>,
 }
 
 impl Image {
@@ -47,6 +49,7 @@ impl Image {
             pages: RefCell::default(),
             large: RefCell::default(),
             warm: RefCell::default(),
+            stays: Cell::new(false),
         }
     }
 
@@ -80,6 +83,11 @@ impl Image {
         if warm.len() < MOST_WARM {
             warm.insert(page);
         }
+    }
+
+    /// Whether a process has touched it early in its life.
+    pub fn is_warm(&self, page: usize) -> bool {
+        self.warm.borrow().contains(&page)
     }
 
     /// Pages that the next process is likely to touch.
@@ -122,8 +130,12 @@ impl Image {
 
     /// Writes the contents of `page` to `bytes`, as many as that.
     pub fn fill(&self, page: usize, bytes: &mut [u8]) {
-        bytes.fill(0);
-        for (offset, part) in self.elf.contents(page, bytes.len()) {
+        let len = bytes.len();
+        let parts = || self.elf.contents(page, len);
+        if !parts().any(|(_, part)| part.len() == len) {
+            bytes.fill(0);
+        }
+        for (offset, part) in parts() {
             bytes[offset..offset + part.len()].copy_from_slice(part);
         }
     }

@@ -315,7 +315,7 @@ impl System {
 
     /// Gives back everything that a process had.
     fn dismantle(&mut self, mut process: Process) {
-        if let Some(client) = process.client.take() {
+        if let Some(client) = process.client {
             self.client_ended(client);
         }
         let (number, path) = (process.number, process.path.clone());

@@ -12,6 +12,7 @@
 //! | `memory` | frames, zeroed; the root server's own views of them |
 //! | `space` | a process's pages: MAP, UNMAP, PROTECT |
 //! | `process` | a process: thread, CSpace, fixed pages |
+//! | `shells` | what of a process is kept for the next one of its program |
 //! | `programs`, `image` | processes out of files |
 //! | `life` | how processes begin and end |
 //! | `queues` | notification queues and watch slots |
@@ -61,6 +62,7 @@ mod programs;
 mod queues;
 mod requests;
 mod serial;
+mod shells;
 mod signals;
 mod sockets;
 mod space;

@@ -5,6 +5,7 @@
 //! So the root server keeps them all, and unmaps explicitly before it uses a frame again.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -12,7 +13,9 @@ use sel4_bindings::*;
 use vfs_hooks::process::{LARGE_PAGE, PAGE};
 
 use crate::contents::MOST;
+use crate::image::Image;
 use crate::objects::{MAX_BATCH, Objects, Result};
+use crate::shells::Shell;
 
 /// Where the root server maps a large frame for a moment.
 const LARGE_WINDOW: usize = 0x70_0000_0000;
@@ -53,6 +56,9 @@ pub struct Memory {
     free_copies: Vec<usize>,
     /// Frames of shared files: how often each is mapped, and once more while its file has it.
     shares: BTreeMap<u32, u32>,
+    /// What processes that have ended left for the next ones, and its bytes.
+    shells: Vec<Shell>,
+    shell_bytes: u64,
     /// Small frames that the root server has looked into. It keeps the mapping, which costs more to make than what it is used for.
     lenses: BTreeMap<u32, View>,
 }
@@ -86,6 +92,8 @@ impl Memory {
             next_copy: COPIES,
             free_copies: Vec::new(),
             shares: BTreeMap::new(),
+            shells: Vec::new(),
+            shell_bytes: 0,
             lenses: BTreeMap::new(),
         }
     }
@@ -101,7 +109,7 @@ impl Memory {
     pub fn available(&self) -> u64 {
         let frames = self.fresh.len() + self.used.len();
         let large = self.used_large.len() * LARGE_PAGE;
-        let ours = self.objects.available() + (frames * PAGE + large) as u64;
+        let ours = self.objects.available() + (frames * PAGE + large) as u64 + self.shell_bytes;
         ours.saturating_sub(RESERVE)
     }
 
@@ -134,7 +142,12 @@ impl Memory {
             return Ok(frame);
         }
         if self.fresh.is_empty() {
-            self.fresh = self.batch()?;
+            match self.batch() {
+                Ok(fresh) => self.fresh = fresh,
+                // What was tried may have given some back.
+                Err(_) if !self.used.is_empty() => return self.frame(),
+                Err(error) => return Err(error),
+            }
         }
         let slot = self.fresh.next().ok_or(Error::NotEnoughMemory)?;
         Ok(CPtr(slot))
@@ -163,7 +176,7 @@ impl Memory {
                 Err(error) => {
                     self.free_run(slots);
                     // What was one large frame can be many small ones.
-                    return match self.used_large.is_empty() {
+                    return match self.used_large.is_empty() && self.shells.is_empty() {
                         true => Err(error),
                         false => {
                             self.relieve()?;
@@ -180,9 +193,41 @@ impl Memory {
         self.objects.unuse_slots(MAX_BATCH);
     }
 
+    /// How many shells there are.
+    pub fn shells(&self) -> usize {
+        self.shells.len()
+    }
+
+    /// Keeps one.
+    pub fn keep_shell(&mut self, shell: Shell) {
+        self.shell_bytes += shell.bytes();
+        self.shells.push(shell);
+    }
+
+    /// One of this program, the last that was left.
+    pub fn take_shell(&mut self, image: &Rc<Image>) -> Option<Shell> {
+        let last = self.shells.iter().rposition(|shell| shell.is_of(image))?;
+        let shell = self.shells.remove(last);
+        self.shell_bytes -= shell.bytes();
+        Some(shell)
+    }
+
+    /// Ends all shells.
+    pub fn end_shells(&mut self) -> Result<()> {
+        self.shell_bytes = 0;
+        for shell in core::mem::take(&mut self.shells) {
+            shell.end(self)?;
+        }
+        Ok(())
+    }
+
     /// When memory is short: sees to it that kernel objects can be made, too, and not only frames.
     pub fn keep_pieces(&mut self) {
         let short = self.available() < self.objects.total() / 8;
+        if short {
+            // As below.
+            let _ = self.end_shells();
+        }
         if short && !self.used.is_empty() && !self.objects.has_piece() {
             // Each step of it that fails leaves what there was.
             let _ = self.relieve();
@@ -192,6 +237,7 @@ impl Memory {
     /// Makes untyped memory again of frames that nobody uses: for when objects or frames of another size are wanted and there is no
     /// memory for them.
     pub fn relieve(&mut self) -> Result<()> {
+        self.end_shells()?;
         self.used.sort_unstable();
         let used = core::mem::take(&mut self.used);
         let mut rest = used.as_slice();
@@ -329,10 +375,10 @@ impl Memory {
         Ok(address)
     }
 
-    /// Lets `use_it` change the bytes of `frame`, which no process has mapped.
+    /// Lets `use_it` change the bytes of `frame`, which no process has mapped, but one that has not begun to run.
     pub fn with<R>(&mut self, frame: CPtr, use_it: impl FnOnce(&mut [u8]) -> R) -> Result<R> {
         let address = self.lens(frame)?;
-        // SAFETY: the page is mapped there read-write; no process has it, and of the root server nothing else refers to it.
+        // SAFETY: the page is mapped there read-write; no process runs that has it, and of the root server nothing else refers to it.
         Ok(use_it(unsafe {
             core::slice::from_raw_parts_mut(address as *mut u8, PAGE)
         }))
@@ -349,6 +395,15 @@ impl Memory {
         let result = use_it(bytes);
         x86_page_unmap(frame)?;
         Ok(result)
+    }
+
+    /// Gives `frame`, whose process does not run, the contents of `source`.
+    pub fn overwrite(&mut self, frame: CPtr, source: CPtr) -> Result<()> {
+        let from = self.lens(source)? as *const u8;
+        self.with(frame, |to| {
+            // SAFETY: as in `duplicate`: both are mapped, and the frame is another process's own, so not the source.
+            unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, PAGE) };
+        })
     }
 
     /// A frame with the contents of `source`, which may be mapped elsewhere.

@@ -282,6 +282,11 @@ impl Objects {
         Ok(())
     }
 
+    /// Deletes everything that was made of untyped memory.
+    pub fn empty(&self, untyped: CPtr) -> Result<()> {
+        cnode_revoke(self.top, untyped.index(), DEPTH)
+    }
+
     /// Takes untyped memory back: everything made of it is deleted first.
     pub fn give_back(&mut self, untyped: CPtr, bits: u32) -> Result<()> {
         cnode_revoke(self.top, untyped.index(), DEPTH)?;

@@ -9,7 +9,6 @@ use core::sync::atomic::AtomicBool;
 
 use root_server::elf::Elf;
 use sel4_bindings::*;
-use vfs_hooks::channel::CNODES;
 use vfs_hooks::lock::MAX_THREADS;
 use vfs_hooks::process::{self, LARGE_PAGE, PAGE, ProcessInfo, ProcessStats, badge, slot};
 use vfs_hooks::sync::Ordering;
@@ -18,11 +17,12 @@ use crate::image::Image;
 use crate::memory::Memory;
 use crate::objects::Result;
 use crate::queues::{Queues, WatchCNodes};
+use crate::shells::Kit;
 use crate::signals::Signals;
 use crate::space::Space;
 use crate::spawn_meter;
-use crate::table::{Place, Table};
-use crate::threads::{self, Notification, Thread, Threads};
+use crate::table::Place;
+use crate::threads::{Notification, Thread, Threads};
 
 /// Priority of every process and of the root server: one, so that calls take the kernel's fast path.
 pub const PRIORITY: u8 = 100;
@@ -55,26 +55,16 @@ pub struct Process {
     pub image: Rc<Image>,
     /// Its memory.
     pub space: Space,
-    /// First-level CNode.
-    top: CPtr,
-    /// CNode of its own capabilities.
-    own: CPtr,
+    /// Capabilities and pages that it has from its beginning.
+    pub kit: Kit,
     /// Its notification, unbadged.
     pub notification: Notification,
-    /// Its information page, as the root server sees it.
-    info: usize,
-    /// Its counters.
-    stats: CPtr,
     /// Its notification queues.
     pub queues: Queues,
     /// Its watch slots.
     pub watches: usize,
-    /// CNode of its notification queues, once there are any.
-    pub queue_table: Table,
     /// CNodes of its watches (queue kernel).
     pub watch_cnodes: WatchCNodes,
-    /// CNodes of the channels that it holds, once one of a group has watches.
-    pub channel_tables: [Table; CNODES],
     /// Channels that it holds.
     pub channels: BTreeSet<usize>,
     /// Shared files that it holds.
@@ -97,52 +87,6 @@ pub struct Process {
     pub alarm: Option<u64>,
 }
 
-/// Capabilities and pages of a process that is being made.
-struct Parts {
-    top: CPtr,
-    own: CPtr,
-    notification: Notification,
-    first: Thread,
-    stats: CPtr,
-    buffer: CPtr,
-}
-
-impl Parts {
-    /// Also the address of the information page, as the root server sees it.
-    fn new(memory: &mut Memory, space: &mut Space, number: usize) -> Result<(Parts, usize)> {
-        let (objects, arena) = (&mut memory.objects, &mut space.arena);
-        let top = objects.cnode_in(arena, process::CSPACE_TOP_BITS)?;
-        let own = objects.cnode_in(arena, slot::OWN_BITS)?;
-        let notification = Notification::new(objects, arena)?;
-        // Watches of an unmodified kernel signal the process; any thread may wait for them, so it is not the first one's own.
-        let apart = number < badge::NET_SERVER && kernel() != Some(Kernel::Queue);
-        let firsts = match apart {
-            true => Notification::new(objects, arena)?,
-            false => notification,
-        };
-        let (buffer, state) = threads::message_page(memory, 0)?;
-        space.adopt(memory, buffer, process::IPC_BUFFER, 3)?;
-        let first = Thread::new(&mut memory.objects, &mut space.arena, firsts, state)?;
-        let mut page = |memory: &mut Memory, address: usize, prot: u64| {
-            let frame = memory.frame()?;
-            space.adopt(memory, frame, address, prot)?;
-            Ok::<CPtr, Error>(frame)
-        };
-        let info = page(memory, process::INFO, 1)?;
-        let stats = page(memory, process::STATS, 3)?;
-        let view = memory.lens(info)?;
-        let parts = Parts {
-            top,
-            own,
-            notification,
-            first,
-            stats,
-            buffer,
-        };
-        Ok((parts, view))
-    }
-}
-
 impl Process {
     /// Makes a process out of a checked program, without code, heap or stack; it does not run yet.
     pub fn new(
@@ -152,11 +96,25 @@ impl Process {
         image: Rc<Image>,
         endpoint: CPtr,
     ) -> Result<Process> {
-        let mut space = Space::new(memory)?;
-        let (parts, info) = match Parts::new(memory, &mut space, number) {
-            Ok(made) => made,
+        let shell = memory.take_shell(&image);
+        let again = shell.is_some();
+        let (space, kit) = match shell {
+            Some(shell) => shell.open(),
+            None => {
+                let mut space = Space::new(memory)?;
+                match Kit::new(memory, &mut space, number) {
+                    Ok(kit) => (space, kit),
+                    Err(error) => {
+                        space.end(memory)?;
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        let first = match kit.thread(memory) {
+            Ok(first) => first,
             Err(error) => {
-                space.end(memory)?;
+                kit.end_with(memory, space)?;
                 return Err(error);
             }
         };
@@ -165,55 +123,56 @@ impl Process {
             path: path.into(),
             image,
             space,
-            top: parts.top,
-            own: parts.own,
-            notification: parts.notification,
-            info,
-            stats: parts.stats,
+            notification: kit.notification,
+            kit,
             queues: Queues::default(),
             watches: 0,
-            queue_table: Table::default(),
             watch_cnodes: WatchCNodes::default(),
-            channel_tables: [Table::default(); CNODES],
             channels: BTreeSet::new(),
             files: BTreeSet::new(),
             faults: 0,
             client: None,
-            threads: Threads::new(parts.first),
+            threads: Threads::new(first),
             signals: Signals::default(),
             started: 0,
             page_faults: 0,
             strings: [0..0, 0..0],
             alarm: None,
         };
-        match process.furnish(memory, endpoint, parts.buffer) {
+        let renewed = match again {
+            true => process.renew_fixed(memory),
+            false => Ok(()),
+        };
+        match renewed.and_then(|()| process.furnish(memory, endpoint, again)) {
             Ok(()) => Ok(process),
             Err(error) => {
-                process.end(memory)?;
+                process.discard(memory)?;
                 Err(error)
             }
         }
     }
 
-    /// Capabilities of its own, and its thread's settings.
-    fn furnish(&self, memory: &Memory, endpoint: CPtr, buffer: CPtr) -> Result<()> {
-        self.mount(memory, process::OWN, self.own, slot::OWN_BITS)?;
-        let named = |number: usize| {
-            let badge = EndpointBadge::new(number as u64).ok_or(Error::RangeError)?;
-            Ok(CapData::endpoint(badge))
-        };
+    /// Gives everything back of one that never ran.
+    pub fn discard(self, memory: &mut Memory) -> Result<()> {
+        self.kit.end_with(memory, self.space)?;
+        Image::release(self.image, memory)
+    }
+
+    /// Capabilities of its own, and its thread's settings. `again`: those to itself are there.
+    fn furnish(&self, memory: &Memory, endpoint: CPtr, again: bool) -> Result<()> {
+        let (both, none) = (CapRights::READ_WRITE, CapData::NONE);
+        if !again {
+            self.mount(memory, process::OWN, self.kit.own, slot::OWN_BITS)?;
+            let [all, firsts] = [self.kit.notification, self.kit.firsts].map(|n| n.whole);
+            self.give(memory, slot::NOTIFICATION, all, both, none)?;
+            self.give(memory, slot::FIRST, firsts, both, none)?;
+        }
+        let badge = EndpointBadge::new(self.number as u64).ok_or(Error::RangeError)?;
         // Calls need the grant right: the kernel makes a reply capability.
         let call = CapRights::new(true, false, true);
-        self.give(memory, slot::ROOT, endpoint, call, named(self.number)?)?;
-        let both = CapRights::READ_WRITE;
-        let notification = self.notification.whole;
-        self.give(
-            memory,
-            slot::NOTIFICATION,
-            notification,
-            both,
-            CapData::NONE,
-        )?;
+        let badge = CapData::endpoint(badge);
+        self.give(memory, slot::ROOT, endpoint, call, badge)?;
+        let buffer = self.kit.buffer;
         self.furnish_thread(memory, endpoint, 0, &self.threads.first, buffer)
     }
 
@@ -235,7 +194,6 @@ impl Process {
         let fault = match (number, self.threads.cnode) {
             (0, _) => {
                 self.give(memory, slot::FAULT, endpoint, call, badge)?;
-                self.give(memory, slot::FIRST, own, both, CapData::NONE)?;
                 process::cptr(process::OWN, slot::FAULT)
             }
             (_, Some(cnode)) => {
@@ -257,7 +215,7 @@ impl Process {
                 priority: PRIORITY - u8::from(below),
                 max_controlled: 0,
             },
-            self.top,
+            self.kit.top,
             CapData::guard(0, guard).ok_or(Error::RangeError)?,
             self.space.vspace,
             CapData::NONE,
@@ -276,16 +234,9 @@ impl Process {
         }
     }
 
-    /// Ends it, in whatever state, and gives everything back but its connection to the net server.
-    pub fn end(mut self, memory: &mut Memory) -> Result<()> {
-        self.queues.destroy_all(memory)?;
-        self.space.end(memory)?;
-        Image::release(self.image, memory)
-    }
-
     /// Its first-level CNode.
     pub fn top(&self) -> CPtr {
-        self.top
+        self.kit.top
     }
 
     /// Puts a CNode of 2^`bits` slots into the process's first-level CNode.
@@ -294,13 +245,13 @@ impl Process {
         let top_bits = process::CSPACE_TOP_BITS;
         memory
             .objects
-            .mint_into(self.top, index, top_bits, cnode, CapRights::ALL, guard)
+            .mint_into(self.kit.top, index, top_bits, cnode, CapRights::ALL, guard)
     }
 
     /// Where a table lies whose slots take `width` bits, in the first-level CNode.
     pub fn place(&self, slot: usize, width: u32) -> Place {
         Place {
-            cnode: self.top,
+            cnode: self.kit.top,
             bits: process::CSPACE_TOP_BITS,
             slot,
             width,
@@ -318,25 +269,25 @@ impl Process {
     ) -> Result<()> {
         memory
             .objects
-            .mint_into(self.own, slot, slot::OWN_BITS, source, rights, data)
+            .mint_into(self.kit.own, slot, slot::OWN_BITS, source, rights, data)
     }
 
     /// Changes the information page, before the process runs.
     pub fn write_info(&mut self, change: impl FnOnce(&mut ProcessInfo)) {
         // SAFETY: the view is mapped read-write while the process lives and only this function makes a mutable reference, before
         // the process runs; any bytes are a valid ProcessInfo.
-        change(unsafe { &mut *(self.info as *mut ProcessInfo) })
+        change(unsafe { &mut *(self.kit.info as *mut ProcessInfo) })
     }
 
     /// The information page.
     pub fn info(&self) -> &ProcessInfo {
         // SAFETY: mapped while the process lives; what changes while it runs are its atomics.
-        unsafe { &*(self.info as *const ProcessInfo) }
+        unsafe { &*(self.kit.info as *const ProcessInfo) }
     }
 
     /// The counters.
     pub fn stats(&self, memory: &mut Memory) -> Result<[u64; STATS]> {
-        memory.read(self.stats, |bytes| {
+        memory.read(self.kit.stats, |bytes| {
             core::array::from_fn(|i| {
                 let mut word = [0; 8];
                 word.copy_from_slice(&bytes[i * 8..][..8]);
@@ -347,7 +298,12 @@ impl Process {
 
     /// Lays out the program and puts `stack` on top of the stack. Other pages come when they are touched.
     pub fn load(&mut self, memory: &mut Memory, stack: &[u8]) -> Result<()> {
+        let start = (process::STACK_TOP - stack.len()) & !(PAGE - 1);
+        self.renew(memory, start)?;
         for (page, frame) in self.image.large_pages(memory) {
+            if self.space.has_large_page(page) {
+                continue;
+            }
             let read = CapRights::READ;
             self.space.borrow_large(memory, frame, page, read)?;
         }
@@ -441,7 +397,7 @@ impl Process {
         let start = process::STACK_TOP - stack.len();
         let first = start & !(PAGE - 1);
         for page in (first..process::STACK_TOP).step_by(PAGE) {
-            let frame = memory.filled(|bytes| {
+            let fill = |bytes: &mut [u8]| {
                 let (from, at) = match page >= start {
                     true => (page - start, 0),
                     false => (0, start - page),
@@ -449,8 +405,14 @@ impl Process {
                 let part = &stack[from..][..PAGE - at];
                 bytes[..at].fill(0);
                 bytes[at..].copy_from_slice(part);
-            })?;
-            self.space.adopt(memory, frame, page, 3)?;
+            };
+            match self.space.own_frame(page) {
+                Some(frame) => memory.with(frame, fill)?,
+                None => {
+                    let frame = memory.filled(fill)?;
+                    self.space.adopt(memory, frame, page, 3)?;
+                }
+            }
         }
         Ok(())
     }
@@ -484,10 +446,10 @@ impl Process {
         child.set_name(&self.name());
         let copied = child.space.copy(memory, &self.space);
         if let Err(error) = copied {
-            child.end(memory)?;
+            child.discard(memory)?;
             return Err(error);
         }
-        let from = self.info as *const u8;
+        let from = self.kit.info as *const u8;
         child.write_info(|info| {
             // SAFETY: both are views of a page, and a page's first bytes are a ProcessInfo whatever they are. The parent does not run.
             unsafe {
@@ -518,7 +480,7 @@ impl Process {
 }
 
 /// Whether a page is one of stack or heap, which are zero at first.
-fn zeroed(page: usize) -> bool {
+pub fn zeroed(page: usize) -> bool {
     let stack = process::STACK_TOP - process::STACK_SIZE..process::STACK_TOP;
     let heap = process::SHIM_HEAP..process::SHIM_HEAP + PROGRAM_HEAP;
     stack.contains(&page) || heap.contains(&page)

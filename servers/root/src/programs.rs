@@ -138,6 +138,7 @@ impl Programs {
         let mut images = self.images.borrow_mut();
         // Under as many names as it has files: paths come from processes, which could make up others for ever.
         if images.len() < self.files.len() {
+            image.stays.set(true);
             images.insert(path.to_vec(), image.clone());
         }
         Ok(image)
@@ -210,7 +211,7 @@ impl Programs {
         match loaded {
             Ok(()) => Ok((process, used)),
             Err(error) => {
-                process.end(memory)?;
+                process.discard(memory)?;
                 Err(error.into())
             }
         }
@@ -254,6 +255,9 @@ impl Programs {
     pub fn show_archive(&self, memory: &mut Memory, process: &mut Process) -> Result<()> {
         for (i, frame) in self.frames.iter().enumerate() {
             let address = process::ARCHIVE + i * LARGE_PAGE;
+            if process.space.has_large_page(address) {
+                continue;
+            }
             process
                 .space
                 .borrow_large(memory, *frame, address, CapRights::READ)?;

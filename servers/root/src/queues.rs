@@ -65,13 +65,21 @@ impl Queue {
     }
 }
 
-/// CNodes of a process's watches.
+/// CNodes of a process's watches, which end with it also if the rest is kept.
 #[derive(Default)]
 pub struct WatchCNodes {
+    arena: Arena,
     /// Of the first watches, mounted until there are more.
     few: Option<CPtr>,
     /// From then on in its place: the one that holds those with groups of watches.
     directory: Option<CPtr>,
+}
+
+impl WatchCNodes {
+    /// Bytes and slots of all of them.
+    pub fn holds(&self) -> (u64, usize) {
+        self.arena.holds()
+    }
 }
 
 /// All queues of a process.
@@ -192,7 +200,7 @@ impl Process {
         self.map_buffer(memory, queue.small, queue_buffer(number))?;
         let place = self.place(QUEUE_CAPS, CSPACE_LOW_BITS);
         let arena = &mut self.space.arena;
-        let (cnode, bits) = self.queue_table.reach(memory, arena, place, number)?;
+        let (cnode, bits) = self.kit.queue_table.reach(memory, arena, place, number)?;
         let (both, none) = (CapRights::READ_WRITE, CapData::NONE);
         memory
             .objects
@@ -287,7 +295,7 @@ impl Process {
 
     /// Queue kernel: a notification for each of the slots `new`, which the process can attach.
     fn add_notifications(&mut self, memory: &mut Memory, new: Range<usize>) -> Result<()> {
-        let (arena, all) = (&mut self.space.arena, CapRights::ALL);
+        let (arena, all) = (&mut self.watch_cnodes.arena, CapRights::ALL);
         // Small CNodes: the kernel empties every slot one by one when the process ends, used or not.
         let bits = match new.start {
             0 => FEW_BITS,
@@ -328,6 +336,12 @@ impl Process {
                     .mint_into(directory, group, DIRECTORY_BITS, cnode, all, none)
             }
         }
+    }
+
+    /// The end of the process.
+    pub fn end_watches(&mut self, memory: &mut Memory) -> Result<()> {
+        let watches = core::mem::take(&mut self.watch_cnodes);
+        memory.objects.end_arena(watches.arena)
     }
 
     /// Whether the process has a capability for each watch slot.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The address space of a process: what the root server laid out, what is mapped by MAP, UNMAP and PROTECT, and the stack that grows.
 
+mod kept;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -8,14 +10,12 @@ use core::ops::Range;
 use root_server::errno;
 use root_server::ranges::Ranges;
 use sel4_bindings::*;
-use vfs_hooks::channel::{CHANNELS, MOST, SPAN};
-use vfs_hooks::lock::MAX_THREADS;
-use vfs_hooks::net::CHANNEL_SIZE;
-use vfs_hooks::process::{LARGE_PAGE, NET_CHANNEL, PAGE, STACK_SIZE, THREADS, thread_memory};
+use vfs_hooks::process::{LARGE_PAGE, NET_CHANNEL, PAGE, STACK_SIZE};
 use vfs_hooks::wire::SHARED;
 
+pub use kept::is_fixed;
+
 use crate::arena::Arena;
-use crate::files::is_header;
 use crate::memory::{Memory, can_remember};
 use crate::objects::Result;
 
@@ -29,9 +29,10 @@ const PROT_WRITE: u64 = 2;
 const PROT_ALL: u64 = 7;
 
 /// Whose a frame is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Frame {
     /// The process's alone.
+    #[default]
     Own,
     /// A copy of the capability to somebody else's.
     Copied,
@@ -40,6 +41,7 @@ enum Frame {
 }
 
 /// A page with a frame behind it.
+#[derive(Default)]
 struct Page {
     /// Slot of the frame.
     frame: u32,
@@ -257,49 +259,6 @@ impl Space {
     pub fn holds(&self) -> (u64, usize) {
         let (bytes, slots) = self.arena.holds();
         (bytes + (self.own_pages() * PAGE) as u64, slots)
-    }
-
-    /// Copies what `other` has and this one has not. Its process does not run.
-    pub fn copy(&mut self, memory: &mut Memory, other: &Space) -> Result<()> {
-        for (&number, page) in &other.pages {
-            let (address, frame) = (number as usize * PAGE, CPtr(page.frame as usize));
-            let prot = u64::from(page.prot);
-            // The caller hands on channels; what else is borrowed here is the net server's.
-            if (CHANNELS..CHANNELS + MOST * SPAN).contains(&address) || is_header(address) {
-                continue;
-            }
-            // What other threads have is nobody's in the copy, and in the way of the threads that it makes.
-            if (THREADS..thread_memory(MAX_THREADS)).contains(&address) {
-                continue;
-            }
-            if let Frame::Shared(frame) = page.owner {
-                self.share(memory, CPtr(frame as usize), address, prot)?;
-                continue;
-            }
-            let shared = page.owner == Frame::Copied && address < NET_CHANNEL;
-            match (shared, self.pages.contains_key(&number)) {
-                (false, false) => {
-                    let copy = memory.duplicate(frame)?;
-                    self.adopt(memory, copy, address, prot)?;
-                }
-                // The message buffer and the counters, which this one has already, count for itself.
-                (false, true) => {}
-                (true, _) => self.borrow(memory, frame, address, prot)?,
-            }
-        }
-        for page in &other.large {
-            if !(NET_CHANNEL..NET_CHANNEL + CHANNEL_SIZE).contains(&page.address) {
-                self.borrow_large(memory, page.frame, page.address, CapRights::READ)?;
-            } else {
-                // The channel to the net server: what the child does to its copy, until it throws it away, is seen by nobody.
-                let copy = memory.duplicate_large(page.frame)?;
-                self.adopt_large(memory, copy, page.address)?;
-            }
-        }
-        for range in other.reserved.iter() {
-            self.reserved.insert(range);
-        }
-        Ok(())
     }
 
     /// Gives everything back. The thread is gone.

@@ -47,6 +47,11 @@ impl Notification {
         })
     }
 
+    /// Forgets what it was signalled.
+    pub fn forget(&self) {
+        let _ = nb_recv(self.whole);
+    }
+
     /// Signals [`notice::KICK`].
     pub fn kick(&self) {
         signal(self.kick);
@@ -71,32 +76,32 @@ pub struct Thread {
 
 impl Thread {
     /// A new one, without settings.
-    pub fn new(
-        objects: &mut Objects,
-        arena: &mut Arena,
-        notification: Notification,
-        state: usize,
-    ) -> Result<Thread> {
-        Ok(Thread {
-            tcb: objects.object_in(arena, ObjectType::Tcb)?,
+    pub fn new(tcb: CPtr, notification: Notification, state: usize) -> Thread {
+        Thread {
+            tcb,
             notification,
             state,
             deadline: None,
             runs: true,
             rests: false,
-        })
+        }
     }
+}
+
+/// Writes the first contents of the page of a thread's IPC buffer, which holds zeroes otherwise.
+pub fn write_message_page(memory: &mut Memory, frame: CPtr, number: usize) -> Result<()> {
+    memory.with(frame, |bytes| {
+        bytes[USER_DATA * 8..][..8].copy_from_slice(&number.to_le_bytes());
+        // The state's first word.
+        let own = thread_state(number).to_le_bytes();
+        bytes[THREAD_STATE..][..own.len()].copy_from_slice(&own);
+    })
 }
 
 /// A new frame for the page of a thread's IPC buffer, and where the root server sees its [`ThreadState`].
 pub fn message_page(memory: &mut Memory, number: usize) -> Result<(CPtr, usize)> {
     let frame = memory.frame()?;
-    let written = memory.with(frame, |bytes| {
-        bytes[USER_DATA * 8..][..8].copy_from_slice(&number.to_le_bytes());
-        // The state's first word.
-        let own = thread_state(number).to_le_bytes();
-        bytes[THREAD_STATE..][..own.len()].copy_from_slice(&own);
-    });
+    let written = write_message_page(memory, frame, number);
     match written.and_then(|()| memory.lens(frame)) {
         Ok(at) => Ok((frame, at + THREAD_STATE)),
         Err(error) => {
@@ -131,6 +136,11 @@ impl Threads {
             others: BTreeMap::new(),
             cnode: None,
         }
+    }
+
+    /// Whether there never was another one.
+    pub fn is_single(&self) -> bool {
+        self.others.is_empty() && self.cnode.is_none()
     }
 
     /// The thread with this number.
@@ -307,7 +317,8 @@ impl Process {
         let address = process::ipc_buffer(number);
         self.space.adopt(memory, buffer, address, 3)?;
         let (objects, arena) = (&mut memory.objects, &mut self.space.arena);
-        let thread = Thread::new(objects, arena, notification, state)?;
+        let tcb = objects.object_in(arena, ObjectType::Tcb)?;
+        let thread = Thread::new(tcb, notification, state);
         let last_stack = process::thread_memory(number);
         for page in (last_stack..last_stack + LAST_STACK).step_by(PAGE) {
             let frame = memory.frame()?;
