@@ -81,7 +81,7 @@ pub const MAX_WATCHES: usize = 1 << CSPACE_LOW_BITS;
 /// Watch slots come in groups of this many, but for the first, which fill up the first group later.
 pub const WATCH_GROUP: usize = 256;
 /// How many watch slots a process has at first.
-pub const FEW_WATCHES: usize = 16;
+pub const FEW_WATCHES: usize = 8;
 
 /// First-level index of what a program's other threads have: thread `t`'s own notification, bound to it, at slot `t`, its endpoint for faults at
 /// `MAX_THREADS + t`. Absent while there is only the first.

@@ -3,6 +3,8 @@
 
 mod parts;
 
+pub use parts::CellCaps;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -20,7 +22,6 @@ use vfs_hooks::process::{CSPACE_BITS, PAGE, WATCHES, badge, cptr, notice};
 use vfs_hooks::subscription::SUBSCRIPTIONS;
 use vfs_hooks::sync::Ordering;
 
-use crate::arena::Arena;
 use crate::memory::Memory;
 use crate::objects::Result;
 use crate::process::Process;
@@ -46,9 +47,8 @@ pub struct Channel {
     header: usize,
     /// Its pages, up to the last one that somebody touched; those after the first only once somebody did.
     pages: Vec<Option<CPtr>>,
-    /// Its CNode, once there is a watch, and the memory that it is made of.
-    cnode: Option<CPtr>,
-    arena: Arena,
+    /// The capabilities of its watches, once there is one.
+    caps: Option<CellCaps>,
     cells: [Option<Cell>; CELLS],
     /// The process of whose end it tells.
     process: Option<Pid>,
@@ -85,8 +85,7 @@ impl Channel {
             number,
             header,
             pages,
-            cnode: None,
-            arena: Arena::default(),
+            caps: None,
             cells: [const { None }; CELLS],
             process: None,
             holders: Vec::new(),
@@ -108,10 +107,13 @@ impl Channel {
 
     /// Nobody holds it any longer.
     pub fn end(self, memory: &mut Memory) -> Result<()> {
+        let empty = self.cells.iter().all(Option::is_none);
         for cell in self.cells.into_iter().flatten() {
             memory.objects.delete(cell.cap)?;
         }
-        memory.objects.end_arena(self.arena)?;
+        if let Some(caps) = self.caps {
+            caps.end(memory, empty)?;
+        }
         for page in self.pages.into_iter().flatten() {
             memory.free(page);
         }
@@ -147,7 +149,7 @@ impl Channel {
                 .space
                 .borrow(memory, page, address(self.number), 3)?;
         }
-        if let Some(cnode) = self.cnode
+        if let Some(cnode) = self.cnode()
             && let Err(error) = process.mount_channel(memory, self.number, cnode)
         {
             // It is no holder: nothing of the channel's may stay with it.
@@ -235,7 +237,7 @@ impl Channel {
         self.header().sides[side].subscriptions.unsubscribe(cell);
         if let Some(found) = self.cells[watch].take() {
             // Deleting capabilities of ours does not fail.
-            if let Some(cnode) = self.cnode {
+            if let Some(cnode) = self.cnode() {
                 let _ = cnode_delete(cnode, watch as u64, CELL_BITS as u8);
             }
             let _ = memory.objects.delete(found.cap);
@@ -523,7 +525,7 @@ impl System {
         let cap = process
             .watch_signal(memory, watch as usize)
             .map_err(|_| errno::ENOMEM)?;
-        let all: Vec<usize> = match channel.cnode {
+        let all: Vec<usize> = match channel.cnode() {
             None => channel.holders.iter().map(|(holder, _)| *holder).collect(),
             Some(_) => Vec::new(),
         };

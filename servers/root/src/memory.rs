@@ -12,6 +12,7 @@ use core::ops::Range;
 use sel4_bindings::*;
 use vfs_hooks::process::{LARGE_PAGE, PAGE};
 
+use crate::channels::CellCaps;
 use crate::contents::MOST;
 use crate::image::Image;
 use crate::objects::{MAX_BATCH, Objects, Result};
@@ -59,6 +60,8 @@ pub struct Memory {
     /// What processes that have ended left for the next ones, and its bytes.
     shells: Vec<Shell>,
     shell_bytes: u64,
+    /// CNodes that channels left.
+    cells: Vec<CellCaps>,
     /// Small frames that the root server has looked into. It keeps the mapping, which costs more to make than what it is used for.
     lenses: BTreeMap<u32, View>,
 }
@@ -94,6 +97,7 @@ impl Memory {
             shares: BTreeMap::new(),
             shells: Vec::new(),
             shell_bytes: 0,
+            cells: Vec::new(),
             lenses: BTreeMap::new(),
         }
     }
@@ -109,7 +113,8 @@ impl Memory {
     pub fn available(&self) -> u64 {
         let frames = self.fresh.len() + self.used.len();
         let large = self.used_large.len() * LARGE_PAGE;
-        let ours = self.objects.available() + (frames * PAGE + large) as u64 + self.shell_bytes;
+        let kept = self.shell_bytes + CellCaps::bytes(self.cells.len());
+        let ours = self.objects.available() + (frames * PAGE + large) as u64 + kept;
         ours.saturating_sub(RESERVE)
     }
 
@@ -212,13 +217,31 @@ impl Memory {
         Some(shell)
     }
 
-    /// Ends all shells.
+    /// Ends all shells, and what channels left.
     pub fn end_shells(&mut self) -> Result<()> {
         self.shell_bytes = 0;
         for shell in core::mem::take(&mut self.shells) {
             shell.end(self)?;
         }
+        for cells in core::mem::take(&mut self.cells) {
+            cells.give_back(self)?;
+        }
         Ok(())
+    }
+
+    /// How many CNodes of channels are kept.
+    pub fn kept_cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Keeps one, which is empty.
+    pub fn keep_cells(&mut self, cells: CellCaps) {
+        self.cells.push(cells);
+    }
+
+    /// One of those.
+    pub fn take_cells(&mut self) -> Option<CellCaps> {
+        self.cells.pop()
     }
 
     /// When memory is short: sees to it that kernel objects can be made, too, and not only frames.
