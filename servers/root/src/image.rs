@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Programs in memory: what all processes of one program share.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use root_server::elf::Elf;
+use root_server::warm::Warm;
 use sel4_bindings::CPtr;
 use vfs_hooks::process::{LARGE_PAGE, PAGE};
 
@@ -16,8 +17,6 @@ use crate::objects::Result;
 
 /// Memory that must be left for a program to get large pages: it may use a small part of one.
 const PLENTY: u64 = 32 << 20;
-/// Most pages that a process gets unasked.
-const MOST_WARM: usize = 128;
 
 /// A program.
 pub struct Image {
@@ -30,7 +29,7 @@ pub struct Image {
     /// 2 MiB pages of which nobody can write any part.
     large: RefCell<BTreeMap<usize, CPtr>>,
     /// Pages that processes of the program have touched first.
-    warm: RefCell<BTreeSet<usize>>,
+    warm: RefCell<Warm>,
     /// It is there for ever.
     pub stays: Cell<bool>,
 }
@@ -79,20 +78,22 @@ impl Image {
 
     /// A process has touched a page early in its life.
     pub fn touched(&self, page: usize) {
-        let mut warm = self.warm.borrow_mut();
-        if warm.len() < MOST_WARM {
-            warm.insert(page);
-        }
+        self.warm.borrow_mut().touched(page);
+    }
+
+    /// A process has ended: perhaps one of those pages is warm no longer that are its processes' own.
+    pub fn doubt(&self, own: impl Fn(usize) -> bool) {
+        self.warm.borrow_mut().doubt(own);
     }
 
     /// Whether a process has touched it early in its life.
     pub fn is_warm(&self, page: usize) -> bool {
-        self.warm.borrow().contains(&page)
+        self.warm.borrow().contains(page)
     }
 
     /// Pages that the next process is likely to touch.
     pub fn warm(&self) -> Vec<usize> {
-        self.warm.borrow().iter().copied().collect()
+        self.warm.borrow().iter().collect()
     }
 
     /// The frame of a page that nobody can write.

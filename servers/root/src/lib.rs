@@ -16,6 +16,7 @@ pub mod share;
 pub mod stack;
 pub mod udp_ports;
 pub mod waiters;
+pub mod warm;
 
 /// Error numbers of Linux that the root server answers with.
 pub mod errno {

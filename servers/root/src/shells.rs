@@ -178,6 +178,7 @@ impl Process {
             cnode_delete(self.kit.own, slot as u64, slot::OWN_BITS as u8)?;
         }
         let image = &self.image;
+        image.doubt(|page| zeroed(page) || image.elf.writable(page, PAGE));
         self.space.retain(memory, |page, prot, own| match own {
             _ if is_fixed(page) || TOP.contains(&page) => true,
             true if zeroed(page) => prot == 3 && image.is_warm(page),
