@@ -13,6 +13,7 @@ pub mod pieces;
 pub mod ports;
 pub mod ranges;
 pub mod share;
+pub mod slot_map;
 pub mod stack;
 pub mod udp_ports;
 pub mod waiters;

@@ -9,6 +9,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use root_server::slot_map::SlotMap;
 use sel4_bindings::*;
 use vfs_hooks::process::{LARGE_PAGE, PAGE};
 
@@ -63,7 +64,7 @@ pub struct Memory {
     /// CNodes that channels left.
     cells: Vec<CellCaps>,
     /// Small frames that the root server has looked into. It keeps the mapping, which costs more to make than what it is used for.
-    lenses: BTreeMap<u32, View>,
+    lenses: SlotMap<Lens>,
 }
 
 /// Small frames that were made at once.
@@ -98,7 +99,7 @@ impl Memory {
             shells: Vec::new(),
             shell_bytes: 0,
             cells: Vec::new(),
-            lenses: BTreeMap::new(),
+            lenses: SlotMap::default(),
         }
     }
 
@@ -285,9 +286,9 @@ impl Memory {
                 self.objects.give_back(untyped, bits)?;
                 for frame in first..end as u32 {
                     // Deleted with the frames, which unmaps it.
-                    if let Some(view) = self.lenses.remove(&frame) {
-                        self.objects.free_slot(view.copy);
-                        self.free_views.push(view.address);
+                    if let Some(lens) = self.lenses.remove(frame) {
+                        self.objects.free_slot(CPtr(lens.copy as usize));
+                        self.free_views.push(lens.page as usize * PAGE);
                     }
                 }
                 self.free_run(first as usize);
@@ -389,12 +390,15 @@ impl Memory {
 
     /// Where the root server sees the bytes of `frame`, for as long as the frame is somebody's.
     pub fn lens(&mut self, frame: CPtr) -> Result<usize> {
-        if let Some(view) = self.lenses.get(&(frame.0 as u32)) {
-            return Ok(view.address);
+        if let Some(lens) = self.lenses.get(frame.0 as u32) {
+            return Ok(lens.page as usize * PAGE);
         }
-        let view = self.view(frame, CapRights::READ_WRITE)?;
-        let address = view.address;
-        self.lenses.insert(frame.0 as u32, view);
+        let View { copy, address } = self.view(frame, CapRights::READ_WRITE)?;
+        let lens = Lens {
+            copy: copy.0 as u32,
+            page: (address / PAGE) as u32,
+        };
+        self.lenses.insert(frame.0 as u32, lens);
         Ok(address)
     }
 
@@ -543,6 +547,12 @@ impl Memory {
         }
         count
     }
+}
+
+/// A small frame as the root server sees it: slot of the copy of its capability, and page number.
+struct Lens {
+    copy: u32,
+    page: u32,
 }
 
 /// A frame as the root server sees it.

@@ -57,6 +57,8 @@ pub struct Process {
     pub space: Space,
     /// Capabilities and pages that it has from its beginning.
     pub kit: Kit,
+    /// It was made of what another one left.
+    again: bool,
     /// Its notification, unbadged.
     pub notification: Notification,
     /// Its notification queues.
@@ -123,6 +125,7 @@ impl Process {
             path: path.into(),
             image,
             space,
+            again,
             notification: kit.notification,
             kit,
             queues: Queues::default(),
@@ -382,6 +385,10 @@ impl Process {
 
     /// Adds the pages that processes of this program touch first: each costs a third of what its fault would.
     pub fn warm_up(&mut self, memory: &mut Memory) -> Result<()> {
+        if self.again {
+            // What it has not is new among them, and comes by one fault.
+            return Ok(());
+        }
         let image = self.image.clone();
         for page in image.warm() {
             if self.is_lazy(page) && !self.space.has_page(page) && !self.space.has_large_page(page)

@@ -421,6 +421,10 @@ impl System {
                 dropped.append(&mut channel.carried);
                 // Never seen to fail: all that is deleted is the root server's own.
                 let _ = channel.end(&mut self.memory);
+                // Much looks at all there are: no longer a list than that, however many there once were.
+                while let Some(None) = self.channels.last() {
+                    self.channels.pop();
+                }
                 self.owner_ended(OWNER_OPEN, index);
             }
             for carried in dropped {
@@ -455,10 +459,13 @@ impl System {
             if at == index {
                 return true;
             }
-            if core::mem::replace(&mut seen[at], true) {
-                continue;
+            match seen.get_mut(at) {
+                Some(seen) if !*seen => *seen = true,
+                // Looked at already, or no more.
+                _ => continue,
             }
-            let carried = self.channels[at].iter().flat_map(|c| &c.carried);
+            let carried = self.channels.get(at).into_iter().flatten();
+            let carried = carried.flat_map(|c| &c.carried);
             work.extend(carried.filter_map(|carried| Some(carried.channel()?.0)));
         }
         false
