@@ -46,14 +46,15 @@ impl<K: Kernel> Core<K> {
         }
     }
 
-    /// First use of an instance that a fork has copied. A watch for which there is no place is told nothing more by other processes.
+    /// First use of an instance that a fork has copied, or a program has got from another. A watch for which there is no place is told nothing more by other processes.
     #[cold]
     pub(crate) fn settle(&mut self, instance: u32) {
         self.instances[instance].member = Member::None;
         let all: Vec<u32> = self.watches_of(instance).collect();
         for at in all {
+            let seen = self.watches[at].seen;
             if !self.watches[at].has_place() && self.take_place(at).is_ok() {
-                self.queue(at);
+                self.placed(at, seen);
             }
         }
     }

@@ -84,6 +84,7 @@ pub mod event_core;
 mod fork;
 pub mod frontend;
 pub mod instance;
+pub mod legacy;
 pub mod remote;
 pub mod slab;
 pub mod watch;

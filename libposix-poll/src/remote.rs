@@ -65,7 +65,7 @@ impl Shared {
 pub(crate) enum Member {
     /// It has watched nothing of other processes yet.
     None,
-    /// The copy that a fork made of one that has: its watches get places when it is used ([`Core::settle`]).
+    /// The copy that a fork made of one that has, or what another program handed over: its watches get places when it is used ([`Core::settle`]).
     Copied,
     /// By a queue of its own.
     Queue(Box<Queue>),

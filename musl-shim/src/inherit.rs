@@ -4,6 +4,7 @@
 //!
 //! A file is passed on by what it takes to open it again ([`Heir`]). A kind that has none is closed in the new program.
 
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -18,9 +19,13 @@ use crate::files::OpenFile;
 use crate::net::heir::Passed as PassedTcp;
 use crate::net::unix::heir::Passed;
 use crate::process::LIMITS;
+use vfs_hooks::source::SourceId;
+use watches::{Instances, Watched};
+
+pub mod watches;
 
 /// Grows when the format changes: both shims must be of one version.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// What it takes to open a file again.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,13 +64,15 @@ pub enum Heir {
     Tcp(PassedTcp),
     /// A UDP socket: its channel as a word of SPAWN's, and its options.
     Udp(u32, u32),
+    /// An epoll instance; its entries come apart.
+    Epoll,
 }
 
 impl Heir {
     /// Channels and files that the new program must hold for it, as SPAWN has them.
     pub fn channels(&self) -> impl Iterator<Item = u32> {
         let words = match self {
-            Heir::Device(_) | Heir::Path(_) | Heir::Signals(_) => [0; 2],
+            Heir::Device(_) | Heir::Path(_) | Heir::Signals(_) | Heir::Epoll => [0; 2],
             Heir::Terminal(channel)
             | Heir::Timer(channel, _)
             | Heir::Archived(_, channel)
@@ -124,6 +131,8 @@ pub struct Inheritance {
     pub descriptions: Vec<Description>,
     /// Numbers, each with the index of its open file.
     pub fds: Vec<(usize, usize)>,
+    /// What the epoll instances among them watch.
+    pub watches: Vec<Watched>,
 }
 
 struct Writer(Vec<u8>);
@@ -191,6 +200,7 @@ impl Writer {
                 self.u64(*inode);
                 self.u64(*since);
             }
+            Heir::Epoll => self.u32(34),
             Heir::Inotify(channel) => {
                 self.u32(33);
                 self.u32(*channel);
@@ -241,10 +251,10 @@ impl Writer {
     }
 }
 
-/// Writes the legacy and those of the table's files that can be passed on, and says which channels they need. EINVAL: one of them must not
-/// be passed on (an epoll instance).
+/// Writes the legacy and those of the table's files that can be passed on, and says which channels they need.
 pub fn write(table: &FdTable<Rc<OpenFile>>, legacy: &Legacy) -> Result<(Vec<u8>, Vec<u32>), Errno> {
-    let mut files: Vec<*const ()> = Vec::new();
+    let instances = Instances::of(table);
+    let (mut files, mut sources) = (Vec::<*const ()>::new(), BTreeMap::new());
     let (mut descriptions, mut fds) = (Writer(Vec::new()), Writer(Vec::new()));
     let (mut count, mut channels) = (0, Vec::new());
     for (fd, file) in table.iter() {
@@ -257,6 +267,9 @@ pub fn write(table: &FdTable<Rc<OpenFile>>, legacy: &Legacy) -> Result<(Vec<u8>,
             Some(index) => index,
             None => {
                 files.push(identity);
+                if file.source() != SourceId::NONE {
+                    sources.insert(file.source().0, files.len() - 1);
+                }
                 channels.extend(heir.channels());
                 descriptions.u32(file.flags());
                 descriptions.heir(&heir);
@@ -288,6 +301,7 @@ pub fn write(table: &FdTable<Rc<OpenFile>>, legacy: &Legacy) -> Result<(Vec<u8>,
     out.0.append(&mut descriptions.0);
     out.u32(count);
     out.0.append(&mut fds.0);
+    instances.write(&sources, &mut out);
     Ok((out.0, channels))
 }
 
@@ -343,6 +357,7 @@ impl Reader<'_> {
             }
             4 => Heir::Pipe(self.channel()?, self.u32().filter(|side| *side <= 1)?),
             6 => Heir::Process(self.channel()?, self.u32()?),
+            34 => Heir::Epoll,
             33 => Heir::Inotify(self.channel()?),
             32 => Heir::Proc(self.bytes()?, self.channel()?),
             5 => Heir::Event(self.channel()?, self.u32()? != 0),
@@ -430,6 +445,7 @@ pub fn read(bytes: &[u8]) -> Option<Inheritance> {
         }
         fds.push((fd, index));
     }
+    let watches = watches::read(&mut reader, descriptions.len())?;
     let legacy = Legacy {
         directory,
         umask,
@@ -444,136 +460,9 @@ pub fn read(bytes: &[u8]) -> Option<Inheritance> {
         legacy,
         descriptions,
         fds,
+        watches,
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::files::device::Device;
-    use crate::shared::locked;
-    use alloc::vec;
-
-    fn legacy() -> Legacy {
-        let limit = Rlimit {
-            rlim_cur: 3,
-            rlim_max: u64::MAX,
-        };
-        Legacy {
-            directory: 7 << 32 | 5,
-            umask: 0o27,
-            mask: 5,
-            ignored: 1 << 63,
-            pending: 0,
-            alarm: [0, 9],
-            limits: [limit; LIMITS],
-            locks: vec![(9, true), (1 << 40, false)],
-        }
-    }
-
-    fn sample() -> Vec<u8> {
-        let mut table = FdTable::new();
-        let shared = OpenFile::new(Device::Zero, 2);
-        table.replace(3, shared.clone(), false);
-        table.replace(0, shared, false);
-        table.replace(9, OpenFile::new(Device::Null, 1), false);
-        write(&table, &legacy()).unwrap().0
-    }
-
-    #[test]
-    fn duplicates_stay_duplicates() {
-        locked(|| {
-            let got = read(&sample()).unwrap();
-            assert_eq!(got.legacy, legacy());
-            assert_eq!(got.fds, [(0, 0), (3, 0), (9, 1)]);
-            assert_eq!(got.descriptions.len(), 2);
-            assert_eq!(got.descriptions[0].flags, 2);
-            assert_eq!(got.descriptions[1].heir, Heir::Device(0));
-        });
-    }
-
-    #[test]
-    fn every_kind_comes_back() {
-        for heir in [
-            Heir::Terminal(6),
-            Heir::Device(3),
-            Heir::Archived(
-                Attributes {
-                    inode: 7,
-                    mode: 0o100644,
-                    links: 3,
-                    ..Attributes::default()
-                },
-                8,
-            ),
-            Heir::File(9, 8, 7),
-            Heir::Directory(1 << 33, 2),
-            Heir::Path(77),
-            Heir::Pipe(4095, 1),
-            Heir::Event(0, true),
-            Heir::Timer(7, true),
-            Heir::Fifo([5, 3], 1 << 40, u64::MAX),
-            Heir::Signals(1 << 40 | 3),
-            Heir::Process(3, 17),
-            Heir::Proc(b"self/stat".to_vec(), 12),
-            Heir::Inotify(13),
-            Heir::Udp(9 << 2 | 1, 3),
-            Heir::Unix(Passed {
-                kind: 5,
-                state: 1,
-                channels: [4, 9],
-                peer: 7,
-                pass_credentials: 1,
-                name: b"/a".to_vec(),
-                peer_name: b"\0b".to_vec(),
-            }),
-            Heir::Tcp(PassedTcp {
-                state: 2,
-                channels: [9, 0],
-                flag: 1,
-                local: 80 << 32 | 0x7f00_0001,
-                peer: 7,
-            }),
-        ] {
-            let mut writer = Writer(Vec::new());
-            writer.heir(&heir);
-            let mut reader = Reader(&writer.0);
-            assert_eq!(reader.heir(), Some(heir));
-            assert!(reader.0.is_empty());
-        }
-    }
-
-    #[test]
-    fn messages_that_somebody_made_up_are_refused_without_a_panic() {
-        let heirs = [Heir::Pipe(3, 1), Heir::Directory(9, 2)];
-        let files = heirs.map(|heir| Description { flags: 2, heir });
-        let good = write_message(b"name", &files);
-        let (name, read) = read_message(&good).unwrap();
-        assert_eq!((&name[..], &read[..]), (&b"name"[..], &files[..]));
-        for len in 0..good.len() {
-            assert!(read_message(&good[..len]).is_none(), "cut at {len}");
-        }
-        for at in 0..good.len() {
-            for value in [0, 1, 0x7f, 0xff] {
-                let mut bytes = good.clone();
-                bytes[at] = value;
-                let _ = read_message(&bytes);
-            }
-        }
-    }
-
-    #[test]
-    fn nonsense_is_refused_without_a_panic() {
-        let good = locked(sample);
-        for len in 0..good.len() {
-            assert!(read(&good[..len]).is_none(), "cut at {len}");
-        }
-        for at in 0..good.len() {
-            for value in [0, 1, 0x7f, 0xff] {
-                let mut bytes = good.clone();
-                bytes[at] = value;
-                let _ = read(&bytes);
-            }
-        }
-    }
-}
+mod tests;

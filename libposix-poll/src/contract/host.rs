@@ -5,14 +5,14 @@ use super::{Machine, Probe, Setting, Woken, World};
 use crate::backend::{Block, BufferSize, Kernel, Woke};
 use crate::deadline::Deadline;
 use crate::errno::Errno;
-use crate::frontend::epoll::{EDGE, Operation};
+use crate::frontend::epoll::{EDGE, ONE_SHOT, Operation};
 use crate::model::Model;
 use std::boxed::Box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::vec::Vec;
 use vfs_hooks::Events;
-use vfs_hooks::source::{Edges, Readiness, Remote};
+use vfs_hooks::source::{Edges, Readiness, Remote, Sources as _};
 use vfs_hooks::subscription::Subscriptions;
 
 const IN: u32 = Events::IN.bits();
@@ -223,5 +223,53 @@ fn after_fork_shared_sources_are_watched_anew() {
         world.raise(&b, Events::IN);
         assert_eq!(world.take(epoll, 8), [(4, Events::IN)]);
         assert_eq!(world.take(epoll, 8), []);
+    });
+}
+
+/// What another program gets is looked at when it uses it, not before; an edge that was told of already is not told again.
+#[test]
+fn an_instance_that_is_put_back_tells_what_is_new() {
+    check(super::REMOTE, |world| {
+        let old = world.epoll();
+        let (level, told, new, spent) =
+            (world.probe(), world.probe(), world.probe(), world.probe());
+        world.add(old, &level, 3, IN).unwrap();
+        world.add(old, &told, 4, IN | EDGE).unwrap();
+        world.add(old, &new, 5, IN | EDGE).unwrap();
+        world.add(old, &spent, 6, IN | ONE_SHOT).unwrap();
+        for probe in [&level, &told, &spent] {
+            world.raise(probe, Events::IN);
+        }
+        assert_eq!(world.take(old, 8).len(), 3);
+        let kept = world.core.kept(old.id);
+        world.raise(&new, Events::IN);
+        world.core.close(old.source);
+        let attached = world.attached();
+
+        let (epoll, outer) = (world.epoll(), world.epoll());
+        for kept in &kept {
+            world.core.put_back(epoll.id, kept).unwrap();
+            let again = world.core.put_back(epoll.id, kept);
+            assert_eq!(again, Err(Errno::EXIST));
+        }
+        world.nest(outer, epoll, 7, IN).unwrap();
+        assert_eq!(world.core.watch_count(epoll.id), 4);
+        let mut taken = world.take(epoll, 8);
+        taken.sort_by_key(|(fd, _)| *fd);
+        assert_eq!(taken, [(3, Events::IN), (5, Events::IN)]);
+        assert_eq!(world.take(epoll, 8), [(3, Events::IN)], "level-triggered");
+        world.lower(&level, Events::IN);
+        assert_eq!(world.take(epoll, 8), []);
+        // They wake.
+        let raised = told.clone();
+        world.then(move |world| world.raise(&raised, Events::IN));
+        assert_eq!(world.wait(epoll.id, Deadline::NEVER), Woken::Events);
+        assert_eq!(world.take(epoll, 8), [(4, Events::IN)]);
+        let (events, data) = (IN | ONE_SHOT, 6);
+        let again = Operation::Modify { events, data };
+        world.control(epoll, again, 6, spent.source).unwrap();
+        assert_eq!(world.take(epoll, 8), [(6, Events::IN)]);
+        world.core.close(epoll.source);
+        assert_eq!(world.attached(), attached, "places are given back");
     });
 }

@@ -52,7 +52,7 @@ pub enum Operation {
     Delete,
 }
 
-fn interest(events: u32, data: u64) -> Interest {
+pub(crate) fn interest(events: u32, data: u64) -> Interest {
     Interest {
         events: Events::from_bits_truncate(events),
         // The three bits lie side by side, and in another order than ours.
@@ -61,6 +61,17 @@ fn interest(events: u32, data: u64) -> Interest {
         ),
         data,
     }
+}
+
+/// The flags that a mode came from.
+pub(crate) fn flags(mode: Mode) -> u32 {
+    let all = [
+        (Mode::EDGE, EDGE),
+        (Mode::ONE_SHOT, ONE_SHOT),
+        (Mode::EXCLUSIVE, EXCLUSIVE),
+    ];
+    let set = all.into_iter().filter(|(bit, _)| mode.contains(*bit));
+    set.fold(0, |flags, (_, flag)| flags | flag)
 }
 
 impl<K: Kernel> Core<K> {
@@ -93,16 +104,7 @@ impl<K: Kernel> Core<K> {
         let found = self.find_watch(source, instance, fd);
         match operation {
             Operation::Add { events, data } => {
-                let exclusive = events & EXCLUSIVE != 0;
-                if exclusive && (events & !EXCLUSIVE_OK != 0 || inner != NONE) {
-                    return Err(Errno::INVAL);
-                }
-                if inner != NONE
-                    && (self.reaches(inner, instance)
-                        || self.height(instance) + self.depth(inner) > MAX_DEPTH)
-                {
-                    return Err(Errno::LOOP);
-                }
+                self.may_add(instance, inner, events)?;
                 if found.is_some() {
                     return Err(Errno::EXIST);
                 }
@@ -126,6 +128,22 @@ impl<K: Kernel> Core<K> {
                 self.modify(at, interest(events, data));
             }
             Operation::Delete => self.delete_watch(found.ok_or(Errno::NOENT)?),
+        }
+        Ok(())
+    }
+
+    /// What epoll_ctl(2) says of adding a source that is the instance `inner`, or none.
+    #[inline]
+    pub(crate) fn may_add(&self, instance: u32, inner: u32, events: u32) -> Result<(), Errno> {
+        let exclusive = events & EXCLUSIVE != 0;
+        if exclusive && (events & !EXCLUSIVE_OK != 0 || inner != NONE) {
+            return Err(Errno::INVAL);
+        }
+        if inner != NONE
+            && (self.reaches(inner, instance)
+                || self.height(instance) + self.depth(inner) > MAX_DEPTH)
+        {
+            return Err(Errno::LOOP);
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ impl File for EpollFile {
     }
 
     fn inherit(&self) -> Result<Option<Heir>, Errno> {
-        Err(Errno::EINVAL)
+        Ok(Some(Heir::Epoll))
     }
 
     fn source(&self) -> SourceId {

@@ -14,7 +14,7 @@ use vfs_hooks::sync::{AtomicU32, Ordering};
 
 use crate::errno::Errno;
 use crate::files::position::Position;
-use crate::inherit::{Description, Heir, Inheritance};
+use crate::inherit::{Description, Heir, Inheritance, watches};
 
 use crate::abi::*;
 use crate::fd_table::{FdTable, Numbered};
@@ -457,6 +457,7 @@ fn reopened(description: &Description) -> Option<Rc<OpenFile>> {
             let position = Position::inherited(*channel);
             OpenFile::new(directory::Directory::at(*inode, position), flags)
         }
+        Heir::Epoll => OpenFile::new(epoll::EpollFile::new(), flags),
         Heir::Path(inode) => OpenFile::new(path_file::PathFile::new(*inode), flags),
         Heir::Inotify(channel) => inotify::inherited(*channel, flags),
         Heir::Proc(path, channel) => crate::proc::file::inherited(path, *channel, flags)?,
@@ -485,6 +486,7 @@ pub fn inherit(inheritance: &Inheritance) {
             FILES.lock().replace(*fd, file.clone(), false);
         }
     }
+    watches::put_back(&inheritance.watches, &files);
     set_working_directory(inheritance.legacy.directory);
 }
 

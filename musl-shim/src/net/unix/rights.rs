@@ -58,6 +58,10 @@ pub fn send(
     };
     let mut descriptions = Vec::new();
     for file in files {
+        // It would need all that it watches.
+        if file.file.epoll().is_some() {
+            return Err(Errno::EINVAL);
+        }
         let heir = file.file.inherit()?.ok_or(Errno::EINVAL)?;
         for word in heir.channels() {
             channels::send(carrier, to, word)?;
