@@ -174,7 +174,7 @@ CHECK(proc, types, "files, directories and links are told apart, and files have 
 }
 
 // Arguments: where it is.
-ROLE(is_in)
+ROLE(finds_itself_in)
 {
     char path[64];
     return !getcwd(path, sizeof path) || strcmp(path, arguments[0]) != 0 || access("self/stat", R_OK) != 0;
@@ -203,7 +203,7 @@ CHECK(proc, working_directory, "paths start at /proc, also by its fd, and lead o
     EXPECT_EQ(readlink("self/cwd", path, sizeof path), 5);
     EXPECT(strcmp(path, "/proc") == 0);
     // So it is for a program that starts there, and for a child.
-    EXPECT_EQ(ending(child("is_in", "/proc", NULL)), 0);
+    EXPECT_EQ(ending(child("finds_itself_in", "/proc", NULL)), 0);
     OK(fchdir(back));
     OK(close(OK(openat(fd, number, O_RDONLY))));
     OK(fchdir(fd));

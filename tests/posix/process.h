@@ -12,10 +12,11 @@ struct role {
     int (*play)(char **arguments);
 };
 
-// Enters a role in the list that main looks through when the first argument is --child.
+// Enters a role in the list that main looks through when the first argument is --child. A name that is there twice does not link.
 #define ROLE(name_)                                                                                \
     static int play_##name_(char **arguments);                                                     \
-    static const struct role role_##name_ = {#name_, play_##name_};                                \
+    extern const struct role role_##name_;                                                         \
+    const struct role role_##name_ = {#name_, play_##name_};                                \
     static const struct role *const entry_role_##name_                                             \
         __attribute__((used, section("posix_roles"))) = &role_##name_;                             \
     static int play_##name_(char **arguments __attribute__((unused)))
