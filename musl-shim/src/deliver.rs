@@ -118,12 +118,6 @@ fn deliver_all(context: &mut Context) -> Ran {
         if action.handler == signal::SIG_DFL {
             children::exit_by(signal);
         }
-        // musl's own signals end a call whatever they say: cancellation.
-        ran = ran.max(match action.flags & SA_RESTART {
-            0 => Ran::Interrupting,
-            _ if (32..=34).contains(&signal) => Ran::Interrupting,
-            _ => Ran::Restarting,
-        });
         let before = mask();
         let own = match action.flags & SA_NODEFER {
             0 => bit(signal),
@@ -133,7 +127,18 @@ fn deliver_all(context: &mut Context) -> Ran {
         context.mask = before;
         unlocked(|| run(&info, &action, context));
         // SAFETY: volatile since the handler, which the compiler cannot see, may have written to it.
-        set_mask(unsafe { (&raw const context.mask).read_volatile() });
+        let after = unsafe { (&raw const context.mask).read_volatile() };
+        set_mask(after);
+        // Signals of musl's own end a call whatever they say; that of cancellation only if its handler acts, which it blocks it for.
+        let ends = match signal {
+            SIGCANCEL => after & bit(SIGCANCEL) != 0,
+            _ => matches!(signal, 32 | 34),
+        };
+        ran = ran.max(match action.flags & SA_RESTART {
+            0 => Ran::Interrupting,
+            _ if ends => Ran::Interrupting,
+            _ => Ran::Restarting,
+        });
     }
     ran
 }

@@ -178,3 +178,25 @@ pub fn for_source(source: SourceId, events: Events, deadline: Deadline) -> Resul
     let found = for_look(set, deadline, interrupted, &mut look)?;
     if found { Ok(()) } else { Err(Errno::EAGAIN) }
 }
+
+/// Tries again at each of `events` that happens to the source, until `attempt` says something else than EAGAIN; that if the deadline passes first.
+#[cold]
+pub fn for_success<R>(
+    source: SourceId,
+    events: Events,
+    deadline: Deadline,
+    mut attempt: impl FnMut() -> Result<R, Errno>,
+) -> Result<R, Errno> {
+    let wanted = Some((source, events | Events::ALWAYS));
+    let mut found = Err(Errno::EAGAIN);
+    let look = || {
+        // Armed before the try: what makes room after it wakes.
+        let set = poller::armed_for(wanted)?;
+        core().poll_again(set, source);
+        found = attempt();
+        Ok(!matches!(found, Err(Errno::EAGAIN)))
+    };
+    let interrupted = Interrupted::restarts_without(deadline, Interrupted::Ends);
+    for_look(poller::armed_for(wanted)?, deadline, interrupted, look)?;
+    found
+}

@@ -59,12 +59,16 @@ pub fn blocking<R>(
             Err(Errno::EAGAIN)
                 if !dont_wait && !file.is_nonblocking() && !is_over(file, events) =>
             {
-                // There may be room, but not for this: an eventfd near its limit.
+                let deadline = *deadline.get_or_insert_with(|| timeout_of(file, events));
                 if in_vain {
+                    // There may be room, but not for this: an eventfd near its limit.
+                    if file.file.writes_records() {
+                        let source = waits_on(file, events);
+                        return wait::for_success(source, events, deadline, attempt);
+                    }
                     wait::give_way()?;
                 }
                 in_vain = true;
-                let deadline = *deadline.get_or_insert_with(|| timeout_of(file, events));
                 wait::for_source(waits_on(file, events), events, deadline)?;
             }
             result => return result,
