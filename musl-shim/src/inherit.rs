@@ -25,7 +25,7 @@ use watches::{Instances, Watched};
 pub mod watches;
 
 /// Grows when the format changes: both shims must be of one version.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// What it takes to open a file again.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,8 +44,8 @@ pub enum Heir {
     Path(u64),
     /// A side of a pipe: channel and side.
     Pipe(u32, u32),
-    /// A FIFO: channel and sides, inode number, and what it has seen of writers.
-    Fifo([u32; 2], u64, u64),
+    /// A FIFO: channel and sides, inode number, what it has seen of writers, and the channel that has its flags.
+    Fifo([u32; 2], u64, u64, u32),
     /// An instance of inotify(7), by its channel.
     Inotify(u32),
     /// Something of /proc: its path there, and the channel that says where it is read next.
@@ -54,8 +54,8 @@ pub enum Heir {
     Timer(u32, bool),
     /// A pidfd: its channel, and the process.
     Process(u32, u32),
-    /// A signalfd: its set.
-    Signals(u64),
+    /// A signalfd, by the channel that has its set.
+    Signals(u32),
     /// An eventfd: its channel, and whether it is a semaphore.
     Event(u32, bool),
     /// An AF_UNIX socket.
@@ -72,7 +72,7 @@ impl Heir {
     /// Channels and files that the new program must hold for it, as SPAWN has them.
     pub fn channels(&self) -> impl Iterator<Item = u32> {
         let words = match self {
-            Heir::Device(_) | Heir::Path(_) | Heir::Signals(_) | Heir::Epoll => [0; 2],
+            Heir::Device(_) | Heir::Path(_) | Heir::Epoll => [0; 2],
             Heir::Terminal(channel)
             | Heir::Timer(channel, _)
             | Heir::Archived(_, channel)
@@ -80,10 +80,11 @@ impl Heir {
             | Heir::Event(channel, _)
             | Heir::Proc(_, channel)
             | Heir::Inotify(channel)
+            | Heir::Signals(channel)
             | Heir::Process(channel, _) => [channel << 2 | 1, 0],
             Heir::File(number, _, channel) => [channel << 2 | 1, PASSED | number],
             Heir::Pipe(channel, side) => [channel << 2 | 1 << side, 0],
-            Heir::Fifo([channel, sides], ..) => [channel << 2 | sides, 0],
+            Heir::Fifo([channel, sides], _, _, shared) => [channel << 2 | sides, shared << 2 | 1],
             Heir::Unix(passed) => passed.channels,
             Heir::Tcp(passed) => passed.channels,
             Heir::Udp(word, _) => [*word, 0],
@@ -193,12 +194,13 @@ impl Writer {
                 self.u32(*channel);
                 self.u32((*real).into());
             }
-            Heir::Fifo([channel, sides], inode, since) => {
+            Heir::Fifo([channel, sides], inode, since, shared) => {
                 self.u32(10);
                 self.u32(*channel);
                 self.u32(*sides);
                 self.u64(*inode);
                 self.u64(*since);
+                self.u32(*shared);
             }
             Heir::Epoll => self.u32(34),
             Heir::Inotify(channel) => {
@@ -215,9 +217,9 @@ impl Writer {
                 self.u32(*channel);
                 self.u32(*pid);
             }
-            Heir::Signals(set) => {
+            Heir::Signals(channel) => {
                 self.u32(7);
-                self.u64(*set);
+                self.u32(*channel);
             }
             Heir::Udp(word, bits) => {
                 self.u32(20);
@@ -353,7 +355,7 @@ impl Reader<'_> {
             10 => {
                 let channel = self.channel()?;
                 let sides = self.u32().filter(|sides| (1..=3).contains(sides))?;
-                Heir::Fifo([channel, sides], self.u64()?, self.u64()?)
+                Heir::Fifo([channel, sides], self.u64()?, self.u64()?, self.channel()?)
             }
             4 => Heir::Pipe(self.channel()?, self.u32().filter(|side| *side <= 1)?),
             6 => Heir::Process(self.channel()?, self.u32()?),
@@ -361,7 +363,7 @@ impl Reader<'_> {
             33 => Heir::Inotify(self.channel()?),
             32 => Heir::Proc(self.bytes()?, self.channel()?),
             5 => Heir::Event(self.channel()?, self.u32()? != 0),
-            7 => Heir::Signals(self.u64()?),
+            7 => Heir::Signals(self.channel()?),
             20 => {
                 let word = self.u32().filter(|word| (*word >> 2) < MOST as u32)?;
                 Heir::Udp(word, self.u32()?)

@@ -3,19 +3,24 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "file_helpers.h"
 #include "harness.h"
 #include "helpers.h"
 #include "process.h"
+#include "udp.h"
 #include "unix.h"
 
 static int flags_of(int fd)
@@ -150,4 +155,100 @@ CHECK(xflags, packets, "O_DIRECT of a pipe is one of these flags")
     char got[8] = "";
     EXPECT_EQ(read(p.r, got, 8), 3);
     EXPECT(strcmp(got, "one") == 0);
+}
+
+CHECK(xflags, more_kinds, "flags of FIFOs, UDP sockets, listening AF_UNIX sockets, signalfds and pidfds are shared, too")
+{
+    in_new_directory();
+    OK(mkfifo("f", 0600));
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    const int fifo = OK(open("f", O_RDWR)), other = OK(open("f", O_RDWR)), udp = new_udp(0);
+    const int listener = OK(socket(AF_UNIX, SOCK_STREAM, 0)), signals = OK(signalfd(-1, &set, 0));
+    const struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "s"};
+    OK(bind(listener, (const void *)&name, sizeof name));
+    OK(listen(listener, 1));
+    const int process = OK((int)syscall(434 /* pidfd_open, which musl does not have */, getpid(), 0));
+    const int fds[] = {fifo, udp, listener, signals, process};
+    for (int i = 0; i < 5; i++) {
+        child_sets(fds[i], O_NONBLOCK);
+        EXPECT_EQ(flags_of(fds[i]), O_NONBLOCK);
+    }
+    EXPECT_EQ(flags_of(other), 0);
+    struct signalfd_siginfo info;
+    char byte;
+    EXPECT_ERRNO(read(fifo, &byte, 1), EAGAIN);
+    EXPECT_ERRNO(recv(udp, &byte, 1, 0), EAGAIN);
+    EXPECT_ERRNO(accept(listener, NULL, NULL), EAGAIN);
+    EXPECT_ERRNO(read(signals, &info, sizeof info), EAGAIN);
+    char number[12];
+    snprintf(number, sizeof number, "%d", fifo);
+    OK(fcntl(fifo, F_SETFL, 0));
+    EXPECT_EQ(ending(child("sets_nonblocking", number, NULL)), 0);
+    EXPECT_EQ(flags_of(fifo), O_NONBLOCK);
+    EXPECT_EQ(flags_of(other), 0);
+}
+
+// Gives a signalfd another set.
+static int set_signals(int fd, int signal)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    return signalfd(fd, &set, 0);
+}
+
+ROLE(sets_signals)
+{
+    return set_signals(atoi(arguments[0]), atoi(arguments[1])) < 0;
+}
+
+CHECK(xflags, signals, "the set of a signalfd is the open file's: what another process makes it holds here")
+{
+    sigset_t set, before;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    OK(sigprocmask(SIG_BLOCK, &set, &before));
+    const int fd = OK(signalfd(-1, &set, 0));
+    EXPECT_EQ(set_signals(fd, SIGUSR1), fd);
+    OK(kill(getpid(), SIGUSR2));
+    EXPECT_EQ(ready_now(fd, POLLIN), 0);
+    const pid_t pid = fork();
+    if (pid == 0)
+        _exit(set_signals(fd, SIGUSR2) != fd);
+    EXPECT_EQ(ending(note_child(OK(pid))), 0);
+    EXPECT_EQ(ready_now(fd, POLLIN), POLLIN);
+    struct signalfd_siginfo info;
+    EXPECT_EQ(read(fd, &info, sizeof info), sizeof info);
+    EXPECT_EQ(info.ssi_signo, SIGUSR2);
+    OK(kill(getpid(), SIGUSR1));
+    EXPECT_EQ(ready_now(fd, POLLIN), 0);
+    char number[12], name[12];
+    snprintf(number, sizeof number, "%d", fd);
+    snprintf(name, sizeof name, "%d", SIGUSR1);
+    EXPECT_EQ(ending(child("sets_signals", number, name, NULL)), 0);
+    EXPECT_EQ(read(fd, &info, sizeof info), sizeof info);
+    EXPECT_EQ(info.ssi_signo, SIGUSR1);
+    OK(sigprocmask(SIG_SETMASK, &before, NULL));
+}
+
+CHECK(xflags, tcp, "flags of TCP connections are shared, by fork and with a program that was started, of each end alone")
+{
+    const struct link l = new_link();
+    char number[12], byte;
+    OK(fcntl(l.client, F_SETFL, 0));
+    OK(fcntl(l.server, F_SETFL, 0));
+    child_sets(l.client, O_NONBLOCK);
+    EXPECT_EQ(flags_of(l.client), O_NONBLOCK);
+    EXPECT_EQ(flags_of(l.server), 0);
+    EXPECT_ERRNO(read(l.client, &byte, 1), EAGAIN);
+    snprintf(number, sizeof number, "%d", l.server);
+    EXPECT_EQ(ending(child("sets_nonblocking", number, NULL)), 0);
+    EXPECT_EQ(flags_of(l.server), O_NONBLOCK);
+    // The end of one end is still seen at the other.
+    OK(close(l.client));
+    EXPECT_EQ(await(l.server, POLLIN) & POLLIN, POLLIN);
+    EXPECT_EQ(read(l.server, &byte, 1), 0);
 }

@@ -16,6 +16,7 @@ use vfs_hooks::vfs::Attributes;
 
 use super::channel::Held;
 use super::pipe::{self, pipe};
+use super::position::Position;
 use super::{File, OpenFile, tree};
 use crate::abi::{O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY, Stat};
 use crate::errno::Errno;
@@ -39,6 +40,8 @@ struct Fifo {
     source: SourceId,
     /// The sides, held for this file.
     _held: [Option<Held>; SIDES],
+    /// Of no use as a position: its channel has the open file's flags.
+    shared: Position,
 }
 
 /// An open FIFO as the event core sees it.
@@ -159,6 +162,7 @@ pub fn open(attributes: &Attributes, flags: u32) -> Result<Rc<OpenFile>, Errno> 
         }),
         source: SourceId::NONE,
         _held: held(channel, sides),
+        shared: Position::default(),
     };
     if let Some(other) = partner(sides).filter(|_| !place.met) {
         // To write at once with nobody to read was refused by then.
@@ -176,6 +180,7 @@ pub fn inherited(
     [channel, sides]: [u32; 2],
     inode: u64,
     since: u64,
+    shared: u32,
     flags: u32,
 ) -> Option<Rc<OpenFile>> {
     let sides = (1..1 << SIDES).contains(&sides).then_some(sides as u8)?;
@@ -193,6 +198,7 @@ pub fn inherited(
         attributes: Cell::new(attributes),
         source: SourceId::NONE,
         _held: held(channel, sides),
+        shared: Position::inherited(shared),
     };
     fifo.watch();
     Some(OpenFile::new(fifo, flags))
@@ -278,9 +284,18 @@ impl File for Fifo {
         self.source
     }
 
+    fn share(&self) -> Result<(), Errno> {
+        self.shared.share().map(drop)
+    }
+
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        Some((self.shared.channel()?, 0))
+    }
+
     fn inherit(&self) -> Result<Option<Heir>, Errno> {
         let place = [self.channel as u32, self.sides.into()];
-        Ok(Some(Heir::Fifo(place, self.inode, self.since)))
+        let shared = self.shared.share()?;
+        Ok(Some(Heir::Fifo(place, self.inode, self.since, shared)))
     }
 }
 

@@ -467,8 +467,10 @@ fn reopened(description: &Description) -> Option<Rc<OpenFile>> {
         Heir::Udp(word, bits) => UdpSocket::inherited(*word, *bits, flags)?,
         Heir::Pipe(channel, side) => pipe::inherited(*channel, *side, flags)?,
         Heir::Timer(channel, real) => timerfd::TimerFile::inherited(*channel, *real, flags),
-        Heir::Fifo(place, inode, since) => fifo::inherited(*place, *inode, *since, flags)?,
-        Heir::Signals(set) => signalfd::SignalFile::open(*set, flags),
+        Heir::Fifo(place, inode, since, shared) => {
+            fifo::inherited(*place, *inode, *since, *shared, flags)?
+        }
+        Heir::Signals(channel) => signalfd::SignalFile::inherited(*channel, flags),
         Heir::Event(channel, semaphore) => {
             eventfd::EventFile::inherited(*channel, *semaphore, flags)
         }

@@ -61,6 +61,11 @@ impl File for PidFile {
         Some(self.pid)
     }
 
+    /// Each pidfd has a channel of its own.
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        Some((self.side.channel, self.side.side))
+    }
+
     fn inherit(&self) -> Result<Option<Heir>, Errno> {
         let channel = self.side.channel as u32;
         Ok(Some(Heir::Process(channel, self.pid as u32)))

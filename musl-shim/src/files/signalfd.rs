@@ -3,16 +3,20 @@
 
 use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use vfs_hooks::signalfd::SignalFd;
 use vfs_hooks::source::SourceId;
 
+use super::position::Position;
 use super::{File, OpenFile};
 use crate::abi::{O_NONBLOCK, O_RDWR};
 use crate::errno::Errno;
 use crate::inherit::Heir;
+use crate::platform::channels;
 use crate::poller::core;
 use crate::shared::Shared;
 use crate::signal;
@@ -24,28 +28,81 @@ const RECORD: usize = 128;
 static OPEN: Shared<Vec<Weak<SignalFd>>> = Shared::new(Vec::new());
 
 /// What signalfd4(2) makes.
-pub struct SignalFile(Rc<SignalFd>);
+pub struct SignalFile {
+    fd: Rc<SignalFd>,
+    /// The set, once other processes have it as well: in place of a position, in the channel that has the open file's flags. Then the set of `fd` is full.
+    shared: Position,
+    /// The number of that channel, for the level; [`OWN`]: there is none.
+    channel: Arc<AtomicUsize>,
+}
+
+/// No channel.
+const OWN: usize = usize::MAX;
 
 impl SignalFile {
     /// One for the signals of `set`; `flags`: O_NONBLOCK.
     pub fn open(set: u64, flags: u32) -> Rc<OpenFile> {
+        let file = SignalFile::new(set, Position::default(), OWN);
+        OpenFile::new(file, O_RDWR | flags & O_NONBLOCK)
+    }
+
+    /// One that another process has passed on.
+    pub fn inherited(channel: u32, flags: u32) -> Rc<OpenFile> {
+        let shared = Position::inherited(channel);
+        OpenFile::new(SignalFile::new(u64::MAX, shared, channel as usize), flags)
+    }
+
+    fn new(set: u64, shared: Position, channel: usize) -> SignalFile {
         let fd = Rc::new(SignalFd::new(&mut *core(), set));
-        let level = Box::new(fd.level(signal::pending));
+        let channel = Arc::new(AtomicUsize::new(channel));
+        let at = channel.clone();
+        let level = Box::new(fd.level(move || match at.load(Relaxed) {
+            OWN => signal::pending(),
+            channel => signal::pending() & channels::header(channel).value.load(Relaxed),
+        }));
         // It has no cells, so all its watchers have room.
         let _ = core().set_remote(fd.source(), Some(level));
         OPEN.lock().push(Rc::downgrade(&fd));
-        OpenFile::new(SignalFile(fd), O_RDWR | flags & O_NONBLOCK)
+        SignalFile {
+            fd,
+            shared,
+            channel,
+        }
+    }
+
+    /// Its signals.
+    fn signals(&self) -> u64 {
+        match self.shared.channel() {
+            None => self.fd.signals(),
+            Some(_) => self.shared.get(),
+        }
     }
 
     /// Another set.
     pub fn set(&self, set: u64) {
-        self.0.set(&mut *core(), set);
+        if self.shared.channel().is_some() {
+            self.shared.set(set);
+            return self.fd.raised(&mut *core());
+        }
+        self.fd.set(&mut *core(), set);
+    }
+
+    /// Moves the set to where other processes have it as well; the channel's number.
+    fn share_set(&self) -> Result<u32, Errno> {
+        if let Some(channel) = self.shared.channel() {
+            return Ok(channel as u32);
+        }
+        self.shared.set(self.fd.signals());
+        let channel = self.shared.share()?;
+        self.channel.store(channel as usize, Relaxed);
+        self.fd.set(&mut *core(), u64::MAX);
+        Ok(channel)
     }
 }
 
 impl Drop for SignalFile {
     fn drop(&mut self) {
-        OPEN.lock().retain(|fd| !ptr::eq(fd.as_ptr(), &*self.0));
+        OPEN.lock().retain(|fd| !ptr::eq(fd.as_ptr(), &*self.fd));
     }
 }
 
@@ -62,7 +119,7 @@ impl File for SignalFile {
         }
         let mut len = 0;
         for room in buffer.chunks_exact_mut(RECORD) {
-            let Some(info) = signal::take(self.0.signals()) else {
+            let Some(info) = signal::take(self.signals()) else {
                 break;
             };
             room.copy_from_slice(&info.signalfd_siginfo());
@@ -80,7 +137,7 @@ impl File for SignalFile {
     }
 
     fn source(&self) -> SourceId {
-        self.0.source()
+        self.fd.source()
     }
 
     fn signals(&self) -> Option<&SignalFile> {
@@ -88,6 +145,14 @@ impl File for SignalFile {
     }
 
     fn inherit(&self) -> Result<Option<Heir>, Errno> {
-        Ok(Some(Heir::Signals(self.0.signals())))
+        Ok(Some(Heir::Signals(self.share_set()?)))
+    }
+
+    fn share(&self) -> Result<(), Errno> {
+        self.share_set().map(drop)
+    }
+
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        Some((self.shared.channel()?, 0))
     }
 }

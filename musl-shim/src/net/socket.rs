@@ -5,12 +5,14 @@ use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 
 use vfs_hooks::Events;
+use vfs_hooks::channel::READER;
 use vfs_hooks::net::State as RemoteState;
 use vfs_hooks::source::{SourceId, Sources};
 use vfs_hooks::stream::{Shutdown, Side};
 
 use crate::abi::*;
 use crate::errno::Errno;
+use crate::files::channel::Kept;
 use crate::files::{File, OpenFile, empty_stat};
 use crate::inherit::Heir;
 use crate::net::address::Address;
@@ -63,6 +65,8 @@ pub struct Socket {
     /// A connection failed, and what SO_ERROR has not told of it.
     failed: Cell<bool>,
     error: Cell<Option<Errno>>,
+    /// The side of a channel that has the open file's flags: held until the socket ends, whatever becomes of the connection.
+    flags: RefCell<Option<Kept>>,
 }
 
 impl Socket {
@@ -78,6 +82,7 @@ impl Socket {
             connecting: Cell::new(false),
             failed: Cell::new(false),
             error: Cell::new(None),
+            flags: RefCell::default(),
         }
     }
 
@@ -372,6 +377,18 @@ impl File for Socket {
 
     fn share(&self) -> Result<(), Errno> {
         self.share_all()
+    }
+
+    /// Of a connection. A listener that is shut down gives up its channel at once, so that has none.
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        let (channel, side) = match &*self.state.borrow() {
+            State::Local { link, side, .. } => link.borrow().held(*side)?,
+            State::Remote(remote) => (remote.channel()?, READER),
+            State::Idle | State::Listening(_) => return None,
+        };
+        let mut flags = self.flags.borrow_mut();
+        let kept = flags.get_or_insert_with(|| Kept::new(channel, side));
+        Some((kept.channel, kept.side))
     }
 
     fn inherit(&self) -> Result<Option<Heir>, Errno> {

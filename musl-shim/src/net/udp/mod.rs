@@ -232,6 +232,11 @@ impl File for UdpSocket {
         self.source
     }
 
+    fn flags_side(&self) -> Option<(usize, usize)> {
+        let own = self.own.borrow();
+        own.as_ref().map(|own| (own.channel, own.side))
+    }
+
     /// An unbound one gets its channel, so that what one process binds is bound in the other.
     fn share(&self) -> Result<(), Errno> {
         self.channel().map(drop)

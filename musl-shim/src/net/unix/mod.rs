@@ -357,6 +357,7 @@ impl File for UnixSocket {
                 let pair = pair.borrow();
                 pair.shared(*side).map(|held| (held.channel, held.side))
             }
+            State::Listening(own) => Some((own.channel, own.side)),
             _ => None,
         }
     }
