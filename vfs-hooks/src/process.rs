@@ -173,6 +173,18 @@ pub const fn ipc_buffer(thread: usize) -> usize {
 /// Bit of [`ProcessInfo::signals`] (that of SIGSTOP): the process is stopped, its threads are to wait.
 pub const STOPPED: u64 = 1 << 18;
 
+/// [`ProcessInfo::terminal`]: the process group in the foreground, and bits.
+pub mod terminal {
+    /// It is the terminal of the process's session.
+    pub const OWN: u32 = 1 << 31;
+    /// Who is in the background may not write to it (TOSTOP).
+    pub const STOPS_WRITERS: u32 = 1 << 30;
+    /// A read that finds nothing says so at once (VMIN of 0).
+    pub const NEVER_WAITS: u32 = 1 << 29;
+    /// The number of the process group.
+    pub const GROUP: u32 = 0xffff;
+}
+
 /// First word of [`ProcessInfo`].
 pub const INFO_MAGIC: u64 = u64::from_le_bytes(*b"posixpo1");
 
@@ -242,6 +254,8 @@ pub struct ProcessInfo {
     pub signals: AtomicU64,
     /// 1: the program's calls are to be traced.
     pub traced: u32,
+    /// The console as this process has it: see [`terminal`].
+    pub terminal: AtomicU32,
     /// Where the inheritance lies that SPAWN or EXEC gave, and its bytes; 0: none, the process is the first.
     pub inheritance: [u64; 2],
 }

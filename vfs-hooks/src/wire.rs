@@ -22,6 +22,16 @@ pub mod root {
     pub const CONSOLE_WRITE: u64 = 2;
     /// MR0: at most so many bytes. Reply: MR1 n (0 with errno 0: end of input; EAGAIN: none yet), then n bytes.
     pub const CONSOLE_READ: u64 = 3;
+    /// Reply: MR1 n, then n bytes: the console's struct termios, as Linux has it.
+    pub const TERMINAL_MODE: u64 = 146;
+    /// MR0 1: throw away what came before, MR2 n, then n bytes: the console's struct termios from now on. EINVAL.
+    pub const TERMINAL_SET: u64 = 147;
+    /// MR0 process group: the one in the foreground from now on. ENOTTY: the console is not the caller's session's; ESRCH, EPERM.
+    pub const TERMINAL_GROUP: u64 = 148;
+    /// MR0 1: also if it is another session's. The console is the terminal of the session that the caller leads. EPERM.
+    pub const TERMINAL_TAKE: u64 = 149;
+    /// MR0 SIGTTIN or SIGTTOU: is sent to the caller's group. EIO: nobody would let that go on.
+    pub const TERMINAL_BACKGROUND: u64 = 150;
     /// MR0 address, MR1 length, MR2 PROT_* bits: maps zeroed memory (PROT_NONE: nothing is mapped, the range must be free). EINVAL, ENOMEM; all or nothing. With [`SHARED`](super::SHARED) a
     /// child made by FORK has the same memory, not a copy.
     pub const MAP: u64 = 4;

@@ -25,6 +25,7 @@ mod forward;
 mod guest;
 mod image;
 mod init;
+mod keys;
 mod paths;
 mod plot;
 mod port;

@@ -55,6 +55,8 @@ pub enum Event {
     Log(String),
     /// The net server has a listener on this port.
     Listening(u16),
+    /// A program uses the console as a terminal.
+    Terminal,
     /// Counters, by name.
     Stats(BTreeMap<String, String>),
     /// The program ended with this status.
@@ -392,6 +394,7 @@ fn parse(text: String) -> Event {
     let event = match word {
         "@exit" => rest.parse().ok().map(Event::Exit),
         "@listening" => rest.parse().ok().map(Event::Listening),
+        "@terminal" => Some(Event::Terminal),
         "@stats" => {
             let pairs = rest
                 .split_whitespace()

@@ -49,6 +49,8 @@ pub struct Setup {
     pub stats: bool,
     /// The program whose calls are traced; `*`: all.
     pub trace: Option<String>,
+    /// Somebody sits at the console.
+    pub terminal: bool,
     /// Let it count what is not idling, too.
     pub meter: bool,
     /// Let the program interrupt all that it starts, between any two instructions.
@@ -73,6 +75,7 @@ impl Setup {
             stats: false,
             trace: None,
             meter: false,
+            terminal: false,
             below: false,
             spawn_meter: false,
         }
@@ -159,6 +162,9 @@ fn boot_config(setup: &Setup, program: &Ready) -> Result<Vec<u8>> {
     }
     if setup.stats {
         config.set("stats", b"1")?;
+    }
+    if setup.terminal {
+        config.set("terminal", b"1")?;
     }
     if setup.below {
         config.set("below", b"1")?;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The console: the platform's line, as a terminal in Linux's sense, but without line editing or job control.
+//! The console: the platform's line, as a terminal in Linux's sense. Its lines are edited, and its keys send signals, where it ends (the root server); who may
+//! read and change it is decided here.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -16,7 +17,11 @@ use crate::platform::children;
 use crate::platform::console::{self, has_ended, waiting};
 use crate::poller::core;
 use crate::shared::Shared;
+use crate::signal::{self, bit};
 use crate::user;
+
+const SIGTTIN: usize = 21;
+const SIGTTOU: usize = 22;
 
 /// fds 0, 1, 2, /dev/console, /dev/tty.
 #[derive(Debug)]
@@ -90,6 +95,24 @@ impl Terminal {
     }
 }
 
+/// POSIX, "Terminal Access Control": a process in the background that does this gets `signal`, and its call is made again when it goes on. Who blocks or ignores that
+/// signal may do it all the same, but for reading.
+fn for_foreground(signal: usize) -> Result<(), Errno> {
+    match console::foreground() {
+        Some(group) if group != children::group() => {}
+        _ => return Ok(()),
+    }
+    if (signal::mask() | signal::ignored()) & bit(signal) != 0 {
+        return match signal {
+            SIGTTIN => Err(Errno::EIO),
+            _ => Ok(()),
+        };
+    }
+    console::signal_background(signal)?;
+    signal::fetch();
+    Err(Errno::RESTART)
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         LINE.lock().sources.retain(|&source| source != self.source);
@@ -113,8 +136,12 @@ impl File for Terminal {
         if buffer.is_empty() {
             return Ok(0);
         }
+        for_foreground(SIGTTIN)?;
         if waiting() == 0 && !has_ended() {
-            return Err(Errno::EAGAIN);
+            return match console::never_waits() {
+                true => Ok(0),
+                false => Err(Errno::EAGAIN),
+            };
         }
         let n = console::read(buffer)?;
         // What came while it was read is news at the next look.
@@ -128,6 +155,9 @@ impl File for Terminal {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        if console::stops_writers() {
+            for_foreground(SIGTTOU)?;
+        }
         console::write(bytes)?;
         Ok(bytes.len())
     }
@@ -146,39 +176,38 @@ impl File for Terminal {
 
     fn ioctl(&self, request: u32, argument: usize) -> Result<usize, Errno> {
         match request {
-            TCGETS => user::write(argument, raw_mode())?,
+            TCGETS => {
+                let mut mode = [0; size_of::<Termios>()];
+                console::mode(&mut mode)?;
+                user::write(argument, mode)?;
+            }
             TCSETS | TCSETSW | TCSETSF => {
-                // Read so that a bad pointer is noticed; there is nothing to set.
-                user::read::<Termios>(argument)?;
+                let mode: [u8; size_of::<Termios>()] = user::read(argument)?;
+                for_foreground(SIGTTOU)?;
+                // What is written is out when its call returns: there is nothing to wait for.
+                console::set_mode(&mode, request == TCSETSF)?;
             }
             // A serial line does not know its size.
             TIOCGWINSZ => user::write(argument, [0u8; 8])?,
-            // Every process group counts as the one in the foreground.
-            TIOCGPGRP => user::write(argument, children::group() as i32)?,
-            TIOCSPGRP => {
-                if user::read::<i32>(argument)? < 0 {
-                    return Err(Errno::EINVAL);
-                }
+            TIOCGPGRP => {
+                let group = console::foreground().ok_or(Errno::ENOTTY)?;
+                user::write(argument, group as i32)?;
             }
+            TIOCSPGRP => {
+                let group: i32 = user::read(argument)?;
+                let group = usize::try_from(group).map_err(|_| Errno::EINVAL)?;
+                console::foreground().ok_or(Errno::ENOTTY)?;
+                for_foreground(SIGTTOU)?;
+                console::set_foreground(group)?;
+            }
+            TIOCGSID => {
+                console::foreground().ok_or(Errno::ENOTTY)?;
+                let [.., session] = children::ids(0)?;
+                user::write(argument, session as i32)?;
+            }
+            TIOCSCTTY => console::take(argument == 1)?,
             _ => return Err(Errno::ENOTTY),
         }
         Ok(0)
-    }
-}
-
-/// Bytes go through unchanged both ways.
-fn raw_mode() -> Termios {
-    const CS8: u32 = 0o60;
-    const CREAD: u32 = 0o200;
-    const B115200: u32 = 0o10002;
-    const VMIN: usize = 6;
-    let mut c_line_cc = [0; 20];
-    c_line_cc[1 + VMIN] = 1;
-    Termios {
-        c_iflag: 0,
-        c_oflag: 0,
-        c_cflag: CS8 | CREAD | B115200,
-        c_lflag: 0,
-        c_line_cc,
     }
 }

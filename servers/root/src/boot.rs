@@ -102,6 +102,9 @@ pub fn run(info: BootInfo) -> ! {
         System::new(memory, programs, config.stats),
         "starting clock and serial lines",
     );
+    if config.terminal {
+        system.console.man();
+    }
     system.console.take(early);
     if config.ask_time && !system.ask_time() {
         log!("nobody says what the time is: whole seconds of the clock chip");

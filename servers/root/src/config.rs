@@ -25,6 +25,8 @@ pub struct Config {
     pub meter: bool,
     /// The first program interrupts all others, for tests.
     pub below: bool,
+    /// Somebody sits at the console.
+    pub terminal: bool,
     /// Somebody at the control line answers what the time is.
     pub ask_time: bool,
 }
@@ -60,6 +62,7 @@ impl Config {
                 ("trace", _) => config.trace = value.into(),
                 ("meter", "0" | "1") => config.meter = value == "1",
                 ("below", "0" | "1") => config.below = value == "1",
+                ("terminal", "0" | "1") => config.terminal = value == "1",
                 ("ask_time", "0" | "1") => config.ask_time = value == "1",
                 _ => return Err(wrong()),
             }
@@ -93,11 +96,12 @@ mod tests {
 
     #[test]
     fn reads_all_keys() {
-        let text = "kernel=queue\0program=/bin/x\0arg=x\0arg=\0env=A=b=c\0net=10.0.2.15/24,10.0.2.2\0stats=1\0meter=1\0trace=x\0below=1\0ask_time=1\0";
+        let text = "kernel=queue\0program=/bin/x\0arg=x\0arg=\0env=A=b=c\0net=10.0.2.15/24,10.0.2.2\0stats=1\0meter=1\0trace=x\0below=1\0terminal=1\0ask_time=1\0";
         let config = Config::parse(text.as_bytes()).unwrap();
         assert!(
             config.queue_kernel && config.stats && config.meter && config.below && config.ask_time
         );
+        assert!(config.terminal);
         assert_eq!(config.trace, "x");
         assert_eq!(config.program, "/bin/x");
         assert_eq!(config.args, ["x", ""]);

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use crate::errno;
 
+mod groups;
+
 /// A process's number: pid_t, and the badge of its endpoint.
 pub type Pid = u32;
 

@@ -15,6 +15,7 @@ pub mod ranges;
 pub mod share;
 pub mod slot_map;
 pub mod stack;
+pub mod terminal;
 pub mod udp_ports;
 pub mod waiters;
 pub mod warm;
@@ -29,6 +30,8 @@ pub mod errno {
     pub const ENOENT: u64 = 2;
     /// There is no such process.
     pub const ESRCH: u64 = 3;
+    /// Nobody is there to say when it may go on.
+    pub const EIO: u64 = 5;
     /// Nobody has the other side open.
     pub const ENXIO: u64 = 6;
     /// Arguments and environment are too long.
@@ -55,6 +58,8 @@ pub mod errno {
     pub const ENFILE: u64 = 23;
     /// Too many queues.
     pub const EMFILE: u64 = 24;
+    /// It is not the caller's terminal.
+    pub const ENOTTY: u64 = 25;
     /// All places are taken.
     pub const ENOSPC: u64 = 28;
     /// Nobody is there to take it.

@@ -156,7 +156,6 @@ impl System {
 
     /// Writes what the information page says about its place among the others. Before it runs: the root server may be preempted as soon as it can.
     fn publish(&self, process: &Process) {
-        self.console.publish(process);
         self.publish_ids(process);
         let watching = &process.info().watching;
         watching.store(self.owners.watching.into(), Ordering::Release);
@@ -181,6 +180,7 @@ impl System {
         {
             to.store(id, Ordering::Release);
         }
+        self.console.publish(process);
     }
 
     /// Copies a SPAWN or EXEC block out of the caller's memory.
@@ -354,6 +354,7 @@ impl System {
         self.owner_ended(OWNER_PROCESS, number);
         let ending = self.family.end(number as Pid, status);
         self.tell_end(number as Pid);
+        self.session_ended(number);
         self.tell(&ending, Sent::of_child(number as Pid, status));
     }
 

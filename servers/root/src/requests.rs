@@ -10,7 +10,7 @@ use vfs_hooks::process::{PAGE, badge};
 use vfs_hooks::wire::{self, root};
 
 use crate::life::{exited, killed};
-use crate::serial::{self, CONSOLE};
+use crate::serial;
 use crate::system::System;
 
 /// An answer: an errno and results, or to a fault, nothing.
@@ -187,7 +187,7 @@ impl System {
             root::UDP_FIND => return Answer::of(self.udp_find(number, a, b).map(|c| [c])),
             root::UDP_JOIN => return Answer::of(self.udp_join(number, a, b).map(|name| [name])),
             root::STOP => {
-                self.stop(number, a as u32 & 0x7f);
+                self.stop_by(number, a as u32 & 0x7f);
                 return Answer::error(errno::OK);
             }
             root::RESTS => {
@@ -237,6 +237,17 @@ impl System {
             root::CLIENT_GONE => return Answer::error(self.client_gone(number, a)),
             root::CONSOLE_WRITE => return self.console_write(message),
             root::CONSOLE_READ => return self.console_read(number, a),
+            root::TERMINAL_MODE => return Answer::packed(&self.terminal_mode()),
+            root::TERMINAL_SET => {
+                return Answer::error(self.set_terminal(a != 0, bytes(message, 2).as_deref()));
+            }
+            root::TERMINAL_GROUP => return Answer::of(self.set_foreground(number, a).map(|()| [])),
+            root::TERMINAL_TAKE => {
+                return Answer::of(self.take_terminal(number, a != 0).map(|()| []));
+            }
+            root::TERMINAL_BACKGROUND => {
+                return Answer::of(self.signal_background(number, a).map(|()| []));
+            }
             root::LOG => return self.log(number, message),
             root::TRACE => return Answer::error(self.trace(number, [a, b], message)),
             root::MAP_SOCKETS => return Answer::error(self.map_sockets(number, a, b)),
@@ -309,7 +320,7 @@ impl System {
     fn console_write(&self, message: &Message) -> Option<Answer> {
         match bytes(message, 0) {
             Some(bytes) => {
-                CONSOLE.send(&bytes);
+                self.console.write(&bytes);
                 Answer::error(errno::OK)
             }
             None => Answer::error(errno::EINVAL),
@@ -322,7 +333,7 @@ impl System {
         }
         let mut bytes = [0; wire::MAX_BYTES];
         let most = (most as usize).min(bytes.len());
-        let (errno, len) = self.console.read(&self.processes, &mut bytes[..most]);
+        let (errno, len) = self.read_console(&mut bytes[..most]);
         match errno {
             errno::OK => Answer::packed(&bytes[..len]),
             errno => Answer::error(errno),

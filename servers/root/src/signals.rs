@@ -146,6 +146,15 @@ impl System {
         }
     }
 
+    /// STOP: process `number` stops as one of the terminal's signals does by default: not if nobody is there to let it go on (signal(7) of POSIX, "orphaned
+    /// process group").
+    pub fn stop_by(&mut self, number: usize, signal: u32) {
+        let group = self.family.ids(number as Pid).map_or(0, |ids| ids[1]);
+        if signal == SIGSTOP || !self.family.is_orphaned(group) {
+            self.stop(number, signal);
+        }
+    }
+
     /// RESTS: a thread of a stopped process waits to go on. The parent is told with the last one.
     pub fn rests(&mut self, number: usize, thread: u64) {
         if let Some(process) = self.processes.get_mut(&number)

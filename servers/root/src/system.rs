@@ -226,7 +226,7 @@ impl System {
         }
         if bits & CONSOLE != 0 {
             let _ = irq_handler_ack(self.interrupts.console);
-            self.console.receive(&self.processes);
+            self.console_input();
         }
         if bits & CONTROL != 0 {
             let _ = irq_handler_ack(self.interrupts.control);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `cargo xtask run`: boot a program, with its console as ours and its status as ours.
 
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use kernel_ext::Kernel;
 use crate::archive;
 use crate::forward::{self, Forward, Protocol};
 use crate::init::{self, INIT};
+use crate::keys::{self, Keys};
 use crate::paths::Paths;
 use crate::process::say;
 use crate::program::{self, Chosen, DEMO};
@@ -26,13 +26,12 @@ const FAILED: u8 = 125;
 const TIMED_OUT: u8 = 124;
 /// How long QEMU may take to stop once the program has ended.
 const GRACE: Duration = Duration::from_secs(10);
-/// End of input on the console: ^D.
-const END_OF_INPUT: u8 = 4;
 
 const EXAMPLES: &str = "\
 The program's console is stdin and stdout, and its exit status is this command's: 128 plus the
 signal's number if a fault ended it, 124 after the timeout, 125 if the system could not be run.
-Ctrl-\\ prints a table of the guest's processes.
+Ctrl-\\ prints a table of the guest's processes. Ctrl-C ends it all, until a program reads from the terminal, if stdin and
+stdout are one: from then on keys are the program's (Ctrl-C is its SIGINT), and Ctrl-A and then x ends it all.
 
 Examples:
   cargo xtask run                                     # the demo: a web server, at http://127.0.0.1:8080/
@@ -143,6 +142,7 @@ fn run_inner(paths: &Paths, args: &Args) -> Result<u8> {
         memory: args.mem,
         stats: args.stats,
         trace: args.trace.clone(),
+        terminal: keys::is_manned(),
         meter: false,
         below: false,
         spawn_meter: false,
@@ -194,12 +194,14 @@ fn watch(
     seconds: Option<u64>,
 ) -> Result<u8> {
     let mut input = Some(guest.console()?);
+    let (keys, manned) = (Keys::default(), keys::is_manned());
     loop {
         let event = guest.next(deadline)?;
         // The root server speaks first when its serial lines are set up: not before that
         // may anything be typed, or the set-up would throw it away.
         if let Some(console) = input.take() {
-            std::thread::spawn(move || type_stdin(console));
+            let keys = keys.clone();
+            std::thread::spawn(move || keys.type_stdin(console, manned));
         }
         match event {
             // A line of the trace begins with the time.
@@ -211,6 +213,12 @@ fn watch(
                     .map(|(name, value)| format!("{name}={value}"))
                     .collect();
                 eprintln!("[guest] stats {}", pairs.join(" "));
+            }
+            Event::Terminal => {
+                keys.give();
+                say(
+                    "Ctrl-A and then x ends the machine; all other keys but Ctrl-\\ are the program's",
+                );
             }
             Event::Listening(port) => {
                 for forward in forwards
@@ -253,16 +261,4 @@ fn watch(
             }
         }
     }
-}
-
-/// Copies our stdin to the guest's console, and its end.
-fn type_stdin(mut console: UnixStream) {
-    let mut stdin = io::stdin().lock();
-    let mut buffer = [0; 4096];
-    while let Ok(count) = stdin.read(&mut buffer) {
-        if count == 0 || console.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = console.write_all(&[END_OF_INPUT]);
 }

@@ -72,7 +72,7 @@ pub fn boot_typed(
         match event {
             Event::Exit(status) => outcome.status = Some(status),
             Event::Log(line) => outcome.log.push(line),
-            Event::Listening(_) | Event::Stats(_) | Event::ConsoleClosed => {}
+            Event::Listening(_) | Event::Stats(_) | Event::Terminal | Event::ConsoleClosed => {}
             Event::Stopped(code) => {
                 outcome.code = code;
                 if code.is_none_or(|code| code % 2 == 0) {

@@ -32,6 +32,7 @@ mod queue;
 mod real;
 mod service;
 pub mod tap;
+mod terminal;
 mod tidy;
 mod udp;
 
@@ -134,6 +135,11 @@ pub const ALL: &[Suite] = &[
         name: "driver",
         about: "the driver's own promises: statuses, errors, exact output",
         run: driver::run,
+    },
+    Suite {
+        name: "terminal",
+        about: "a program with jobs, at a terminal at which somebody types: Linux and both kernels",
+        run: terminal::run,
     },
     Suite {
         name: "posix-queue",

@@ -48,3 +48,43 @@ pub fn has_ended() -> bool {
 
 /// Says a line of the trace: Linux has its own.
 pub fn trace(_: &[u8]) {}
+
+/// There is no terminal by this way.
+pub fn mode(_: &mut [u8]) -> Result<(), Errno> {
+    Err(Errno::ENOTTY)
+}
+
+/// There is none.
+pub fn set_mode(_: &[u8], _: bool) -> Result<(), Errno> {
+    Err(Errno::ENOTTY)
+}
+
+/// There is none.
+pub fn foreground() -> Option<usize> {
+    None
+}
+
+/// There is none.
+pub fn stops_writers() -> bool {
+    false
+}
+
+/// There is none.
+pub fn never_waits() -> bool {
+    false
+}
+
+/// There is none.
+pub fn set_foreground(_: usize) -> Result<(), Errno> {
+    Err(Errno::ENOTTY)
+}
+
+/// There is none.
+pub fn take(_: bool) -> Result<(), Errno> {
+    Err(Errno::ENOTTY)
+}
+
+/// There is none.
+pub fn signal_background(_: usize) -> Result<(), Errno> {
+    Err(Errno::EIO)
+}

@@ -164,8 +164,13 @@ pub fn send_bytes(label: u64, bytes: &[u8]) -> Result<(), Errno> {
 /// Takes console input; 0 is its end, EAGAIN none yet.
 pub fn console_read(buffer: &mut [u8]) -> Result<usize, Errno> {
     let most = buffer.len().min(MAX_BYTES);
-    let reply = request(ROOT, root::CONSOLE_READ, [most as u64, 0, 0, 0], 1)?;
-    let len = (reply.mrs[1] as usize).min(most);
+    ask_root_for_bytes(root::CONSOLE_READ, most as u64, &mut buffer[..most])
+}
+
+/// Asks the root server for bytes, at most [`MAX_BYTES`]; how many it gave.
+pub fn ask_root_for_bytes(label: u64, word: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let reply = request(ROOT, label, [word, 0, 0, 0], 1)?;
+    let len = (reply.mrs[1] as usize).min(buffer.len());
     for (i, chunk) in buffer[..len].chunks_mut(8).enumerate() {
         let word = match reply.mrs.get(i + 2) {
             Some(register) => *register,
