@@ -201,7 +201,7 @@ fn out_of_pipe(
     mut put: impl FnMut(&[u8]) -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
     let mut buffer = vec![0; len.min(GATHER)];
-    let mut done = 0;
+    let (mut done, mut in_vain) = (0, false);
     while done < len {
         let most = (len - done).min(buffer.len());
         let waits = !dont_wait && done == 0;
@@ -228,6 +228,7 @@ fn out_of_pipe(
             Err(Errno::EAGAIN)
                 if done == 0 && !to.is_nonblocking() && !(dont_wait && is_pipe(to)) =>
             {
+                between_tries(&mut in_vain)?;
                 crate::wait::for_source(to.source(), Events::OUT, libposix_poll::Deadline::NEVER)?;
             }
             Err(_) if done > 0 => break,
@@ -235,6 +236,14 @@ fn out_of_pipe(
         }
     }
     Ok(done)
+}
+
+/// Before it waits: from the second time on others run first, and signals come in, for what is said to be ready may not be, as often as somebody says so.
+fn between_tries(in_vain: &mut bool) -> Result<(), Errno> {
+    match core::mem::replace(in_vain, true) {
+        true => crate::wait::give_way(),
+        false => Ok(()),
+    }
 }
 
 /// Moves bytes into a pipe, as many as there are at once and as it has room for.
@@ -246,6 +255,7 @@ fn into_pipe(
     mut take: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
     let mut buffer = vec![0; len.min(GATHER)];
+    let mut in_vain = false;
     loop {
         let room = || match pipe.file.pipe_room()? {
             0 => Err(Errno::EAGAIN),
@@ -259,6 +269,7 @@ fn into_pipe(
             Ok(n) => return write_all(pipe, &buffer[..n], false).map_err(loudly(pipe)),
             // While it waits others may fill the pipe: it looks again.
             Err(Errno::EAGAIN) if !from.is_nonblocking() => {
+                between_tries(&mut in_vain)?;
                 let deadline = super::io::timeout_of(from, Events::IN);
                 crate::wait::for_source(from.source(), Events::IN, deadline)?;
             }

@@ -141,9 +141,15 @@ fn to_peer(
     mut attempt: impl FnMut() -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
     let mut deadline: Option<Deadline> = None;
+    let mut in_vain = false;
     loop {
         match attempt() {
             Err(Errno::EAGAIN) if !dont_wait && !file.is_nonblocking() => {
+                // Who shares the memory may say that there is room, and then there is none.
+                if in_vain {
+                    wait::give_way()?;
+                }
+                in_vain = true;
                 let deadline = *deadline.get_or_insert_with(|| timeout_of(file, Events::OUT));
                 wait::for_source(peer.source, Events::OUT, deadline)?;
             }
