@@ -18,6 +18,15 @@ impl Errno {
         Errno(number)
     }
 
+    /// One that another process may have made up: what no call of Linux's tells becomes EIO.
+    pub const fn claimed(number: u32) -> Errno {
+        const LAST: u32 = 133;
+        match number {
+            1..=LAST => Errno(number as i32),
+            _ => Errno::EIO,
+        }
+    }
+
     /// Whether it never leaves the shim: the call is to be made again, if the signals allow it.
     #[inline]
     pub const fn is_restart(self) -> bool {

@@ -120,15 +120,27 @@ impl Drop for Locked<'_> {
 }
 
 impl<'a> Locked<'a> {
-    /// Takes a lock for process `own` if nobody has it. Files' headers have such a lock, too.
+    /// Takes a lock for process `own` if nobody has it. Files' headers have such a lock, too. A process is at one thing at a time: that it has the lock
+    /// already can only be what somebody else wrote there.
     pub(crate) fn take(lock: &'a AtomicU32, own: u32) -> Option<Locked<'a>> {
-        let taken = lock.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed);
-        taken.ok().map(|_| Locked(lock))
+        match lock.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Some(Locked(lock)),
+            Err(owner) if owner == own => Some(Locked(lock)),
+            Err(_) => None,
+        }
     }
 
     /// Frees it if process `ended`, which is no more, had it.
     pub(crate) fn recover(lock: &AtomicU32, ended: u32) {
         let _ = lock.compare_exchange(ended, 0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Frees it if somebody is said to have it who could not.
+    pub(crate) fn recover_from_strangers(lock: &AtomicU32, holds: impl Fn(u32) -> bool) {
+        let owner = lock.load(Ordering::Acquire);
+        if owner != 0 && !holds(owner) {
+            Locked::recover(lock, owner);
+        }
     }
 }
 
@@ -146,10 +158,7 @@ impl Header {
 
     /// Root server: `holds` says who is a holder. Frees the lock if somebody has written there that another has it, as only one that means ill does: nobody would ever free it.
     pub fn recover_from_strangers(&self, holds: impl Fn(u32) -> bool) {
-        let owner = self.lock.load(Ordering::Acquire);
-        if owner != 0 && !holds(owner) {
-            Locked::recover(&self.lock, owner);
-        }
+        Locked::recover_from_strangers(&self.lock, holds);
     }
 
     /// The side's number of holders as the root server counts them.

@@ -398,6 +398,15 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_that_names_its_finder_was_made_up() {
+        let mut memory = Memory::new();
+        let pipe = memory.pipe();
+        core::mem::forget(pipe.header.try_lock(8));
+        assert_eq!(pipe.write(8, b"x", |_| ()), Ok(1));
+        assert!(pipe.header.try_lock(9).is_some(), "free afterwards");
+    }
+
+    #[test]
     fn scribbled_positions_are_an_empty_pipe_that_takes_nothing() {
         let mut memory = Memory::new();
         let pipe = memory.pipe();

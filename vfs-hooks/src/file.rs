@@ -69,6 +69,11 @@ impl Header {
         Locked::recover(&self.lock, ended);
     }
 
+    /// Root server: as [`crate::channel::Header::recover_from_strangers`].
+    pub fn recover_from_strangers(&self, holds: impl Fn(u32) -> bool) {
+        Locked::recover_from_strangers(&self.lock, holds);
+    }
+
     /// Bytes, as far as a file can have so many.
     pub fn size(&self) -> u64 {
         self.size.load(Ordering::Acquire).min(MOST_BYTES)
@@ -107,6 +112,16 @@ mod tests {
         header.recover(4);
         assert!(header.try_lock(4).is_none());
         header.recover(3);
+        assert!(header.try_lock(4).is_some());
+    }
+
+    #[test]
+    fn a_lock_of_somebody_who_does_not_hold_the_file_is_freed() {
+        let header = Header::default();
+        core::mem::forget(header.try_lock(3).expect("free"));
+        header.recover_from_strangers(|owner| owner == 3);
+        assert!(header.try_lock(4).is_none());
+        header.recover_from_strangers(|owner| owner == 4);
         assert!(header.try_lock(4).is_some());
     }
 

@@ -158,7 +158,7 @@ impl Remote {
         }
         match self.header().error.swap(0, Ordering::AcqRel) {
             0 => None,
-            errno => Some(Errno::from_raw(errno as i32)),
+            errno => Some(Errno::claimed(errno)),
         }
     }
 

@@ -178,7 +178,11 @@ impl<C: Card, P: Platform> Server<C, P> {
     ) -> Result<u64, Errno> {
         let key = self.listener_of(client, channel)?;
         loop {
-            let next = self.listeners[key].next_waiting().ok_or(Errno::AGAIN)?;
+            let Some(next) = self.listeners[key].next_waiting() else {
+                // Somebody has written there that one waits: whoever believed it would ask again and again.
+                self.listeners[key].count_waiting();
+                return Err(Errno::AGAIN);
+            };
             if !self.connections.contains_key(next) {
                 self.listeners[key].pop_waiting();
                 continue;

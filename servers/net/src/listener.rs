@@ -164,7 +164,8 @@ impl Listener {
         self.count_waiting();
     }
 
-    fn count_waiting(&self) {
+    /// Says how many wait.
+    pub fn count_waiting(&self) {
         let count = self.waiting.len() as u32;
         self.header().waiting.store(count, Ordering::Release);
     }

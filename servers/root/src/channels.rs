@@ -138,7 +138,7 @@ impl Channel {
                 *all |= sides;
             }
         }
-        self.count(sides & !held, 1);
+        self.count();
         Ok(())
     }
 
@@ -167,12 +167,13 @@ impl Channel {
         self.flights[side] == 0 && !self.holders.iter().any(holds)
     }
 
-    /// Adds to the holders of these sides, as they count them.
-    pub fn count(&self, sides: u8, change: u32) {
+    /// Says how many hold each side, or will by what is on its way: whatever stood there.
+    pub fn count(&self) {
         for (side, shared) in self.header().sides.iter().enumerate() {
-            if sides & 1 << side != 0 {
-                shared.holders.fetch_add(change, Ordering::AcqRel);
-            }
+            let holds = |(_, sides): &&(usize, u8)| sides & 1 << side != 0;
+            let held = self.holders.iter().filter(holds).count() as u32;
+            let all = held + self.flights[side];
+            shared.holders.store(all, Ordering::Release);
         }
     }
 
@@ -186,7 +187,7 @@ impl Channel {
             }
             *all != 0
         });
-        self.count(gone, u32::MAX);
+        self.count();
         for side in 0..SIDES {
             if gone & 1 << side != 0 {
                 for cell in 0..SUBSCRIPTIONS {

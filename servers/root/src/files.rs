@@ -77,6 +77,15 @@ impl SharedFile {
         self.holders.is_empty() && self.flights == 0
     }
 
+    /// Process `number` holds it no longer, and has its lock no longer; nor has one that does not hold it.
+    fn remove(&mut self, number: usize) {
+        self.header().recover(number as u32);
+        self.holders.remove(&number);
+        let holds = |owner: u32| self.holders.contains(&(owner as usize));
+        self.header().recover_from_strangers(holds);
+        self.count();
+    }
+
     fn count(&self) {
         let holders = self.holders.len() as u32;
         self.header().holders.store(holders, Ordering::Release);
@@ -309,11 +318,10 @@ impl System {
         let Some(found) = self.files.get(file) else {
             return errno::EINVAL;
         };
-        if !found.holders.remove(&number) {
+        if !found.holders.contains(&number) {
             return errno::EINVAL;
         }
-        found.header().recover(number as u32);
-        found.count();
+        found.remove(number);
         let unheld = found.is_unheld();
         if let Some(process) = self.processes.get_mut(&number) {
             let at = address(file as usize);
@@ -338,9 +346,7 @@ impl System {
         let mut unheld = false;
         for file in held {
             if let Some(found) = self.files.get(file.into()) {
-                found.header().recover(number as u32);
-                found.holders.remove(&number);
-                found.count();
+                found.remove(number);
                 unheld |= found.is_unheld();
             }
         }

@@ -119,7 +119,7 @@ impl Channel {
         for side in 0..SIDES {
             self.flights[side] += u32::from(sides >> side & 1);
         }
-        self.count(sides, 1);
+        self.count();
     }
 
     /// One of those has arrived, or nobody will take it.
@@ -127,7 +127,7 @@ impl Channel {
         for side in 0..SIDES {
             self.flights[side] -= u32::from(sides >> side & 1);
         }
-        self.count(sides, u32::MAX);
+        self.count();
         if (0..SIDES).any(|side| sides & 1 << side != 0 && self.is_unheld(side)) {
             self.hang_up();
         }
@@ -348,7 +348,11 @@ impl System {
         } else {
             errno::EINVAL
         };
-        let waiting = named.waiting.front().ok_or(none)?;
+        let Some(waiting) = named.waiting.front() else {
+            // Somebody has written there that one waits: whoever believed it would ask again and again.
+            listening.count_waiting(Events::empty());
+            return Err(none);
+        };
         let (index, [first, second]) = (waiting.channel, waiting.told);
         self.give(number, index, 1 << ACCEPTED)?;
         let listening = self.channel(listener)?;

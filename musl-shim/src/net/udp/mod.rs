@@ -141,8 +141,7 @@ impl UdpSocket {
 
     /// SO_ERROR: takes the pending error.
     pub fn take_error(&self) -> Option<Errno> {
-        let errno = self.socket()?.take_error()?;
-        Some(Errno::from_raw(errno as i32))
+        self.socket()?.take_error().map(Errno::claimed)
     }
 
     /// Keeps an error for the next call.

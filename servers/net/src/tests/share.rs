@@ -53,6 +53,19 @@ fn whoever_holds_a_listener_may_take_its_connections() {
 }
 
 #[test]
+fn a_count_that_somebody_made_up_is_put_right_when_it_is_believed() {
+    let mut rig = Rig::new();
+    let a = rig.program(0);
+    let rig = &mut rig;
+    let listener = a.listen(rig, 80, 5);
+    let channel = share(&a, rig, listener);
+    a.header(listener).waiting.store(3, Ordering::Relaxed);
+    assert!(a.level(listener).contains(Events::IN));
+    assert_eq!(take(&a, rig, channel), Err(Errno::AGAIN));
+    assert!(!a.level(listener).contains(Events::IN));
+}
+
+#[test]
 fn a_shared_listener_outlives_the_process_that_made_it() {
     let mut rig = Rig::new();
     let (a, b) = (rig.program(0), rig.program(1));
