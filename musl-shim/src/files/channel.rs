@@ -80,8 +80,9 @@ pub fn drop_unheld(word: u32) {
     }
 }
 
-/// Times to give way to another process that is at work on a channel, before it must be a hostile one.
-const PATIENCE: usize = 10_000;
+/// Times to give way to another process that is at work on a channel, before it must be a hostile one: each time all others have their turn, and the other threads of this
+/// process wait.
+const PATIENCE: usize = 1_000;
 
 /// A side of a channel, of which the process holds it for one open file.
 #[derive(Debug)]
