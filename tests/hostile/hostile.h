@@ -33,3 +33,19 @@ int garbage(const char *server);
 
 // Signals, by every capability that it has, and by kill(2).
 int flood(pid_t whom);
+
+// The host of the machine, as QEMU's network has it, and where it sends back what it gets, by TCP and UDP; 0: nowhere.
+#define OUTSIDE 0x0a000202u
+extern uint16_t outside_port;
+
+// Writes over all that it shares with others, so many times; how many pages those are.
+unsigned scribble_over_all(int rounds);
+
+// Shares something of a kind with one that scribbles over it, and uses it all the same; 0, or something was not as it should be.
+int spoilt(const char *kind, uint64_t seed);
+
+// Forks without end, and so do its children ("stays", "unlimited"), or they end at once ("exits"); all but "unlimited" with a limit. Says by a byte to fd 3 when it can do no more, or is under way.
+int bomb(const char *how);
+
+// Talks to a child of its own, says so by a byte to fd 3, and ends a while after SIGUSR1; 0, or something was not as it should be.
+int talker(void);

@@ -2,7 +2,9 @@
 // Processes that take all they can get, send nonsense and flood, each beside one that works with all that it has and verifies it; and after each the servers
 // have given away what they had before.
 //
-//     hostile [net]
+//     hostile [PORT [NAME]]
+//
+// PORT: there is a net server, and the host sends back what it gets at that port; 0: none. NAME: only what has this name.
 //
 // It is the first process, to whom orphans come.
 #define _GNU_SOURCE
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../kills/figures.h"
@@ -29,6 +32,8 @@ static uint64_t state = 1;
 // What a role tells is written to fd 3 there, and read here.
 static int tells[2];
 static bool network;
+static const char *only;
+uint16_t outside_port;
 static int failures, number;
 
 void set_seed(uint64_t seed)
@@ -59,7 +64,7 @@ uint64_t any_word(void)
 
 pid_t start(const char *role, const char *argument)
 {
-    char *arguments[] = {self, (char *)role, (char *)argument, NULL};
+    char *arguments[] = {self, "role", (char *)role, (char *)argument, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     if (tells[1])
@@ -73,8 +78,11 @@ pid_t start(const char *role, const char *argument)
 int ending(pid_t pid)
 {
     int status;
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+    if (pid < 0)
         return -1;
+    while (waitpid(pid, &status, 0) != pid)
+        if (errno != EINTR)
+            return -1;
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -216,6 +224,82 @@ static void be_hostile(const char *role, const char *argument, int times, bool s
     all_is_back(&before, "one that means ill", role);
 }
 
+// Shares something with one that scribbles over it, again and again, while others work with channels of their own.
+static void be_scribbled_over(const char *kind)
+{
+    enum { TIMES = 6 };
+    const struct figures before = settled();
+    mkdir("/tmp/greedy", 0700);
+    if (pipe2(tells, O_CLOEXEC))
+        abort();
+    const pid_t beside = start("bystander", "4");
+    bool right = beside > 0;
+    for (int i = 0; i < TIMES; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%s.%d", kind, i);
+        const int status = ending(start("spoilt", text));
+        if (status)
+            printf("# its peer %d ended with %d\n", i, status);
+        right &= status == 0;
+    }
+    const int status = ending(beside);
+    close(tells[0]);
+    close(tells[1]);
+    tells[1] = 0;
+    if (status)
+        printf("# the bystander ended with %d\n", status);
+    right &= clean_up(false);
+    result("one that scribbles over what it shares spoils nothing else", kind, right && status == 0);
+    all_is_back(&before, "one that scribbles over what it shares", kind);
+}
+
+// Multiplies without end while others work: with a limit they do all that they want; without, what they have they keep, and else are refused.
+static void be_bombed(const char *how)
+{
+    const bool limited = strcmp(how, "unlimited");
+    const struct figures before = settled();
+    char byte;
+    if (pipe2(tells, O_CLOEXEC))
+        abort();
+    const pid_t talks = start("talker", "");
+    bool right = talks > 0 && read(tells[0], &byte, 1) == 1 && byte == 't';
+    const pid_t bomb = start("bomb", how);
+    right &= bomb > 0 && read(tells[0], &byte, 1) == 1 && byte == 'x';
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    const int beside = limited ? ending(start("bystander", "2")) : 0;
+    const int more = ending(start("nothing", "7"));
+    kill(talks, SIGUSR1);
+    const int talked = ending(talks);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    printf("# %d, %d, %d beside it in %lld ms\n", beside, more, talked,
+           (long long)(end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000);
+    right &= beside == 0 && talked == 0 && (more == 7 || (!limited && more == -1));
+    close(tells[1]);
+    tells[1] = 0;
+    clean_up(true);
+    close(tells[0]);
+    result("others work beside one that multiplies", how, right);
+    all_is_back(&before, "one that multiplies", how);
+}
+
+static void be_malformed(const char *server)
+{
+    be_hostile(server, "", 6, true);
+}
+
+static void be_flooded(const char *role)
+{
+    be_hostile(role, "", 2, true);
+}
+
+static void each(void (*scenario)(const char *), const char **names)
+{
+    for (; *names; names++)
+        if (!only || !strcmp(only, *names))
+            scenario(*names);
+}
+
 static int play(const char *role, const char *argument)
 {
     if (strcmp(role, "bystander") && strcmp(role, "fileless"))
@@ -231,30 +315,41 @@ static int play(const char *role, const char *argument)
         return garbage(role);
     if (!strcmp(role, "flood"))
         return flood(atoi(argument));
+    if (!strcmp(role, "bomb"))
+        return bomb(argument);
+    if (!strcmp(role, "talker"))
+        return talker();
+    if (!strcmp(role, "spoilt"))
+        return spoilt(argument, strtoul(argument + strcspn(argument, "0123456789"), NULL, 10));
     return 99;
 }
 
 int main(int argc, char **argv)
 {
     self = argv[0];
-    if (argc == 3)
-        return play(argv[1], argv[2]);
-    network = argc == 2 && !strcmp(argv[1], "net");
+    const bool plays = argc == 4 && !strcmp(argv[1], "role");
+    if (argc > 1 && !plays)
+        setenv("OUTSIDE_PORT", argv[1], 1);
+    const char *const port = getenv("OUTSIDE_PORT");
+    outside_port = port ? (uint16_t)atoi(port) : 0;
+    if (plays)
+        return play(argv[2], argv[3]);
+    network = outside_port != 0;
+    only = argc == 3 ? argv[2] : NULL;
     printf("TAP version 13\n");
     // Programs, tables and this process's own pages.
     for (int i = 0; i < 3; i++)
         if (bystander(1) || ending(start("bystander", "1")))
             return 2;
-    static const char *const things[] = {"memory", "reservations", "channels", "threads",
-                                         "inodes", "links",        "bytes"};
     if (!network)
-        for (unsigned i = 0; i < sizeof things / sizeof *things; i++)
-            be_greedy(things[i]);
-    be_hostile("root", "", 6, true);
-    be_hostile("vfs", "", 6, true);
-    if (network)
-        be_hostile("net", "", 6, true);
-    be_hostile("flood", "", 2, true);
+        each(be_greedy, (const char *[]){"memory", "reservations", "channels", "threads", "inodes", "links", "bytes", NULL});
+    if (!network)
+        each(be_bombed, (const char *[]){"stays", "exits", "unlimited", NULL});
+    each(be_scribbled_over, network ? (const char *[]){"tcp-listener", "udp", "outside-tcp", "outside-udp", "slots", NULL}
+                                    : (const char *[]){"pipe", "packets", "eventfd", "timerfd", "position", "file", "fifo", "stream", "seqpacket",
+                                                       "datagrams", "named", "listener", "tcp", "tcp-listener", "udp", "pidfd", "inotify", NULL});
+    each(be_malformed, network ? (const char *[]){"root", "vfs", "net", NULL} : (const char *[]){"root", "vfs", NULL});
+    each(be_flooded, (const char *[]){"flood", NULL});
     printf("1..%d\n", number);
     return failures != 0;
 }
