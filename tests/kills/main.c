@@ -2,6 +2,9 @@
 // Starts processes that do everything, kills them at random points, and compares what the servers have given away before and after.
 //
 //     kills KILLS SEED
+//     kills steps STEP [THING]
+//
+// The second form ends them not at random, but one after the other a little later: see steps.c.
 //
 // It is the first process (whom orphans come to, and whom kill(-1) spares), runs above all others, and is alone: what it waits for
 // interrupts the others between any two instructions. With QEMU's -icount the same seed is the same run.
@@ -20,6 +23,7 @@
 #include <unistd.h>
 
 #include "figures.h"
+#include "steps.h"
 #include "victim.h"
 
 extern char **environ;
@@ -98,8 +102,7 @@ static void kill_round(void)
         count_end(status);
 }
 
-// Everything in a directory of the victims'.
-static void empty(const char *path)
+void empty(const char *path)
 {
     DIR *directory = opendir(path);
     if (!directory)
@@ -124,8 +127,10 @@ int main(int argc, char **argv)
     self = argv[0];
     if (argc == 4 && !strcmp(argv[1], "victim"))
         be_victim(strtoull(argv[2], NULL, 10), atoi(argv[3]));
-    if (argc != 3 || getpid() != 1) {
-        printf("kills KILLS SEED, as the first process\n");
+    if (argc == 3 && !strcmp(argv[1], "step"))
+        return do_in_steps(argv[2]);
+    if (argc < 3 || argc > 4 || getpid() != 1) {
+        printf("kills KILLS SEED, or kills steps STEP, as the first process\n");
         return 2;
     }
     const long wanted = atol(argv[1]);
@@ -135,6 +140,8 @@ int main(int argc, char **argv)
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, NULL);
     mkdir(PLACE, 0755);
+    if (!strcmp(argv[1], "steps"))
+        return kill_at_each_step((uint32_t)atol(argv[2]), argv[3]);
     struct figures before = {{0}};
     int round = 0;
     for (; killed < wanted; round++) {

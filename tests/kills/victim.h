@@ -15,6 +15,9 @@ void set_seed(uint64_t seed);
 // The program itself, for children.
 extern char *self;
 
+// Removes everything in a directory.
+void empty(const char *path);
+
 // Does it. `depth`: how many generations of children it may have.
 _Noreturn void be_victim(uint64_t seed, int depth);
 

@@ -168,7 +168,7 @@ pub const ALL: &[Suite] = &[
     },
     Suite {
         name: "kills",
-        about: "500 processes killed at random points, both kernels: everything comes back",
+        about: "500 processes killed at random points, and others at each step of what they do, both kernels: everything comes back",
         run: kills::run,
     },
     Suite {
@@ -183,7 +183,7 @@ pub const ALL: &[Suite] = &[
     },
     Suite {
         name: "hostile",
-        about: "processes that take everything, send nonsense and flood, beside others that work; both kernels",
+        about: "processes that take everything, multiply, scribble over what they share, send nonsense and flood, beside others that work; both kernels",
         run: hostile::run,
     },
     Suite {
@@ -257,7 +257,7 @@ pub const LONG: &[Suite] = &[
     },
     Suite {
         name: "kills-long",
-        about: "the same with 10,000",
+        about: "the same with 10,000, and at every 300 instructions",
         run: kills::long,
     },
     Suite {
