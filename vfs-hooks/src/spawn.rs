@@ -98,7 +98,17 @@ impl<'a> Block<'a> {
         for (word, part) in words.iter_mut().zip(header.chunks_exact(8)) {
             *word = u64::from_le_bytes(part.try_into().map_err(|_| Malformed)?);
         }
-        let [flags, group, channels, path, args, env, inheritance, file, name] = words;
+        let [
+            flags,
+            group,
+            channels,
+            path,
+            args,
+            env,
+            inheritance,
+            file,
+            name,
+        ] = words;
         let known = file == 0 || (FILE..FILE + file::MOST as u64).contains(&file);
         if flags & !FLAGS != 0 || !known || channels as usize > MAX_CHANNELS {
             return Err(Malformed);

@@ -13,8 +13,8 @@ use root_server::elf::{Elf, Refusal};
 use root_server::errno;
 use root_server::stack::Start;
 use sel4_bindings::*;
-use vfs_hooks::process::{self, INFO_MAGIC, LARGE_PAGE, PAGE};
 use vfs_hooks::facts::name_of;
+use vfs_hooks::process::{self, INFO_MAGIC, LARGE_PAGE, PAGE};
 use vfs_hooks::spawn::Block;
 
 use crate::clock::Clock;
