@@ -114,6 +114,7 @@ const _: () = assert!(size_of::<Header>() <= CONNECTION);
 pub struct Locked<'a>(&'a AtomicU32);
 
 impl Drop for Locked<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.0.store(0, Ordering::Release);
     }
@@ -122,6 +123,7 @@ impl Drop for Locked<'_> {
 impl<'a> Locked<'a> {
     /// Takes a lock for process `own` if nobody has it. Files' headers have such a lock, too. A process is at one thing at a time: that it has the lock
     /// already can only be what somebody else wrote there.
+    #[inline]
     pub(crate) fn take(lock: &'a AtomicU32, own: u32) -> Option<Locked<'a>> {
         match lock.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => Some(Locked(lock)),
@@ -147,6 +149,7 @@ impl<'a> Locked<'a> {
 impl Header {
     /// Takes the lock for process `own`. `None`: another process is at work. Give way and try again; it holds the lock for some
     /// hundred instructions, and if it ends meanwhile, the root server frees it.
+    #[inline]
     pub fn try_lock(&self, own: u32) -> Option<Locked<'_>> {
         Locked::take(&self.lock, own)
     }
@@ -162,12 +165,14 @@ impl Header {
     }
 
     /// The side's number of holders as the root server counts them.
+    #[inline]
     pub fn holders(&self, side: usize) -> u32 {
         self.sides[side].holders.load(Ordering::Acquire)
     }
 
     /// After a change of state: counts edges of `side` in the directions of `news`, and signals those who wait for any of it, by number of
     /// watch.
+    #[inline]
     pub fn publish(&self, side: usize, news: Events, signal: impl FnMut(usize)) {
         let own = &self.sides[side];
         if news.intersects(Events::INPUT | Events::ALWAYS) {
@@ -180,6 +185,7 @@ impl Header {
     }
 
     /// Signals those who watch `side` for any of `news`, by number of watch, whether or not it is news of that side.
+    #[inline]
     pub fn tell(&self, side: usize, news: Events, mut signal: impl FnMut(usize)) {
         self.sides[side].subscriptions.notify(news, |cell| {
             // The cell's word is the other holders' claim.

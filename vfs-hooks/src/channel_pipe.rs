@@ -41,11 +41,13 @@ impl<'a> ChannelPipe<'a> {
         ChannelPipe { header, ring }
     }
 
+    #[inline]
     fn is_writable(&self) -> bool {
         self.ring.space() as usize >= PIPE_BUF && !self.header.packets.is_full()
     }
 
     /// Takes up to `out.len()` bytes for process `own`. `Ok(0)` for a non-empty `out` is the end: nothing is left and no writer.
+    #[inline]
     pub fn read(
         &self,
         own: u32,
@@ -57,6 +59,10 @@ impl<'a> ChannelPipe<'a> {
         }
         // Before the bytes: a writer that ends after this look has written all that it ever will.
         let over = self.header.holders(WRITER) == 0;
+        if self.ring.is_empty() {
+            // Nobody need be kept out for that.
+            return if over { Ok(0) } else { Err(Refused::Again) };
+        }
         let lock = self.header.try_lock(own).ok_or(Refused::Busy)?;
         let was_writable = self.is_writable();
         let n = match self.header.packets.is_empty() {
@@ -197,6 +203,7 @@ impl<'a> ChannelPipe<'a> {
     }
 
     /// Level and edges of a side.
+    #[inline]
     pub fn readiness(&self, side: usize) -> Readiness {
         let counters = &self.header.sides[side];
         let edges = Edges {

@@ -52,7 +52,28 @@ impl Pages {
         (self.used > 0).then(|| (self.left[first].into(), packet))
     }
 
-    /// Takes in a write; how many of its bytes there was room for. Up to [`PAGE`] bytes it is all or none.
+    /// How many bytes of a write of `len` there is room for. Up to [`PAGE`] bytes it is all or none.
+    #[inline]
+    pub fn fits(&self, len: usize) -> usize {
+        if len <= PAGE && !self.is_full() {
+            return len;
+        }
+        let joins = self.joins(len);
+        let free = PAGES - usize::from(self.used);
+        joins + (len - joins).min(free * PAGE)
+    }
+
+    /// How many bytes of a write of `len` are added to the last page.
+    #[inline]
+    fn joins(&self, len: usize) -> usize {
+        let odd = len % PAGE;
+        match self.used > 0 && usize::from(self.end) + odd <= PAGE {
+            true => odd,
+            false => 0,
+        }
+    }
+
+    /// Takes in a write; how many of its bytes there was room for, as [`Pages::fits`] says.
     #[inline]
     pub fn add(&mut self, len: usize) -> usize {
         self.put(len, false)
@@ -65,12 +86,10 @@ impl Pages {
 
     #[inline]
     fn put(&mut self, len: usize, packets: bool) -> usize {
-        let mut done = 0;
-        let odd = len % PAGE;
-        if odd > 0 && self.used > 0 && usize::from(self.end) + odd <= PAGE {
-            *self.slot(self.used - 1) += odd as u16;
-            self.end += odd as u16;
-            done = odd;
+        let mut done = self.joins(len);
+        if done > 0 {
+            *self.slot(self.used - 1) += done as u16;
+            self.end += done as u16;
         }
         while done < len && !self.is_full() {
             let n = (len - done).min(PAGE);
@@ -124,6 +143,33 @@ mod tests {
         assert_eq!(pages.add(PAGE + 5), PAGE + 5);
         assert_eq!(pages.used, 2);
         assert_eq!(pages.add(PAGES * PAGE), (PAGES - 2) * PAGE);
+    }
+
+    #[test]
+    fn what_fits_is_taken_in_and_leaves_the_same_pages() {
+        for first in [
+            0,
+            1,
+            100,
+            PAGE - 1,
+            PAGE,
+            5 * PAGE + 7,
+            15 * PAGE,
+            16 * PAGE,
+        ] {
+            for packets in [false, true] {
+                for len in (0..18 * PAGE).step_by(509).chain([PAGE, 16 * PAGE]) {
+                    let mut pages = Pages::default();
+                    pages.put(first, packets);
+                    let mut short = pages;
+                    let fits = pages.fits(len);
+                    assert_eq!(pages.put(len, packets), fits, "{first} {packets} {len}");
+                    assert_eq!(short.put(fits, packets), fits);
+                    let state = |p: &Pages| (p.left, p.first, p.used, p.end, p.packets);
+                    assert_eq!(state(&short), state(&pages));
+                }
+            }
+        }
     }
 
     #[test]

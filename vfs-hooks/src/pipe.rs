@@ -192,15 +192,14 @@ impl Pipe {
         if self.readers == 0 {
             return Err(PipeError::Broken);
         }
-        let mut pages = self.pages;
-        let n = add(&mut pages, bytes.len());
+        let n = self.pages.fits(bytes.len());
         if n == 0 {
             // Linux wakes the readers even so: an edge for those that take edges.
             self.publish_reader(sources, Events::READABLE);
             return Err(PipeError::Again);
         }
         self.bytes.write(&bytes[..n])?;
-        self.pages = pages;
+        add(&mut self.pages, n);
         self.publish_reader(sources, Events::READABLE);
         if !self.is_writable() {
             self.publish_writer(sources, Events::empty());

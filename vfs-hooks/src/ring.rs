@@ -27,6 +27,7 @@ pub struct Corrupt;
 
 impl RingIndices {
     /// Bytes in a ring of `size`.
+    #[inline]
     pub fn len(&self, size: u32) -> Result<u32, Corrupt> {
         let len = self
             .tail
@@ -36,11 +37,13 @@ impl RingIndices {
     }
 
     /// Whether nothing is in it (also when the positions are corrupt: then nothing can be had from it).
+    #[inline]
     pub fn is_empty(&self, size: u32) -> bool {
         !matches!(self.len(size), Ok(1..))
     }
 
     /// Room in a ring of `size`; 0 if the positions are corrupt.
+    #[inline]
     pub fn space(&self, size: u32) -> u32 {
         self.len(size).map_or(0, |len| size - len)
     }
@@ -66,6 +69,7 @@ impl<'a> Ring<'a> {
     /// # Safety
     /// `data` must be valid for reads and writes of `size` bytes for `'a`, `size` a power of two, and all accesses to these bytes
     /// must go by raw pointer (other processes may change them at any time).
+    #[inline(always)]
     pub const unsafe fn new(indices: &'a RingIndices, data: NonNull<u8>, size: u32) -> Self {
         assert!(size.is_power_of_two());
         Ring {
@@ -81,20 +85,28 @@ impl<'a> Ring<'a> {
     }
 
     /// Whether nothing can be read.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty(self.size)
     }
 
     /// Room for writing.
+    #[inline]
     pub fn space(&self) -> u32 {
         self.indices.space(self.size)
     }
 
     /// Producer: appends as much of `bytes` as fits; returns how much.
+    #[inline]
     pub fn write(&self, bytes: &[u8]) -> Result<usize, Corrupt> {
-        let n = ((self.size - self.len()?) as usize).min(bytes.len());
-        self.stage(0, &bytes[..n])?;
-        self.publish(n)?;
+        // Its own position is read once: what others make of it meanwhile is not believed.
+        let tail = self.indices.tail.load(Ordering::Relaxed);
+        let len = tail.wrapping_sub(self.indices.head.load(Ordering::Acquire));
+        let room = self.size.checked_sub(len).ok_or(Corrupt)?;
+        let n = (room as usize).min(bytes.len());
+        self.put(tail, 0, room, &bytes[..n]);
+        let tail = tail.wrapping_add(n as u32);
+        self.indices.tail.store(tail, Ordering::Release);
         Ok(n)
     }
 
@@ -146,6 +158,7 @@ impl<'a> Ring<'a> {
     }
 
     /// Copies `bytes` to `skip` bytes behind `from`, of which `room` may be written.
+    #[inline]
     fn put(&self, from: u32, skip: u32, room: u32, bytes: &[u8]) {
         let room = room.min(self.size).saturating_sub(skip) as usize;
         let n = room.min(bytes.len());
@@ -202,8 +215,14 @@ impl<'a> Ring<'a> {
     pub fn peek(&self, skip: u32, bytes: &mut [u8]) -> Result<usize, Corrupt> {
         let len = self.len()?;
         let head = self.indices.head.load(Ordering::Relaxed).wrapping_add(skip);
-        let n = (len.saturating_sub(skip) as usize).min(bytes.len());
-        let at = (head & (self.size - 1)) as usize;
+        Ok(self.copy_out(head, len.saturating_sub(skip), bytes))
+    }
+
+    /// Copies up to `bytes.len()` bytes of the `len` that lie at a position; returns how many.
+    #[inline]
+    fn copy_out(&self, from: u32, len: u32, bytes: &mut [u8]) -> usize {
+        let n = (len.min(self.size) as usize).min(bytes.len());
+        let at = (from & (self.size - 1)) as usize;
         let first = n.min(self.size as usize - at);
         // SAFETY: as in `write`, the other way round.
         unsafe {
@@ -214,7 +233,7 @@ impl<'a> Ring<'a> {
                 data.copy_to_nonoverlapping(bytes.as_mut_ptr().add(first), n - first);
             }
         }
-        Ok(n)
+        n
     }
 
     /// Consumer: drops the first `n` bytes (at most what is there).
@@ -228,9 +247,16 @@ impl<'a> Ring<'a> {
     }
 
     /// Consumer: takes up to `bytes.len()` bytes; returns how many.
+    #[inline]
     pub fn read(&self, bytes: &mut [u8]) -> Result<usize, Corrupt> {
-        let n = self.peek(0, bytes)?;
-        self.consume(n)?;
+        let head = self.indices.head.load(Ordering::Relaxed);
+        let len = self.indices.tail.load(Ordering::Acquire).wrapping_sub(head);
+        if len > self.size {
+            return Err(Corrupt);
+        }
+        let n = self.copy_out(head, len, bytes);
+        let head = head.wrapping_add(n as u32);
+        self.indices.head.store(head, Ordering::Release);
         Ok(n)
     }
 }

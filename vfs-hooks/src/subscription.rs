@@ -65,6 +65,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    #[inline(always)]
     fn is_interested(&self, events: Events) -> bool {
         // Acquire: a cell that was armed anew is told by what it is now.
         self.armed.load(Ordering::Acquire) != armed::NOT
@@ -131,6 +132,7 @@ impl Subscriptions {
     }
 
     /// Changes what is asked for, and arms.
+    #[inline]
     pub fn set_interest(&self, index: usize, interest: Events) {
         if let Some(cell) = self.cells.get(index) {
             cell.interest.store(interest.bits(), Ordering::Relaxed);
@@ -170,6 +172,7 @@ impl Subscriptions {
 
     /// Source's side, after state and edge counter have changed: signals each armed watcher that is interested in any of
     /// `events`, once; of the exclusive ones one that sleeps, or all if none does. A cycle of nothing armed costs a fence and `SUBSCRIPTIONS` loads.
+    #[inline]
     pub fn notify(&self, events: Events, mut signal: impl FnMut(u32)) {
         fence(Ordering::SeqCst);
         let mut exclusive = 0;
