@@ -159,6 +159,12 @@ impl<K: Kernel> Core<K> {
         self.wakes.pop()
     }
 
+    /// Whether [`Core::next_wake`] has any.
+    #[inline]
+    pub fn has_wakes(&self) -> bool {
+        !self.wakes.is_empty()
+    }
+
     /// All threads but the calling one, which does not wait, are gone: a fork has left them behind. Nobody is to wake them in vain.
     pub fn only_thread(&mut self) {
         let instances = self.instances.places().iter_mut();
@@ -390,6 +396,13 @@ impl<K: Kernel> Core<K> {
             }
         }
         self.watches.remove(at);
+    }
+
+    /// The instance that the source with this number is, if it is one.
+    #[inline]
+    pub fn instance_at(&self, number: u32) -> Option<InstanceId> {
+        let instance = self.sources.get(number)?.instance;
+        (instance != NONE).then(|| self.instance_id(instance))
     }
 
     /// The instance that an id names.

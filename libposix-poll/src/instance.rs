@@ -147,23 +147,35 @@ impl<K: Kernel> Core<K> {
     }
 
     /// Takes what is ready, at most `most`, and gives each to `report`; returns how many. Looks at each candidate once; allocates nothing.
+    #[inline(always)]
+    pub fn take(&mut self, id: InstanceId, most: usize, report: impl FnMut(Events, u64)) -> usize {
+        let number = id.0 as u32;
+        let ready = match self.instances.find_mut(id.0) {
+            None => return 0,
+            Some(instance) if !instance.is_simple() => {
+                self.collect(number, number);
+                self.instances[number].ready
+            }
+            Some(instance) => instance.ready,
+        };
+        match ready.is_empty() {
+            true => 0,
+            false => self.take_ready(number, ready, most, report),
+        }
+    }
+
+    /// [`Core::take`] of what the ready list has.
     #[inline]
-    pub fn take(
+    fn take_ready(
         &mut self,
-        id: InstanceId,
+        number: u32,
+        List {
+            head: mut at,
+            tail: last,
+        }: List,
         most: usize,
         mut report: impl FnMut(Events, u64),
     ) -> usize {
-        let number = id.0 as u32;
-        let Some(mut instance) = self.instances.find_mut(id.0) else {
-            return 0;
-        };
-        if !instance.is_simple() {
-            self.collect(number, number);
-            instance = &mut self.instances[number];
-        }
-        let mut at = instance.ready.head;
-        let last = instance.ready.tail;
         // `stayed`: the last watch so far that stays in the list; all others before `at` have left it.
         let (mut taken, mut stayed) = (0, NONE);
         'all: while at != NONE && taken < most {
@@ -265,7 +277,11 @@ impl<K: Kernel> Core<K> {
         let instance = self.find_instance(id);
         if let Some(instance) = instance {
             let waiters = &mut self.instances[instance].waiters;
-            waiters.retain(|&waiter| waiter != thread);
+            match waiters.front() {
+                None => {}
+                Some(&first) if first == thread => drop(waiters.pop_front()),
+                Some(_) => waiters.retain(|&waiter| waiter != thread),
+            }
             if self.instances[instance].exclusive.is_some() {
                 self.wake_up(instance);
             }

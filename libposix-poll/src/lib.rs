@@ -68,7 +68,8 @@
 //! [`vfs_hooks::subscription`].
 //!
 //! Modules, from below: [`errno`], [`deadline`], [`slab`]; [`watch`] (one registration); [`event_core`] (sources publish), [`instance`] (interest list, ready
-//! list, waiters), [`remote`] (sources of other processes); [`backend`] (how news of those arrives); [`frontend`] (the calls as Linux defines them).
+//! list, waiters), [`remote`] (sources of other processes), `nested` (instances that watch instances); [`backend`] (how news of those
+//! arrives); [`frontend`] (the calls as Linux defines them).
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -85,6 +86,7 @@ mod fork;
 pub mod frontend;
 pub mod instance;
 pub mod legacy;
+mod nested;
 pub mod remote;
 pub mod slab;
 pub mod watch;

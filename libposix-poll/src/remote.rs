@@ -12,7 +12,7 @@ use crate::errno::Errno;
 use crate::event_core::Core;
 use crate::instance::Instance;
 use crate::slab::NONE;
-use crate::watch::{Interest, Mode, Purpose};
+use crate::watch::{Mode, Purpose};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use vfs_hooks::Events;
@@ -332,8 +332,7 @@ impl<K: Kernel> Core<K> {
             }
         }
         self.arm(at);
-        self.see(at);
-        self.level_further(source) & interest
+        self.see_level(at) & interest
     }
 
     /// Notes the edges of the watch's shared source. Whether any that it asks for is new.
@@ -349,11 +348,45 @@ impl<K: Kernel> Core<K> {
         moved
     }
 
+    /// [`Core::see`], and what holds of the source: by one look.
+    #[inline]
+    pub(crate) fn see_level(&mut self, at: u32) -> Events {
+        let watch = &mut self.watches[at];
+        let source = watch.source;
+        let entry = &mut self.sources[source];
+        let Some(shared) = entry.shared() else {
+            return self.level_further(source);
+        };
+        let now = shared.readiness();
+        watch.seen = now.edges;
+        // What has a part in shared memory is no instance.
+        let level = entry.level | now.events;
+        entry.found &= level;
+        level
+    }
+
+    /// Whether the instance's queue, if that is all it hears by, has no news: then there is nothing to collect.
+    #[inline]
+    fn is_silent(&self, instance: u32) -> bool {
+        let owner = &self.instances[instance];
+        match &owner.member {
+            Member::Queue(queue) => owner.nested == 0 && !queue.has_news(&self.transport.kernel),
+            _ => false,
+        }
+    }
+
     /// Moves what the instance's backend has heard of to the ready lists. No system call unless the backend has news (queue), or while anything is
     /// attached (badge). `taker`: the instance that the caller takes from, or [`NONE`].
+    #[inline]
+    pub(crate) fn collect(&mut self, instance: u32, taker: u32) {
+        if !self.is_silent(instance) {
+            self.collect_news(instance, taker);
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    pub(crate) fn collect(&mut self, instance: u32, taker: u32) {
+    fn collect_news(&mut self, instance: u32, taker: u32) {
         if self.instances[instance].nested > 0 {
             let inner: Vec<u32> = self.inner(instance).collect();
             inner
@@ -397,7 +430,7 @@ impl<K: Kernel> Core<K> {
     }
 
     /// A signal says: look here. It may be late or false: what counts are the edges.
-    fn hint(&mut self, at: u32, taker: u32) {
+    pub(crate) fn hint(&mut self, at: u32, taker: u32) {
         let watch = &self.watches[at];
         if watch.purpose == Purpose::Forward {
             self.arm(at);
@@ -484,6 +517,19 @@ impl<K: Kernel> Core<K> {
         })
     }
 
+    /// A cookie that was handed over to a thread which waits in the instance, and takes what is ready there next. Sets of poll are
+    /// mostly armed anew then, and need not know.
+    fn take_cookie(&mut self, instance: u32, cookie: u64) {
+        let owner = &mut self.instances[instance];
+        if owner.source != NONE {
+            if let Some(at) = self.watches.find(cookie) {
+                self.hint(at, instance);
+            }
+        } else if let Member::Queue(queue) = &mut owner.member {
+            queue.handed(cookie);
+        }
+    }
+
     /// What ended a thread's wait.
     pub(crate) fn take_news(
         &mut self,
@@ -492,10 +538,8 @@ impl<K: Kernel> Core<K> {
         block: Block,
         woke: Woke,
     ) {
-        if let (Some(cookie), Some(instance)) = (woke.cookie, instance)
-            && let Member::Queue(queue) = &mut self.instances[instance].member
-        {
-            queue.handed(cookie);
+        if let (Some(cookie), Some(instance)) = (woke.cookie, instance) {
+            self.take_cookie(instance, cookie);
         }
         if self.transport.members.is_empty() {
             return;
@@ -507,59 +551,6 @@ impl<K: Kernel> Core<K> {
             // Somebody else must wait on the process's notification: it wakes, finds no leader, and is it.
             if let Some(next) = self.transport.followers.pop() {
                 self.wake(next);
-            }
-        }
-    }
-
-    // Nested instances. A signal of a shared source below an inner instance goes to the inner instance's backend; a thread that blocks in the
-    // outer one hears of it by a place of its own at the same source, taken when it first blocks: a forward.
-
-    /// Takes places at all shared sources below the instance, and gives back those that are below it no longer.
-    fn forward(&mut self, instance: u32) {
-        let mut below = Vec::new();
-        self.shared_below(instance, &mut below);
-        let mut missing: Vec<u32> = below.iter().map(|&at| self.watches[at].source).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        for at in self.instances[instance].forwards.clone() {
-            match missing.binary_search(&self.watches[at].source) {
-                Ok(index) => {
-                    missing.remove(index);
-                    self.arm(at);
-                }
-                Err(_) => self.delete_watch(at),
-            }
-        }
-        for source in missing {
-            let interest = Interest {
-                events: Events::all(),
-                mode: Mode::empty(),
-                data: 0,
-            };
-            // Without room the outer instance hears of this source when somebody looks: see CAVEATS.
-            if let Ok(at) = self.add(instance, source, -1, interest, Purpose::Forward) {
-                self.instances[instance].forwards.push(at);
-            }
-        }
-        // Armed; now everything below is looked at once more.
-        for leaf in below {
-            self.arm(leaf);
-            self.hint(leaf, instance);
-        }
-        self.has_ready(instance);
-    }
-
-    /// Watches of shared sources in the instances below this one.
-    fn shared_below(&self, instance: u32, below: &mut Vec<u32>) {
-        for at in self.watches_of(instance) {
-            let inner = self.sources[self.watches[at].source].instance;
-            if inner == NONE {
-                continue;
-            }
-            let leaves = self.watches_of(inner);
-            below.extend(leaves.filter(|&leaf| self.watches[leaf].has_place()));
-            if self.instances[inner].nested > 0 {
-                self.shared_below(inner, below);
             }
         }
     }

@@ -108,6 +108,12 @@ impl<T: Slot> Slab<T> {
 
     /// The value at a number, if there is such a place.
     #[inline]
+    pub fn get(&self, at: u32) -> Option<&T> {
+        self.values.get(at as usize)
+    }
+
+    /// The value at a number, if there is such a place, to change.
+    #[inline]
     pub fn get_mut(&mut self, at: u32) -> Option<&mut T> {
         self.values.get_mut(at as usize)
     }

@@ -230,7 +230,7 @@ impl<K: Kernel> Core<K> {
             && let Some(watch) = self.find_watch(at, instance, ANY)
         {
             self.arm(watch);
-            self.see(watch);
+            return self.see_level(watch);
         }
         self.level(source)
     }
