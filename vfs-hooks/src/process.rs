@@ -220,12 +220,10 @@ pub struct ProcessInfo {
     pub prefix: u32,
     /// IPv4 gateway.
     pub gateway: u32,
-    /// Bytes of console input that wait at the root server (programs).
-    pub console: AtomicU32,
-    /// Console input has ended.
-    pub console_eof: AtomicU32,
     /// Network card (net server): PCI bus << 16 | device << 8 | function; `u32::MAX`: none.
     pub nic: u32,
+    /// Bytes of console input that wait at the root server (programs), and [`CONSOLE_ENDED`]: in one word, which many calls look at.
+    pub console: AtomicU64,
     /// Physical address of the memory at [`DMA`].
     pub dma_physical: u64,
     /// Bytes of it.
@@ -259,6 +257,9 @@ pub struct ProcessInfo {
     /// Where the inheritance lies that SPAWN or EXEC gave, and its bytes; 0: none, the process is the first.
     pub inheritance: [u64; 2],
 }
+
+/// In [`ProcessInfo::console`]: no more input will come.
+pub const CONSOLE_ENDED: u64 = 1 << 32;
 
 /// Counters a process keeps; the root server prints them on request and at exit.
 #[repr(C)]

@@ -3,7 +3,7 @@
 //! read and change it is decided here.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use vfs_hooks::Events;
 use vfs_hooks::source::{SourceId, Sources};
@@ -14,7 +14,7 @@ use crate::abi::*;
 use crate::errno::Errno;
 use crate::inherit::Heir;
 use crate::platform::children;
-use crate::platform::console::{self, has_ended, waiting};
+use crate::platform::console::{self, has_ended, input, waiting};
 use crate::poller::core;
 use crate::shared::Shared;
 use crate::signal::{self, bit};
@@ -42,22 +42,20 @@ static LINE: Shared<Line> = Shared::new(Line {
     sources: Vec::new(),
 });
 
-/// What [`waiting`] and [`has_ended`] say as long as nothing new has come.
-static EXPECTED: AtomicUsize = AtomicUsize::new(0);
-static ENDED: AtomicBool = AtomicBool::new(false);
+/// What [`input`] says as long as nothing new has come.
+static EXPECTED: AtomicU64 = AtomicU64::new(0);
 
 /// Tells watchers of input that came since the last time.
 #[inline]
 pub fn settle() {
-    if waiting() != EXPECTED.load(Relaxed) || has_ended() != ENDED.load(Relaxed) {
+    if input() != EXPECTED.load(Relaxed) {
         settle_news();
     }
 }
 
 #[cold]
 fn settle_news() {
-    EXPECTED.store(waiting(), Relaxed);
-    ENDED.store(has_ended(), Relaxed);
+    EXPECTED.store(input(), Relaxed);
     LINE.lock().publish(Events::READABLE);
 }
 
@@ -145,7 +143,9 @@ impl File for Terminal {
         }
         let n = console::read(buffer)?;
         // What came while it was read is news at the next look.
-        EXPECTED.store(EXPECTED.load(Relaxed).saturating_sub(n), Relaxed);
+        let expected = EXPECTED.load(Relaxed);
+        let left = (expected as u32).saturating_sub(n as u32);
+        EXPECTED.store(expected >> 32 << 32 | u64::from(left), Relaxed);
         LINE.lock().publish(Events::empty());
         Ok(n)
     }

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use root_server::errno;
 use root_server::family::Pid;
 use root_server::terminal::{Mode, Terminal};
-use vfs_hooks::process::{badge, terminal};
+use vfs_hooks::process::{CONSOLE_ENDED, badge, terminal};
 use vfs_hooks::sync::Ordering;
 
 use crate::log;
@@ -124,9 +124,9 @@ impl Console {
     /// Writes the program's information page.
     pub fn publish(&self, program: &Process) {
         let info = program.info();
-        let len = self.terminal.waiting() as u32;
-        info.console.store(len, Ordering::Release);
-        info.console_eof.store(self.ended as u32, Ordering::Release);
+        let ended = if self.ended { CONSOLE_ENDED } else { 0 };
+        let input = self.terminal.waiting() as u64 | ended;
+        info.console.store(input, Ordering::Release);
         let mode = self.terminal.mode();
         let mut word = 0;
         if self.session != 0 && info.session.load(Ordering::Relaxed) == self.session {

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
-use vfs_hooks::process::terminal;
+use vfs_hooks::process::{CONSOLE_ENDED, terminal};
 use vfs_hooks::wire::root;
 
 use super::clock::monotonic;
@@ -35,16 +35,20 @@ pub fn read(buffer: &mut [u8]) -> Result<usize, Errno> {
     server::console_read(buffer)
 }
 
-/// Bytes of input that wait to be read.
+/// What [`waiting`] and [`has_ended`] say, in one word that is another when one of them does.
 #[inline]
+pub fn input() -> u64 {
+    info().console.load(Ordering::Acquire)
+}
+
+/// Bytes of input that wait to be read.
 pub fn waiting() -> usize {
-    info().console.load(Ordering::Acquire) as usize
+    input() as u32 as usize
 }
 
 /// Whether no more input will come.
-#[inline]
 pub fn has_ended() -> bool {
-    info().console_eof.load(Ordering::Acquire) != 0
+    input() & CONSOLE_ENDED != 0
 }
 
 /// Its struct termios, of `bytes.len()` bytes.
