@@ -21,6 +21,8 @@
 	.set STATUS, 125
 
 	.weak __sys_dispatch, __sys_clone, __sys_vfork, __sys_restore_rt, __sys_unmapself
+	.weak __sys_read, __sys_write, __sys_poll, __sys_sendto, __sys_recvfrom
+	.weak __sys_epoll_wait, __sys_epoll_ctl
 
 	.section .text.entry, "ax", @progbits
 	.global __posix_entry
@@ -96,6 +98,22 @@ linux_dispatch:
 	syscall
 	ret
 
+# The calls that have an entry of their own, with the C function's arguments.
+	.macro linux_direct name, number
+linux_\name:
+	mov $\number, %eax
+	mov %rcx, %r10
+	syscall
+	ret
+	.endm
+	linux_direct read, 0
+	linux_direct write, 1
+	linux_direct poll, 7
+	linux_direct sendto, 44
+	linux_direct recvfrom, 45
+	linux_direct epoll_wait, 232
+	linux_direct epoll_ctl, 233
+
 # int __sys_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *ptid, void *tls, int *ctid)
 linux_clone:
 	and $-16, %rsi
@@ -148,6 +166,13 @@ patches:
 	.quad __sys_vfork, linux_vfork
 	.quad __sys_restore_rt, linux_restore_rt
 	.quad __sys_unmapself, linux_unmapself
+	.quad __sys_read, linux_read
+	.quad __sys_write, linux_write
+	.quad __sys_poll, linux_poll
+	.quad __sys_sendto, linux_sendto
+	.quad __sys_recvfrom, linux_recvfrom
+	.quad __sys_epoll_wait, linux_epoll_wait
+	.quad __sys_epoll_ctl, linux_epoll_ctl
 	.quad 0, 0
 refused:
 	.ascii "this program is for seL4, and this Linux does not let it adapt itself (mprotect)\n"

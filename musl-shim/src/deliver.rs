@@ -44,10 +44,12 @@ pub fn enter() {
 /// The calling thread goes back to the program, the core lock is free: delivers what is due.
 #[inline]
 pub fn leave() {
+    let state = state();
     compiler_fence(SeqCst);
-    state().seen.outside.store(1, Relaxed);
+    state.seen.outside.store(1, Relaxed);
     compiler_fence(SeqCst);
-    if is_due() || children::has_signals() {
+    // In most calls no signal waits at all, blocked or not.
+    if signal::waits_for(state) || children::has_signals() {
         leave_call_late();
     }
 }
@@ -55,6 +57,9 @@ pub fn leave() {
 #[cold]
 #[inline(never)]
 fn leave_call_late() {
+    if !is_due() && !children::has_signals() {
+        return;
+    }
     let mut nothing = Context::NONE;
     leave_late(&mut nothing);
 }

@@ -83,6 +83,17 @@ pub fn complain(number: usize) {
     }
 }
 
+/// Makes call `number` again, whose handler has returned `errno` (see [`restart`]).
+#[cfg(not(any(test, feature = "host")))]
+#[cold]
+#[inline(never)]
+pub fn again(number: usize, args: &Args, errno: Errno) -> Result<usize, Errno> {
+    match TABLE.get(number) {
+        Some(&Some(handler)) => restart::again(handler, args, errno),
+        _ => Err(Errno::ENOSYS),
+    }
+}
+
 /// Linux's convention: the result, or a negated errno.
 pub fn dispatch(number: usize, args: &Args) -> isize {
     if let Some(result) = platform::route(number, args) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Error numbers by their C names: more than the event core has, so a type of its own.
 
-/// An error number; never 0.
+/// An error number; never 0. As wide as what calls return: so a result is two registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Errno(i32);
+pub struct Errno(i64);
 
 impl From<libposix_poll::Errno> for Errno {
     fn from(errno: libposix_poll::Errno) -> Errno {
-        Errno(errno.0)
+        Errno(errno.0.into())
     }
 }
 
@@ -15,7 +15,7 @@ impl From<libposix_poll::Errno> for Errno {
 impl Errno {
     /// A number that a server answered, or a source keeps.
     pub const fn from_raw(number: i32) -> Errno {
-        Errno(number)
+        Errno(number as i64)
     }
 
     /// One that another process may have made up: what no call of Linux's tells becomes EIO.
@@ -40,7 +40,7 @@ impl Errno {
 
     /// The number.
     pub const fn raw(self) -> i32 {
-        self.0
+        self.0 as i32
     }
 
     pub const EPERM: Errno = Errno(1);

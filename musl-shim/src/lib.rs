@@ -10,7 +10,7 @@
 //!
 //! | modules | what they hold |
 //! |---|---|
-//! | `start`, `dispatch`, `calls` | entry, the table, the calls by area |
+//! | `start`, `dispatch`, `direct`, `calls` | entry, the table, entries of some calls' own, the calls by area |
 //! | `files`, `fd_table`, `net` | kinds of open files, their numbers, sockets |
 //! | `poller`, `wait`, `timers` | the event core's state, blocking |
 //! | `platform` | what lies beneath: seL4 and our servers, or (feature `host`) a Linux process |
@@ -36,6 +36,8 @@ mod context;
 #[cfg(feature = "contract")]
 mod contract;
 mod deliver;
+#[cfg(not(any(test, feature = "library")))]
+mod direct;
 mod dispatch;
 mod errno;
 mod fd_table;

@@ -82,6 +82,14 @@ pub fn core() -> Guard<'static, Core<System>> {
 /// Kicks the threads that are to wake: whenever the core lock is about to be released.
 #[inline]
 pub fn send_wakes() {
+    if core().has_wakes() {
+        send_all_wakes();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn send_all_wakes() {
     while let Some(thread) = core().next_wake() {
         threads::kick(thread);
     }
@@ -97,7 +105,22 @@ fn mine<R>(work: impl FnOnce(&mut Kept) -> R) -> R {
     work(&mut kept[thread])
 }
 
+/// [`armed_for`] a source. Mostly it is the one that the thread waited for last.
+#[inline]
+pub fn armed_for_source(source: SourceId, events: Events) -> Result<InstanceId, Errno> {
+    let kept = KEPT.lock();
+    if let Some(kept) = kept.get(threads::current())
+        && kept.armed == Some((source, events))
+        && let Some(set) = kept.blocking
+    {
+        return Ok(set);
+    }
+    drop(kept);
+    armed_for(Some((source, events)))
+}
+
 /// The set of the calling thread's blocking calls, with this one source armed in it, or none. ENOSPC: the source has no room.
+#[inline(never)]
 pub fn armed_for(wanted: Option<(SourceId, Events)>) -> Result<InstanceId, Errno> {
     mine(|kept| {
         let mut core = core();

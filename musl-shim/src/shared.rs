@@ -37,10 +37,19 @@ pub fn unlocked<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Takes the core lock: for a thread that ends with it.
+/// Takes the core lock, for [`give`], or for a thread that ends with it.
 #[cfg(not(any(test, feature = "host")))]
+#[inline(always)]
 pub fn take() {
     LOCK.lock(&SystemThreads);
+}
+
+/// Gives it back, as [`locked`] does at its end.
+#[cfg(not(any(test, feature = "host")))]
+#[inline(always)]
+pub fn give() {
+    send_wakes();
+    LOCK.unlock(&SystemThreads);
 }
 
 /// Gives it up for good.

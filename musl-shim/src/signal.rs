@@ -19,7 +19,7 @@ use crate::platform::{self, children};
 use crate::restart::Ran;
 use crate::shared::{Shared, unlocked};
 use crate::siginfo::{self, Info, SI_TIMER, SI_USER, Target};
-use crate::state::{state, state_of};
+use crate::state::{State, state, state_of};
 use crate::threads;
 
 /// Highest signal.
@@ -75,6 +75,12 @@ pub fn set_mask(mask: u64) {
 /// Signals that wait, for the calling thread or for the process.
 pub fn pending() -> u64 {
     state().directed.load(Relaxed) | PENDING.load(Relaxed)
+}
+
+/// Whether any signal waits for the calling thread, whose state this is, or for the process, blocked or not.
+#[inline]
+pub fn waits_for(state: &State) -> bool {
+    platform::interrupted() || state.directed.load(Relaxed) | PENDING.load(Relaxed) != 0
 }
 
 /// A new thread blocks what its creator does.

@@ -15,6 +15,11 @@ pub const IOV_MAX: usize = 1024;
 /// Most bytes of one transfer (Linux's MAX_RW_COUNT).
 pub const MAX_TRANSFER: usize = 0x7fff_f000;
 
+/// No transfer and no array has more bytes.
+const TWO_GIB: usize = 1 << 31;
+/// Bytes behind the first page at which a range as long as that can begin and be the user's: nearly all do.
+const USUAL: usize = USER_END - TWO_GIB - PAGE;
+
 /// EFAULT unless the range can be the user's. An empty range is never wrong.
 #[inline]
 pub fn check(address: usize, len: usize) -> Result<(), Errno> {
@@ -57,6 +62,55 @@ pub fn bytes_mut<'a>(address: usize, len: usize) -> Result<&'a mut [u8], Errno> 
     }
     // SAFETY: as for `bytes`; the shim never holds two such slices of one call at a time that overlap and are both in use.
     Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, len) })
+}
+
+/// A transfer of `len` bytes at `address`: at most [`MAX_TRANSFER`] bytes. EFAULT as [`check_range`] and [`check`] have it.
+#[inline]
+fn transfer_at(address: usize, len: usize) -> Result<(usize, usize), Errno> {
+    if len > MAX_TRANSFER || address.wrapping_sub(PAGE) >= USUAL {
+        return unusual_transfer(address, len);
+    }
+    Ok((address, len))
+}
+
+#[cold]
+#[inline(never)]
+fn unusual_transfer(address: usize, len: usize) -> Result<(usize, usize), Errno> {
+    let len = len.min(MAX_TRANSFER);
+    check_range(address, len)?;
+    check(address, len)?;
+    // Of no bytes the address may be null.
+    Ok((if len == 0 { PAGE } else { address }, len))
+}
+
+/// What read(2) and its like are to write to.
+#[inline]
+pub fn transfer_mut<'a>(address: usize, len: usize) -> Result<&'a mut [u8], Errno> {
+    let (address, len) = transfer_at(address, len)?;
+    // SAFETY: as for `bytes_mut`.
+    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, len) })
+}
+
+/// What write(2) and its like are to read from.
+#[inline]
+pub fn transfer<'a>(address: usize, len: usize) -> Result<&'a [u8], Errno> {
+    let (address, len) = transfer_at(address, len)?;
+    // SAFETY: as for `bytes`.
+    Ok(unsafe { core::slice::from_raw_parts(address as *const u8, len) })
+}
+
+/// The program's `count` elements of `N` bytes at `address`, to write to.
+#[inline]
+pub fn array_mut<'a, const N: usize>(
+    address: usize,
+    count: usize,
+) -> Result<&'a mut [[u8; N]], Errno> {
+    if count > TWO_GIB / N || address.wrapping_sub(PAGE) >= USUAL {
+        check(address, count.saturating_mul(N))?;
+    }
+    let address = if count == 0 { PAGE } else { address };
+    // SAFETY: as for `bytes_mut`; arrays of bytes need no alignment.
+    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut [u8; N], count) })
 }
 
 /// Copies a value in.
@@ -127,4 +181,33 @@ pub fn check_iovecs(address: usize, count: usize) -> Result<usize, Errno> {
         sum = (sum + len).min(MAX_TRANSFER);
     }
     Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_addresses_are_efault_and_no_bytes_are_at_any() {
+        let good = |address, len| transfer_at(address, len).is_ok();
+        let end = USER_END;
+        assert_eq!(transfer_at(PAGE, 5), Ok((PAGE, 5)));
+        assert_eq!(transfer_at(PAGE, usize::MAX), Ok((PAGE, MAX_TRANSFER)));
+        assert_eq!(transfer_at(0, 0), Ok((PAGE, 0)));
+        assert!(!good(0, 1) && !good(PAGE - 1, 1));
+        assert!(good(end - 1, 1) && !good(end - 1, 2) && good(end, 0) && !good(end, 1));
+        assert!(!good(end + 1, 0) && !good(usize::MAX, 0) && !good(usize::MAX, 1));
+        assert!(good(end - MAX_TRANSFER, usize::MAX) && !good(end - MAX_TRANSFER + 1, usize::MAX));
+        assert!(good(end - TWO_GIB - 1, MAX_TRANSFER) && good(end - TWO_GIB + 1, 1));
+    }
+
+    #[test]
+    fn arrays_are_the_users_as_bytes_are() {
+        let good = |address, count| array_mut::<12>(address, count).is_ok();
+        let most = TWO_GIB / 12;
+        assert!(good(PAGE, 1) && !good(0, 1) && !good(PAGE - 1, 1) && good(0, 0));
+        assert!(good(USER_END - 12, 1) && !good(USER_END - 11, 1) && !good(usize::MAX, 1));
+        assert!(good(USER_END - TWO_GIB, most) && !good(USER_END - 12 * most + 1, most));
+        assert!(!good(PAGE, usize::MAX));
+    }
 }

@@ -65,14 +65,22 @@ pub fn for_look(
     interrupted: Interrupted,
     mut look: impl FnMut() -> Result<bool, Errno>,
 ) -> Result<bool, Errno> {
-    let mut slept = false;
+    settle();
+    match look()? {
+        true => Ok(true),
+        false => after_look(instance, deadline, interrupted, look),
+    }
+}
+
+/// [`for_look`] once a look has found nothing.
+#[inline]
+pub fn after_look(
+    instance: InstanceId,
+    deadline: Deadline,
+    interrupted: Interrupted,
+    mut look: impl FnMut() -> Result<bool, Errno>,
+) -> Result<bool, Errno> {
     loop {
-        if settle() && slept && interrupted == Interrupted::Ends {
-            return Err(Errno::EINTR);
-        }
-        if look()? {
-            return Ok(true);
-        }
         // A deadline of 0 is no wait that a signal could interrupt.
         if deadline.ns() == 0 {
             return Ok(false);
@@ -85,7 +93,12 @@ pub fn for_look(
             return Ok(false);
         }
         sleep(instance, deadline);
-        slept = true;
+        if settle() && interrupted == Interrupted::Ends {
+            return Err(Errno::EINTR);
+        }
+        if look()? {
+            return Ok(true);
+        }
     }
 }
 
@@ -155,28 +168,50 @@ pub fn for_signal(set: u64, deadline: u64) -> Result<bool, Errno> {
     for_look(for_nothing()?, deadline, Interrupted::Ends, look)
 }
 
-/// Blocks until one of `events` (or an error) holds of the source; EAGAIN at the deadline (SO_RCVTIMEO, SO_SNDTIMEO). The source stays armed for the
-/// thread's next wait for it.
+/// What [`for_news`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// What is waited for holds, and did so before the thread slept.
+    Holds,
+    /// The thread slept, and was woken, mostly by what is waited for.
+    Woken,
+}
+
+/// Sleeps once, unless one of `events` (or an error) holds of the source; EAGAIN at the deadline (SO_RCVTIMEO, SO_SNDTIMEO). The source stays armed for
+/// the thread's next wait for it.
+pub fn for_news(source: SourceId, events: Events, deadline: Deadline) -> Result<News, Errno> {
+    let wanted = events | Events::ALWAYS;
+    settle();
+    // Asked for each time: while the thread slept, a handler of its own may have waited for something else.
+    let set = poller::armed_for_source(source, wanted)?;
+    if core().poll_again(set, source).intersects(wanted) {
+        return Ok(News::Holds);
+    }
+    let interrupted = Interrupted::restarts_without(deadline, Interrupted::Ends);
+    if signal::is_due() {
+        return Err(interrupted.errno(deadline));
+    }
+    if deadline != Deadline::NEVER && deadline.passed(monotonic()) {
+        return Err(Errno::EAGAIN);
+    }
+    sleep(set, deadline);
+    if settle() && interrupted == Interrupted::Ends {
+        return Err(Errno::EINTR);
+    }
+    Ok(News::Woken)
+}
+
+/// Blocks until one of `events` (or an error) holds of the source; EAGAIN at the deadline.
 pub fn for_source(source: SourceId, events: Events, deadline: Deadline) -> Result<(), Errno> {
     if source == SourceId::NONE {
         return Ok(());
     }
     let wanted = events | Events::ALWAYS;
-    let mut woken = false;
-    let mut look = || {
-        // Woken, mostly by what is waited for: then nothing need be armed anew.
-        if woken && core().level(source).intersects(wanted) {
-            return Ok(true);
-        }
-        woken = true;
-        // Asked for each time: while the thread slept, a handler of its own may have waited for something else.
-        let set = poller::armed_for(Some((source, wanted)))?;
-        Ok(core().poll_again(set, source).intersects(wanted))
-    };
-    let set = poller::armed_for(Some((source, wanted)))?;
-    let interrupted = Interrupted::restarts_without(deadline, Interrupted::Ends);
-    let found = for_look(set, deadline, interrupted, &mut look)?;
-    if found { Ok(()) } else { Err(Errno::EAGAIN) }
+    // Woken, mostly by what is waited for: then nothing need be armed anew.
+    while for_news(source, events, deadline)? == News::Woken
+        && !core().level(source).intersects(wanted)
+    {}
+    Ok(())
 }
 
 /// Tries again at each of `events` that happens to the source, until `attempt` says something else than EAGAIN; that if the deadline passes first.

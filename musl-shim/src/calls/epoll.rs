@@ -11,7 +11,7 @@ use crate::calls::signal::read_set;
 use crate::dispatch::{Args, Call};
 use crate::errno::Errno;
 use crate::files::epoll::EpollFile;
-use crate::files::{self, OpenFile, get};
+use crate::files::{self, OpenFile, get, table};
 use crate::poller::core;
 use crate::signal::with_mask;
 use crate::user;
@@ -30,7 +30,7 @@ pub const CALLS: &[Call] = &[
 /// Bytes of a struct epoll_event.
 const EVENT_SIZE: usize = size_of::<EpollEvent>();
 /// Most events of one epoll_wait.
-const MAX_EVENTS: i32 = i32::MAX / size_of::<EpollEvent>() as i32;
+const MAX_EVENTS: u32 = i32::MAX as u32 / EVENT_SIZE as u32;
 
 fn epoll_create(args: &Args) -> Result<usize, Errno> {
     if args[0] as i32 <= 0 {
@@ -55,70 +55,129 @@ fn instance(file: &OpenFile) -> Result<InstanceId, Errno> {
 
 /// <https://man7.org/linux/man-pages/man2/epoll_ctl.2.html>
 fn epoll_ctl(args: &Args) -> Result<usize, Errno> {
+    control(args[0], args[1], args[2], args[3])
+}
+
+/// epoll_ctl(2).
+#[inline(always)]
+pub fn control(
+    fd: usize,
+    operation: usize,
+    target_fd: usize,
+    event: usize,
+) -> Result<usize, Errno> {
     const ADD: usize = 1;
     const DELETE: usize = 2;
     const MODIFY: usize = 3;
-    let [fd, operation, target_fd, event, ..] = *args;
     let operation = operation as u32 as usize;
     let event: Option<EpollEvent> = match operation {
         DELETE => None,
         _ => Some(user::read(event)?),
     };
-    let file = get(fd)?;
-    let target = get(target_fd)?;
-    if target.source() == SourceId::NONE {
+    let table = table();
+    let file = table.get(fd as u32 as usize).ok_or(Errno::EBADF)?;
+    let target = table
+        .get(target_fd as u32 as usize)
+        .ok_or(Errno::EBADF)?
+        .source();
+    if target == SourceId::NONE {
         return Err(Errno::EPERM);
     }
-    let epoll = instance(&file)?;
+    let epoll = instance(file)?;
+    drop(table);
     let operation = match (operation, event) {
         (ADD, Some(EpollEvent { events, data })) => Operation::Add { events, data },
         (MODIFY, Some(EpollEvent { events, data })) => Operation::Modify { events, data },
         (DELETE, _) => Operation::Delete,
         _ => return Err(Errno::EINVAL),
     };
-    core().epoll_ctl(epoll, operation, target_fd as i32, target.source())?;
+    core().epoll_ctl(epoll, operation, target_fd as i32, target)?;
     Ok(0)
 }
 
-/// Waits and copies out what was reported.
-fn wait_for_events(
-    fd: usize,
-    events: usize,
-    most: usize,
-    deadline: Deadline,
-) -> Result<usize, Errno> {
+/// epoll_wait(2), if it need not wait; EAGAIN otherwise.
+#[inline(always)]
+pub fn wait_now(fd: usize, events: usize, most: usize, timeout: usize) -> Result<usize, Errno> {
+    wait::settle();
+    let (epoll, out) = waits_where(fd, events, most)?;
+    let count = take(epoll, out);
+    match count > 0 || timeout as i32 == 0 {
+        true => Ok(count),
+        false => Err(Errno::EAGAIN),
+    }
+}
+
+/// The rest of epoll_wait(2), with a timeout in milliseconds.
+#[inline]
+pub fn wait_late([fd, events, most, timeout]: [usize; 4], errno: Errno) -> Result<usize, Errno> {
+    if errno != Errno::EAGAIN {
+        return Err(errno);
+    }
+    wait_longer(fd, waits_where(fd, events, most)?, milliseconds(timeout))
+}
+
+/// The instance that a call waits in, and the room for what it reports.
+type Where<'a> = (InstanceId, &'a mut [[u8; EVENT_SIZE]]);
+
+#[inline(always)]
+fn waits_where<'a>(fd: usize, events: usize, most: usize) -> Result<Where<'a>, Errno> {
     // In Linux's order: EBADF, EINVAL for the number, EFAULT, EINVAL for the kind of file.
-    let file = get(fd)?;
-    let most = most as i32;
+    let number = table().number(fd as u32 as usize).ok_or(Errno::EBADF)?;
+    let most = most as u32;
     if !(1..=MAX_EVENTS).contains(&most) {
         return Err(Errno::EINVAL);
     }
-    let most = most as usize;
-    let out = user::bytes_mut(events, most * size_of::<EpollEvent>())?;
-    let epoll = instance(&file)?;
+    let out = user::array_mut(events, most as usize)?;
+    let epoll = core().instance_at(number).ok_or(Errno::EINVAL)?;
+    Ok((epoll, out))
+}
+
+/// Copies out what is ready; how many.
+#[inline(always)]
+fn take(epoll: InstanceId, out: &mut [[u8; EVENT_SIZE]]) -> usize {
+    let most = out.len();
+    // struct epoll_event: packed on x86_64 (trap 12).
+    let mut events = out.iter_mut();
+    core().take(epoll, most, |happened, data| {
+        if let Some(event) = events.next() {
+            event[..4].copy_from_slice(&happened.bits().to_ne_bytes());
+            event[4..].copy_from_slice(&data.to_ne_bytes());
+        }
+    })
+}
+
+/// Waits in an instance in which nothing was ready just now, and copies out what was reported.
+#[inline(never)]
+fn wait_longer(fd: usize, (epoll, out): Where<'_>, deadline: Deadline) -> Result<usize, Errno> {
+    // The instance is there as long as its file is, which somebody may close meanwhile.
+    let _file = get(fd)?;
     let mut count = 0;
-    wait::for_look(epoll, deadline, Interrupted::Ends, || {
-        // struct epoll_event: packed on x86_64 (trap 12).
-        let mut events = out.as_chunks_mut::<EVENT_SIZE>().0.iter_mut();
-        count = core().take(epoll, most, |happened, data| {
-            if let Some(event) = events.next() {
-                event[..4].copy_from_slice(&happened.bits().to_ne_bytes());
-                event[4..].copy_from_slice(&data.to_ne_bytes());
-            }
-        });
+    wait::after_look(epoll, deadline, Interrupted::Ends, || {
+        count = take(epoll, out);
         Ok(count > 0)
     })?;
     Ok(count)
 }
 
+/// The same from its beginning, with a deadline.
+fn wait_until(fd: usize, events: usize, most: usize, deadline: Deadline) -> Result<usize, Errno> {
+    wait::settle();
+    let (epoll, out) = waits_where(fd, events, most)?;
+    match take(epoll, out) {
+        0 => wait_longer(fd, (epoll, out), deadline),
+        count => Ok(count),
+    }
+}
+
 fn epoll_wait(args: &Args) -> Result<usize, Errno> {
-    wait_for_events(args[0], args[1], args[2], milliseconds(args[3]))
+    let args @ [fd, events, most, timeout] = [args[0], args[1], args[2], args[3]];
+    wait_now(fd, events, most, timeout).or_else(|errno| wait_late(args, errno))
 }
 
 fn epoll_pwait(args: &Args) -> Result<usize, Errno> {
     let [fd, events, most, timeout, set, size] = *args;
     with_mask(read_set(set, size)?, || {
-        wait_for_events(fd, events, most, milliseconds(timeout))
+        wait_until(fd, events, most, milliseconds(timeout))
     })
 }
 
@@ -126,6 +185,6 @@ fn epoll_pwait2(args: &Args) -> Result<usize, Errno> {
     let [fd, events, most, timeout, set, size] = *args;
     let deadline = from_timespec(user::read_optional(timeout)?)?;
     with_mask(read_set(set, size)?, || {
-        wait_for_events(fd, events, most, deadline)
+        wait_until(fd, events, most, deadline)
     })
 }

@@ -19,8 +19,10 @@ use crate::net::socket::{UNIX_BUFFER, signal_broken_pipe};
 use crate::net::udp::UdpSocket;
 use crate::net::unix::UnixSocket;
 use crate::platform::adopt;
-use crate::user::{self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, check_range, iovec};
-use crate::wait;
+use crate::user::{
+    self, MAX_TRANSFER, bytes, bytes_mut, check_iovecs, iovec, transfer, transfer_mut,
+};
+use crate::wait::{self, News};
 
 /// The calls of this area.
 pub const CALLS: &[Call] = &[
@@ -52,28 +54,53 @@ pub fn blocking<R>(
     dont_wait: bool,
     mut attempt: impl FnMut() -> Result<R, Errno>,
 ) -> Result<R, Errno> {
+    match attempt() {
+        Err(Errno::EAGAIN) => try_again(file, events, dont_wait, attempt),
+        result => result,
+    }
+}
+
+/// What [`blocking`] does once `attempt` has said EAGAIN.
+#[inline(never)]
+fn try_again<R>(
+    file: &OpenFile,
+    events: Events,
+    dont_wait: bool,
+    mut attempt: impl FnMut() -> Result<R, Errno>,
+) -> Result<R, Errno> {
     let mut deadline = None;
-    let mut in_vain = false;
-    loop {
-        match attempt() {
-            Err(Errno::EAGAIN)
-                if !dont_wait && !file.is_nonblocking() && !is_over(file, events) =>
-            {
-                let deadline = *deadline.get_or_insert_with(|| timeout_of(file, events));
-                if in_vain {
-                    // There may be room, but not for this: an eventfd near its limit.
-                    if file.file.writes_records() {
-                        let source = waits_on(file, events);
-                        return wait::for_success(source, events, deadline, attempt);
-                    }
-                    wait::give_way()?;
-                }
-                in_vain = true;
-                wait::for_source(waits_on(file, events), events, deadline)?;
+    let mut held = false;
+    while !dont_wait && !file.is_nonblocking() {
+        // Of the rest sockets alone have anything.
+        let source = match file.file.is_socket() {
+            false => file.source(),
+            true if is_over(file, events) => break,
+            true => {
+                deadline.get_or_insert_with(|| timeout_of(file, events));
+                waits_on(file, events)
             }
+        };
+        let news = match source {
+            SourceId::NONE => News::Holds,
+            source => wait::for_news(source, events, deadline.unwrap_or(Deadline::NEVER))?,
+        };
+        if news == News::Holds {
+            // There may be room, but not for this: an eventfd near its limit.
+            if held {
+                if file.file.writes_records() {
+                    let deadline = deadline.unwrap_or(Deadline::NEVER);
+                    return wait::for_success(source, events, deadline, attempt);
+                }
+                wait::give_way()?;
+            }
+            held = true;
+        }
+        match attempt() {
+            Err(Errno::EAGAIN) => {}
             result => return result,
         }
     }
+    Err(Errno::EAGAIN)
 }
 
 /// Whether nothing will come that is worth waiting for, although there is no end of file: datagrams after SHUT_RD.
@@ -140,21 +167,90 @@ pub fn loudly(file: &OpenFile) -> impl Fn(Errno) -> Errno {
 }
 
 fn read(args: &Args) -> Result<usize, Errno> {
-    let file = get(args[0])?;
+    let args @ [fd, buffer, len] = [args[0], args[1], args[2]];
+    read_now(fd, buffer, len).or_else(|errno| read_late(args, errno))
+}
+
+/// read(2), if it need not wait: `len` bytes at most to the program's memory at `address`.
+#[inline(always)]
+pub fn read_now(fd: usize, address: usize, len: usize) -> Result<usize, Errno> {
+    let file = get(fd)?;
     file.for_reading()?;
-    let len = args[2].min(MAX_TRANSFER);
-    check_range(args[1], len)?;
-    let buffer = bytes_mut(args[1], len)?;
-    let result = blocking(&file, Events::IN, false, || file.file.read(buffer));
+    file.file.read(transfer_mut(address, len)?)
+}
+
+/// What read(2) does once the file has said `errno`.
+#[inline]
+pub fn read_late([fd, address, len]: [usize; 3], errno: Errno) -> Result<usize, Errno> {
+    if errno != Errno::EAGAIN {
+        return Err(errno);
+    }
+    let file = get(fd)?;
+    let buffer = transfer_mut(address, len)?;
+    let result = try_again(&file, Events::IN, false, || file.file.read(buffer));
     result.or_else(|errno| or_end(&file, errno))
 }
 
 fn write(args: &Args) -> Result<usize, Errno> {
-    let file = get(args[0])?;
+    let args @ [fd, data, len] = [args[0], args[1], args[2]];
+    write_now(fd, data, len).or_else(|errno| write_late(args, errno))
+}
+
+/// write(2), if it is a plain one and need not wait before its first byte: `len` bytes of the program's memory at `address`.
+#[inline(always)]
+pub fn write_now(fd: usize, address: usize, len: usize) -> Result<usize, Errno> {
+    let file = get(fd)?;
     file.for_writing()?;
-    let len = args[2].min(MAX_TRANSFER);
-    check_range(args[1], len)?;
-    write_all(&file, bytes(args[1], len)?, false).map_err(loudly(&file))
+    let bytes = transfer(address, len)?;
+    if file.flags() & (O_APPEND | O_DIRECT) != 0 {
+        return Err(Errno::EAGAIN);
+    }
+    let done = file.file.write(bytes)?;
+    match done == bytes.len() {
+        true => Ok(done),
+        false => write_rest(&file, bytes, done),
+    }
+}
+
+/// What write(2) does once the file has said `errno`.
+pub fn write_late([fd, address, len]: [usize; 3], errno: Errno) -> Result<usize, Errno> {
+    let file = get(fd)?;
+    write_waiting(&file, address, len, errno).map_err(loudly(&file))
+}
+
+#[inline]
+fn write_waiting(
+    file: &OpenFile,
+    address: usize,
+    len: usize,
+    errno: Errno,
+) -> Result<usize, Errno> {
+    if errno != Errno::EAGAIN {
+        return Err(errno);
+    }
+    let bytes = transfer(address, len)?;
+    if file.flags() & (O_APPEND | O_DIRECT) != 0 {
+        return write_all(file, bytes, false);
+    }
+    let done = try_again(file, Events::OUT, false, || file.file.write(bytes))?;
+    match done == bytes.len() {
+        true => Ok(done),
+        false => write_rest(file, bytes, done),
+    }
+}
+
+/// What write(2) does once the file has taken `done` bytes, but not all.
+#[inline(never)]
+fn write_rest(file: &OpenFile, bytes: &[u8], done: usize) -> Result<usize, Errno> {
+    if file.is_nonblocking() || (done > 0 && file.file.writes_records()) {
+        return Ok(done);
+    }
+    match write_all(file, &bytes[done..], false) {
+        Ok(n) => Ok(done + n),
+        // What went before counts; the error comes back at the next call.
+        Err(_) if done > 0 => Ok(done),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn readv(args: &Args) -> Result<usize, Errno> {

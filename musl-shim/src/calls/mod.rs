@@ -4,22 +4,22 @@
 use crate::dispatch::Call;
 
 pub mod child;
-mod epoll;
+pub mod epoll;
 mod file;
 mod identity;
 mod inotify;
-mod io;
+pub mod io;
 mod lock;
 mod memory;
 mod message;
 mod misc;
 mod mmsg;
 mod path;
-mod poll;
+pub mod poll;
 mod process;
 mod select;
 mod signal;
-mod socket;
+pub mod socket;
 mod sockopt;
 mod splice;
 mod thread;

@@ -228,7 +228,13 @@ where
 }
 
 fn poll(args: &Args) -> Result<usize, Errno> {
-    poll_until(args[0], args[1] as u32 as usize, milliseconds(args[2]))
+    poll_for(args[0], args[1], args[2])
+}
+
+/// poll(2), with a timeout in milliseconds.
+#[inline]
+pub fn poll_for(fds: usize, count: usize, timeout: usize) -> Result<usize, Errno> {
+    poll_until(fds, count as u32 as usize, milliseconds(timeout))
 }
 
 /// Writes back what is left of a timeout, as the system calls (not the C functions) do.

@@ -283,9 +283,22 @@ pub fn send_flags(flags: usize) -> Result<bool, Errno> {
 }
 
 fn sendto(args: &Args) -> Result<usize, Errno> {
-    let [fd, data, len, flags, ..] = *args;
+    let [fd, data, len, flags, address, address_len] = *args;
+    send_to(fd, data, len, flags, address, address_len)
+}
+
+/// sendto(2).
+pub fn send_to(
+    fd: usize,
+    data: usize,
+    len: usize,
+    flags: usize,
+    address: usize,
+    address_len: usize,
+) -> Result<usize, Errno> {
     user::check_range(data, len.min(MAX_TRANSFER))?;
     let file = get_socket(fd)?;
+    let args = &[fd, data, len, flags, address, address_len];
     if let Some(socket) = file.file.unix() {
         return unix::send_to(&file, socket, args);
     }
@@ -370,8 +383,21 @@ fn receive(
 
 fn recvfrom(args: &Args) -> Result<usize, Errno> {
     let [fd, data, len, flags, address, address_len] = *args;
+    receive_from(fd, data, len, flags, address, address_len)
+}
+
+/// recvfrom(2).
+pub fn receive_from(
+    fd: usize,
+    data: usize,
+    len: usize,
+    flags: usize,
+    address: usize,
+    address_len: usize,
+) -> Result<usize, Errno> {
     user::check_range(data, len.min(MAX_TRANSFER))?;
     let file = get_socket(fd)?;
+    let args = &[fd, data, len, flags, address, address_len];
     if let Some(socket) = file.file.unix() {
         return unix::receive_from(&file, socket, args);
     }

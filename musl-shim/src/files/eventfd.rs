@@ -44,6 +44,13 @@ impl EventFile {
         OpenFile::new(EventFile { form, semaphore }, flags)
     }
 
+    #[inline(never)]
+    fn read_shared(&self, side: &Side) -> Result<u64, Errno> {
+        shared(side, |event| {
+            event.read(channels::own(), self.semaphore, |watch| side.signal(watch))
+        })
+    }
+
     /// Moves the counter into a channel.
     fn share_counter(&self) -> Result<u32, Errno> {
         let mut form = self.form.borrow_mut();
@@ -63,6 +70,7 @@ fn look(channel: usize, _: usize) -> Readiness {
     ChannelEvent::new(channels::header(channel)).readiness()
 }
 
+#[inline]
 fn errno(error: EventFdError) -> Errno {
     match error {
         EventFdError::Again => Errno::EAGAIN,
@@ -82,6 +90,13 @@ fn shared<R>(
     })?
 }
 
+#[inline(never)]
+fn write_shared(side: &Side, value: u64) -> Result<(), Errno> {
+    shared(side, |event| {
+        event.write(channels::own(), value, |watch| side.signal(watch))
+    })
+}
+
 impl File for EventFile {
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let Some(room) = buffer.first_chunk_mut() else {
@@ -89,9 +104,7 @@ impl File for EventFile {
         };
         let value = match &mut *self.form.borrow_mut() {
             Form::Local(local) => local.read(&mut *core()).map_err(errno)?,
-            Form::Shared(side) => shared(side, |event| {
-                event.read(channels::own(), self.semaphore, |watch| side.signal(watch))
-            })?,
+            Form::Shared(side) => self.read_shared(side)?,
         };
         *room = value.to_ne_bytes();
         Ok(room.len())
@@ -103,9 +116,7 @@ impl File for EventFile {
         let value = u64::from_ne_bytes(value);
         match &mut *self.form.borrow_mut() {
             Form::Local(local) => local.write(&mut *core(), value).map_err(errno)?,
-            Form::Shared(side) => shared(side, |event| {
-                event.write(channels::own(), value, |watch| side.signal(watch))
-            })?,
+            Form::Shared(side) => write_shared(side, value)?,
         }
         Ok(size_of::<u64>())
     }

@@ -3,6 +3,7 @@
 //!
 //! Reads and writes here never block: EAGAIN says that they would. The call decides what comes of it (see [`crate::calls`]).
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -215,6 +216,11 @@ pub trait File {
         None
     }
 
+    /// Whether it is a socket: one of the three below.
+    fn is_socket(&self) -> bool {
+        false
+    }
+
     /// The socket, if it is one of AF_INET; ENOTSOCK otherwise.
     fn socket(&self) -> Option<&Socket> {
         None
@@ -283,15 +289,17 @@ pub trait File {
 }
 
 /// An open file description: what duplicates of an fd share.
-pub struct OpenFile<F: ?Sized + File = dyn File> {
+pub struct OpenFile {
     /// The file's source: what names it to the event core.
     source: SourceId,
     /// Access mode and status flags (O_*).
     flags: Cell<u32>,
+    /// Its kind cannot be written to.
+    unwritable: bool,
     /// Those that F_SETFL changes, once other processes have it as well; of a side that the file holds.
     shared: Cell<Option<&'static AtomicU32>>,
-    /// The file itself.
-    pub file: F,
+    /// The file itself. In a box: what it is and where it lies are two loads, whatever its alignment.
+    pub file: Box<dyn File>,
 }
 
 impl fmt::Debug for OpenFile {
@@ -300,9 +308,9 @@ impl fmt::Debug for OpenFile {
     }
 }
 
-impl<F: ?Sized + File> Drop for OpenFile<F> {
+impl Drop for OpenFile {
     fn drop(&mut self) {
-        inotify::closing(&self.file, self.flags.get());
+        inotify::closing(&*self.file, self.flags.get());
         // Closed for good: nobody watches it any longer.
         if self.source != SourceId::NONE {
             poller::core().close(self.source);
@@ -313,15 +321,16 @@ impl<F: ?Sized + File> Drop for OpenFile<F> {
 /// Flags that F_SETFL can change of any file.
 const SETTABLE: u32 = O_APPEND | O_NONBLOCK;
 
-impl<F: File + 'static> OpenFile<F> {
+impl OpenFile {
     /// Opens `file` with access mode and status of `flags`.
-    pub fn new(file: F, flags: u32) -> Rc<OpenFile> {
+    pub fn new(file: impl File + 'static, flags: u32) -> Rc<OpenFile> {
         let kept = O_ACCMODE | settable(&file) | O_DIRECTORY | O_LARGEFILE | O_PATH;
         Rc::new(OpenFile {
             source: file.source(),
             flags: Cell::new(flags & kept),
+            unwritable: !file.can_write(),
             shared: Cell::new(None),
-            file,
+            file: Box::new(file),
         })
     }
 }
@@ -362,7 +371,7 @@ impl OpenFile {
 
     /// F_SETFL.
     pub fn set_flags(&self, flags: u32) {
-        let settable = settable(&self.file);
+        let settable = settable(&*self.file);
         let flags = self.flags() & !settable | flags & settable;
         match self.shared.get() {
             None => self.flags.set(flags),
@@ -405,7 +414,7 @@ impl OpenFile {
     pub fn for_writing(&self) -> Result<(), Errno> {
         if self.access() == O_RDONLY {
             Err(Errno::EBADF)
-        } else if !self.file.can_write() {
+        } else if self.unwritable {
             Err(Errno::EINVAL)
         } else {
             Ok(())

@@ -395,6 +395,10 @@ impl File for Socket {
         self.heir().map(Some)
     }
 
+    fn is_socket(&self) -> bool {
+        true
+    }
+
     fn socket(&self) -> Option<&Socket> {
         Some(self)
     }

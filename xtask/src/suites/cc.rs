@@ -17,6 +17,40 @@ use crate::toolchain;
 const MAIN: &str = "#include <stdio.h>\n#include <sys/epoll.h>\n#include \"twice.h\"\nint main(void) { int e = epoll_create1(0); printf(\"%d %d\\n\", e >= 0, twice(21)); return 7; }\n";
 const TWICE: &str = "#include \"twice.h\"\nint twice(int x) { return 2 * x; }\n";
 
+/// The calls that have an entry of their own in the shim, which entry.S replaces by Linux's one by one.
+const DIRECT: &str = r#"
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void)
+{
+    int p[2], s[2], e = epoll_create1(0);
+    char b[8];
+    if (e < 0 || pipe(p) != 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, s) != 0)
+        return 1;
+    struct epoll_event event = { .events = EPOLLIN, .data.u64 = 7 };
+    struct pollfd fd = { .fd = s[1], .events = POLLIN };
+    printf("%d", epoll_ctl(e, EPOLL_CTL_ADD, s[1], &event));
+    printf(" %d", epoll_wait(e, &event, 1, 0));
+    printf(" %d", poll(&fd, 1, 0));
+    printf(" %d", (int)sendto(s[0], "xyz", 3, MSG_DONTWAIT, NULL, 0));
+    event.data.u64 = 0;
+    printf(" %d", epoll_wait(e, &event, 1, -1));
+    printf(" %d", (int)event.data.u64);
+    printf(" %d", poll(&fd, 1, -1));
+    printf(" %d", (int)recvfrom(s[1], b, 8, MSG_PEEK, NULL, NULL));
+    printf(" %d", (int)write(p[1], "ab", 2));
+    printf(" %d", (int)read(p[0], b, 8));
+    printf(" %c", b[1]);
+    printf(" %d", (int)read(-1, b, 8));
+    printf(" %d\n", errno == EBADF);
+    return 0;
+}
+"#;
+
 /// Runs all checks in a scratch folder with a space-free name.
 pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     let cc = toolchain::ensure(paths)?.cc;
@@ -26,9 +60,14 @@ pub fn run(paths: &Paths, report: &mut Report) -> Result<()> {
     fs::create_dir_all(dir.join("lib"))?;
     fs::write(dir.join("main.c"), MAIN)?;
     fs::write(dir.join("twice.c"), TWICE)?;
+    fs::write(dir.join("direct.c"), DIRECT)?;
     fs::write(dir.join("include/twice.h"), "int twice(int);\n")?;
     let bench = Bench { cc: &cc, dir: &dir };
     report.add("compile, archive, link and run on Linux", bench.link(paths));
+    report.add(
+        "calls with an entry of their own are Linux's on Linux",
+        bench.direct(),
+    );
     report.add("-E, -S and -M", bench.stages());
     report.add(
         "headers and libraries of the machine are not seen",
@@ -92,6 +131,18 @@ impl Bench<'_> {
             String::from_utf8_lossy(&run.stdout)
         );
         ensure!(run.status.code() == Some(7), "it ended with {}", run.status);
+        Ok(())
+    }
+
+    fn direct(&self) -> Result<()> {
+        self.good("-O2 -Wall -Wextra -o direct direct.c")?;
+        let run = self.tool(&self.dir.join("direct"), "")?;
+        ensure!(
+            run.stdout == b"0 0 0 3 1 7 1 3 2 2 b -1 1\n",
+            "it printed {:?}, {}",
+            String::from_utf8_lossy(&run.stdout),
+            run.status
+        );
         Ok(())
     }
 

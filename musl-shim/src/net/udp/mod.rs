@@ -223,6 +223,10 @@ impl File for UdpSocket {
         Some(self.socket().map_or(0, |socket| socket.available()))
     }
 
+    fn is_socket(&self) -> bool {
+        true
+    }
+
     fn udp(&self) -> Option<&UdpSocket> {
         Some(self)
     }

@@ -342,6 +342,10 @@ impl File for UnixSocket {
         }
     }
 
+    fn is_socket(&self) -> bool {
+        true
+    }
+
     fn unix(&self) -> Option<&UnixSocket> {
         Some(self)
     }

@@ -102,10 +102,15 @@ pub fn wait_for(block: Block, deadline: Deadline) -> (Woke, bool) {
         Block::Process => threads::process_notification(),
     };
     stats().waits.fetch_add(1, Relaxed);
-    threads::set_leading(block == Block::Process);
+    let leads = block == Block::Process;
+    if leads {
+        threads::set_leading(true);
+    }
     // Whoever wakes this thread from here on signals its notification, which keeps it until `recv`.
     let message = unlocked(|| recv(on));
-    threads::set_leading(false);
+    if leads {
+        threads::set_leading(false);
+    }
     let mut woke = Woke::default();
     // The unmodified kernel, which has no queues, has a watch bit there.
     let from_queue = matches!(block, Block::Queue(_)) && message.badge & QUEUE != 0;

@@ -36,7 +36,7 @@ pub fn adopt<F: File + 'static>(own: F) -> Adopted<F> {
     Adopted {
         source: own.source(),
         number: Cell::new(-1),
-        partner: RefCell::new(Weak::<OpenFile<Adopted<F>>>::new()),
+        partner: RefCell::new(Weak::new()),
         own: Some(own),
         behind: RefCell::new(None),
         kept: Cell::new(None),
