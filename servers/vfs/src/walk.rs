@@ -192,3 +192,23 @@ fn follows(last: Last, slash: bool) -> bool {
         Last::Name => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn paths_from_the_process_s_own_part_stay_there_or_lead_to_the_root() {
+        for (path, stays) in [
+            ("self/stat", "self/stat"),
+            (".", ""),
+            ("./", ""),
+            (".//./self/..", "self/.."),
+        ] {
+            assert_eq!(within(path.as_bytes()), Ok(stays.as_bytes()), "{path}");
+        }
+        for (path, above) in [("..", ""), ("../", "/"), (".//../dev/null", "/dev/null")] {
+            assert_eq!(within(path.as_bytes()), Err(above.as_bytes()), "{path}");
+        }
+    }
+}

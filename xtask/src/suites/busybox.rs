@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! busybox: scripts of its shell, whose answers are those of the same busybox on Linux; from init; and typed on the console.
+//! busybox: scripts of its shell, whose answers are those of the same busybox on Linux; servers for clients outside; from init; and typed on the console.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use kernel_ext::Kernel;
 
 use super::guest::{Outcome, boot_typed};
-use super::{HUNG, Report};
+use super::service::{Service, forward_to};
+use super::{HUNG, Report, demo};
+use crate::forward::{Forward, Protocol};
 use crate::init::{self, INIT};
 use crate::paths::Paths;
-use crate::program;
+use crate::port::Port;
+use crate::program::{self, DEMO};
 use crate::system::{self, Setup};
 
+mod outside;
+
 /// tests/busybox/NAME.sh are the scripts, NAME.out what they say.
-const AREAS: &[&str] = &["shell", "pipes", "jobs", "files", "text"];
+const AREAS: &[&str] = &["shell", "pipes", "jobs", "files", "text", "procs", "net"];
 /// Where the guest has them.
 const TESTS: &str = "/test";
 /// What is typed; the prompts and the echo come between the answers.
@@ -34,6 +41,7 @@ pub fn on_stock(paths: &Paths, report: &mut Report) -> Result<()> {
 fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
     let guest = Guest { paths, kernel };
     guest.scripts(report)?;
+    guest.outside(report)?;
     report.add("init runs pipelines, and says how they ended", guest.init());
     report.add("what is typed on the console is run", guest.typed());
     Ok(())
@@ -47,17 +55,25 @@ struct Guest<'a> {
 impl Guest<'_> {
     fn boot(&self, name: &str, mut setup: Setup, typed: &[u8]) -> Result<Outcome> {
         setup.network = false;
-        let tests = self.paths.root.join("tests/busybox");
-        setup.files.push((tests, TESTS.to_owned()));
+        setup.files.push(self.tests());
         let ready = program::choose(self.paths, name)?.make(self.paths)?;
         let machine = system::prepare(self.paths, &setup, &ready)?;
         boot_typed(self.paths, &machine, HUNG, typed)
+    }
+
+    fn tests(&self) -> (PathBuf, String) {
+        (self.paths.root.join("tests/busybox"), TESTS.to_owned())
+    }
+
+    fn port(&self, name: &str) -> Result<Port> {
+        Port::find(self.paths, name)?.with_context(|| format!("there is no port {name}"))
     }
 
     /// `busybox sh -c SCRIPT`.
     fn shell(&self, arguments: &[&str], typed: &[u8]) -> Result<(Outcome, String)> {
         let mut setup = Setup::new(self.kernel);
         setup.args = arguments.iter().map(|&word| word.to_owned()).collect();
+        setup.files = self.port("busybox")?.files();
         let outcome = self.boot("busybox", setup, typed)?;
         let text = String::from_utf8_lossy(&outcome.console).into_owned();
         Ok((outcome, text))
@@ -87,15 +103,46 @@ impl Guest<'_> {
         Ok(())
     }
 
-    fn init(&self) -> Result<()> {
+    /// Servers that init starts, for clients of this machine.
+    fn outside(&self, report: &mut Report) -> Result<()> {
+        let page = self.port(DEMO)?;
+        let files = demo::served(&page)?;
+        let mut setup = Setup::new(self.kernel);
+        setup.files = page.files();
+        setup.files.push(self.tests());
+        let (streams, datagrams) = outside::ports();
+        let mut places = BTreeMap::new();
+        let forwards = streams.into_iter().map(|port| (port, forward_to(port)));
+        let others = datagrams.into_iter();
+        let others = others.map(|port| (port, forward_datagrams_to(port)));
+        for (port, forward) in forwards.chain(others) {
+            let (forward, at) = forward?;
+            setup.forwards.push(forward);
+            places.insert(port, at);
+        }
+        self.list(&mut setup, "busybox sh /test/serve.sh /srv/www\n")?;
+        let ready = program::choose(self.paths, INIT)?.make(self.paths)?;
+        let mut service = Service::boot(self.paths, &setup, &ready, None, outside::WEB)?;
+        outside::check(&|port| places[&port], &files, report);
+        service.stats()?;
+        report.add("the servers still run", service.end());
+        Ok(())
+    }
+
+    /// Has init run these lines.
+    fn list(&self, setup: &mut Setup, lines: &str) -> Result<()> {
         let list = self.paths.scratch().join("busybox-init");
         fs::create_dir_all(self.paths.scratch())?;
-        fs::write(
-            &list,
+        fs::write(&list, lines)?;
+        init::read(self.paths, &list, setup)
+    }
+
+    fn init(&self) -> Result<()> {
+        let mut setup = Setup::new(self.kernel);
+        self.list(
+            &mut setup,
             "busybox sh -c 'echo one two | tr a-z A-Z | rev'\n/bin/sh -c 'seq 1 100 | grep 9 | wc -l; exit 4'\n/usr/bin/basename /x/three\n/bin/busybox false\n",
         )?;
-        let mut setup = Setup::new(self.kernel);
-        init::read(self.paths, &list, &mut setup)?;
         let outcome = self.boot(INIT, setup, b"")?;
         let text = String::from_utf8_lossy(&outcome.console);
         let want = "OWT ENO\ninit: /bin/busybox exited with 0\n19\ninit: /bin/sh exited with 4\nthree\ninit: /usr/bin/basename exited with 0\ninit: /bin/busybox exited with 1\n";
@@ -119,6 +166,20 @@ impl Guest<'_> {
         ensure!(outcome.status == Some(5), "it ended: {:?}", outcome.status);
         Ok(())
     }
+}
+
+/// As [`forward_to`], for datagrams.
+fn forward_datagrams_to(guest: u16) -> Result<(Forward, SocketAddr)> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    let SocketAddr::V4(host) = socket.local_addr()? else {
+        bail!("no IPv4 address");
+    };
+    let forward = Forward {
+        protocol: Protocol::Udp,
+        host,
+        guest,
+    };
+    Ok((forward, host.into()))
 }
 
 /// Output by check: a line `# AREA/NAME` begins each.

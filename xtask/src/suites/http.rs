@@ -11,6 +11,7 @@ mod abuse;
 mod answer;
 mod client;
 mod load;
+pub mod whole;
 
 use client::{Client, Target};
 
