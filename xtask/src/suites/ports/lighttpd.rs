@@ -7,18 +7,23 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use kernel_ext::Kernel;
 
-use super::{Daemon, Report, demo};
+use super::{Daemon, Report, Service, demo, forward_to};
 use crate::deb;
 use crate::paths::Paths;
+use crate::port::Port;
 use crate::process::output;
+use crate::program;
 use crate::suites::http;
+use crate::system::Setup;
+
+mod uploads;
 
 /// Where it listens.
 const PORT: u16 = 80;
-/// How it waits, and the configuration for that.
+/// How it waits, and the configuration for that: the port's own, and what uploads and scripts need.
 const HANDLERS: [(&str, &str); 2] = [
-    ("epoll", "/etc/lighttpd/lighttpd.conf"),
-    ("poll", "/etc/lighttpd/poll.conf"),
+    ("epoll", "/test/uploads.conf"),
+    ("poll", "/test/uploads-poll.conf"),
 ];
 /// What wrk does: threads, connections, seconds. It calls an answer late after 2 s unless told otherwise, and a machine that is busy with other things does not
 /// run QEMU for so long.
@@ -38,12 +43,11 @@ fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
     deb::install(paths, deb::WRK)?;
     for (handler, configuration) in HANDLERS {
         let mut found = Report::default();
-        let arguments = ["-D", "-f", configuration];
-        let (daemon, port) = Daemon::boot(paths, kernel, "lighttpd", &arguments, PORT)?;
-        let files = demo::served(&port)?;
+        let (daemon, files) = boot(paths, kernel, configuration)?;
         for (name, verdict) in http::check_any(daemon.address, &files) {
             found.add(&name, verdict.map_err(anyhow::Error::msg));
         }
+        uploads::check(daemon.address, &mut found);
         found.add(
             "wrk, 200 connections that are kept",
             load(daemon.address, &[]),
@@ -56,6 +60,32 @@ fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
         report.absorb(handler, found);
     }
     Ok(())
+}
+
+/// With its scripts' shell, and what it serves.
+fn boot(
+    paths: &Paths,
+    kernel: Kernel,
+    configuration: &str,
+) -> Result<(Daemon, Vec<(String, Vec<u8>)>)> {
+    let port = Port::find(paths, "lighttpd")?.context("there is no such port")?;
+    let (forward, address) = forward_to(PORT)?;
+    let mut setup = Setup {
+        args: ["-D", "-f", configuration].map(str::to_owned).to_vec(),
+        files: port.files(),
+        forwards: vec![forward],
+        programs: vec![program::choose(paths, "busybox")?.make(paths)?],
+        ..Setup::new(kernel)
+    };
+    let tests = paths.root.join("tests/lighttpd");
+    setup.files.push((tests, "/test".to_owned()));
+    let ready = program::choose(paths, "lighttpd")?.make(paths)?;
+    let daemon = Daemon {
+        kernel,
+        service: Service::boot(paths, &setup, &ready, None, PORT)?,
+        address,
+    };
+    Ok((daemon, demo::served(&port)?))
 }
 
 /// Runs wrk; it must not count one error.
