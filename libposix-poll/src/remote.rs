@@ -241,6 +241,9 @@ impl<K: Kernel> Core<K> {
         let owner = &mut self.instances[instance];
         let slot = self.transport.attach(instance, owner, key);
         let slot = slot.ok_or(Errno::NOSPC)?;
+        if let Member::Badge(groups) = &mut owner.member {
+            groups.in_order |= shared.object.told().is_some();
+        }
         let exclusive = watch.mode.contains(Mode::EXCLUSIVE);
         match shared.enter(slot, watch.interest, exclusive) {
             Some(cell) => {
@@ -414,6 +417,9 @@ impl<K: Kernel> Core<K> {
                 self.deliver(bits, Some(instance));
                 if let Member::Badge(groups) = &mut self.instances[instance].member {
                     groups.take(&mut cookies);
+                    if groups.in_order && cookies.len() > 1 {
+                        self.sort(&mut cookies);
+                    }
                 }
             }
         }
@@ -427,6 +433,15 @@ impl<K: Kernel> Core<K> {
             let all: Vec<u32> = self.watches_of(instance).collect();
             all.into_iter().for_each(|at| self.hint(at, taker));
         }
+    }
+
+    /// Brings them in the order in which their sources told of news, as far as those say it: bits have none.
+    fn sort(&self, cookies: &mut [u64]) {
+        cookies.sort_by_cached_key(|&cookie| {
+            let source = self.watches.find(cookie).map(|at| self.watches[at].source);
+            let shared = source.and_then(|source| self.sources[source].shared());
+            shared.and_then(|shared| shared.object.told())
+        });
     }
 
     /// A signal says: look here. It may be late or false: what counts are the edges.

@@ -191,6 +191,8 @@ pub struct SocketSlot {
     pub peer_port: AtomicU32,
     /// Watchers of this socket. client subscribes, net notifies.
     pub subscriptions: Subscriptions,
+    /// When one was signalled last: a number that grows with each signal of the net server's. net
+    pub told: AtomicU64,
     /// Listener of several processes: connections that wait to be asked for, beside those in the ring. net
     pub waiting: AtomicU32,
     /// Accept ring of a listener: slots of connections, in the order of their handshakes. net produces.
@@ -209,6 +211,7 @@ impl SocketSlot {
     /// Net server: makes the slot new. Only while the client does not use it.
     pub fn reset(&self, kind: u32) {
         self.subscriptions.reset();
+        self.told.store(0, Ordering::Relaxed);
         for word in [
             &self.state,
             &self.error,

@@ -92,6 +92,12 @@ pub trait Remote: Send {
     /// Gives back what [`Remote::claim`] gave.
     fn release(&self, _cell: usize) {}
 
+    /// When its watchers were signalled last, as a number that is greater for what came later, at whatever source that has one. It may be wrong or old, and decides over the
+    /// order alone in which sources are looked at. `None`: nobody counts.
+    fn told(&self) -> Option<u64> {
+        None
+    }
+
     /// Its subscription cells. `None`: it signals nobody, and its owner publishes news.
     fn subscriptions(&self) -> Option<&Subscriptions>;
 }

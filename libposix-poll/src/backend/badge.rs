@@ -16,6 +16,8 @@ pub const BITS: usize = WATCH_BITS as usize;
 pub struct Groups {
     /// Bits that came and were not taken yet.
     pending: u64,
+    /// Some of the sources say when they told of news: what came first is looked at first.
+    pub in_order: bool,
     keys: [Vec<u64>; BITS],
 }
 
@@ -23,6 +25,7 @@ impl Default for Groups {
     fn default() -> Self {
         Groups {
             pending: 0,
+            in_order: false,
             keys: [const { Vec::new() }; BITS],
         }
     }

@@ -9,7 +9,7 @@ use crate::frontend::epoll::{EDGE, ONE_SHOT, Operation};
 use crate::model::Model;
 use std::boxed::Box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::vec::Vec;
 use vfs_hooks::Events;
 use vfs_hooks::source::{Edges, Readiness, Remote, Sources as _};
@@ -36,6 +36,7 @@ pub struct ProbeShared {
     level: AtomicU32,
     input: AtomicU32,
     output: AtomicU32,
+    told: AtomicU64,
     subscriptions: Subscriptions,
 }
 
@@ -49,6 +50,10 @@ impl Remote for ProbeRemote {
         };
         let events = Events::from_bits_truncate(self.0.level.load(Ordering::Acquire));
         Readiness { events, edges }
+    }
+
+    fn told(&self) -> Option<u64> {
+        Some(self.0.told.load(Ordering::Relaxed))
     }
 
     fn subscriptions(&self) -> Option<&Subscriptions> {
@@ -87,7 +92,10 @@ impl Machine for Model {
         shared.subscriptions.notify(news, signal);
     }
 
-    fn signal(&self, _: &Arc<ProbeShared>, watch: u32) {
+    fn signal(&self, shared: &Arc<ProbeShared>, watch: u32) {
+        static SIGNALS: AtomicU64 = AtomicU64::new(0);
+        let number = SIGNALS.fetch_add(1, Ordering::Relaxed);
+        shared.told.store(number, Ordering::Relaxed);
         Model::signal(self, watch);
     }
 
@@ -105,6 +113,25 @@ impl Machine for Model {
     fn leave(&self, thread: usize) {
         Model::leave(self, thread);
     }
+}
+
+/// Also where bits tell of it, which have no order: by the numbers of those that count their signals.
+#[test]
+fn what_came_first_is_reported_first() {
+    check(super::REMOTE, |world| {
+        let epoll = world.epoll();
+        let probes: Vec<Probe<Model>> = (0..200).map(|_| world.probe()).collect();
+        for (fd, probe) in probes.iter().enumerate() {
+            world.add(epoll, probe, fd as i32, IN | EDGE).unwrap();
+        }
+        let order: Vec<u64> = (0..200).map(|n| n * 73 % 200).collect();
+        for &n in &order {
+            world.raise(&probes[n as usize], Events::IN);
+        }
+        let reported = world.take(epoll, 200);
+        let reported: Vec<u64> = reported.iter().map(|&(data, _)| data).collect();
+        assert_eq!(reported, order);
+    });
 }
 
 /// In the guest as many have names and settings: none is left out, and none is there twice.

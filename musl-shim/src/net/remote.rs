@@ -380,6 +380,10 @@ impl source::Remote for Look {
         }
     }
 
+    fn told(&self) -> Option<u64> {
+        Some(self.header().told.load(Ordering::Relaxed))
+    }
+
     fn subscriptions(&self) -> Option<&Subscriptions> {
         Some(&self.header().subscriptions)
     }

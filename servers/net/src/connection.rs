@@ -58,7 +58,9 @@ pub struct Connection {
     /// It is in the table of tuples: segments still come and go.
     pub attached: bool,
     /// It waits for its turn.
-    pub touched: bool,
+    pub touched: Option<usize>,
+    /// Something came since its last turn that a client may read.
+    pub news: bool,
     /// Its entry among the timers.
     pub armed: Armed,
     /// The last segment sent; `None` before the first.
@@ -101,7 +103,8 @@ impl Connection {
             listener: None,
             reuse: false,
             attached: true,
-            touched: false,
+            touched: None,
+            news: false,
             armed: Armed::default(),
             sent: None,
             published: channel::State::empty(),

@@ -205,7 +205,11 @@ impl<C: Card, P: Platform> Server<C, P> {
         if let Some(sent) = self.link.watched().sent {
             connection.sent = Some(sent);
         }
-        self.touch(key);
+        if segment.length() > 0 || segment.is_reset() {
+            self.bring_news(key);
+        } else {
+            self.touch(key);
+        }
     }
 
     /// ICMP said that a segment did not arrive. It ends only a handshake of ours, as on Linux; elsewhere it is but a hint.

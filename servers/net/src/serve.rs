@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A connection's turn: the end of its handshake, its slot, what it sends, its end, its next deadline.
 
+use core::sync::atomic::Ordering;
+
 use smoltcp::iface::PollResult;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
@@ -25,7 +27,7 @@ impl<C: Card, P: Platform> Server<C, P> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        connection.touched = false;
+        (connection.touched, connection.news) = (None, false);
         match (connection.listener, connection.state()) {
             (None, _) => self.serve_slot(key, now),
             (Some(_), State::SynReceived) => {}
@@ -129,8 +131,11 @@ impl<C: Card, P: Platform> Server<C, P> {
         if pumped.release {
             client.release(slot);
         } else if !pumped.events.is_empty() {
-            let platform = &mut self.platform;
-            shared.header.publish(pumped.events, |watch| {
+            let (platform, signals) = (&mut self.platform, &mut self.signals);
+            let header = shared.header;
+            header.publish(pumped.events, |watch| {
+                *signals += 1;
+                header.told.store(*signals, Ordering::Relaxed);
                 platform.signal(number, watch);
             });
         }

@@ -108,11 +108,14 @@ pub struct Server<C: Card, P: Platform> {
     pub(crate) tuples: Tuples,
     pub(crate) ports: Ports,
     pub(crate) timers: Timers,
+    /// Connections that are to have a turn, each at the place that it knows itself.
     pub(crate) touched: Vec<ConnectionKey>,
     /// Connections that wait for a neighbour's hardware address.
     pub(crate) stalled: Vec<ConnectionKey>,
     pub(crate) retry: Option<Instant>,
     pub(crate) udp: Sockets,
+    /// Signals to watchers of slots so far.
+    pub(crate) signals: u64,
     marks: Vec<(usize, u32)>,
     marked_channels: Vec<usize>,
 }
@@ -152,6 +155,7 @@ impl<C: Card, P: Platform> Server<C, P> {
             stalled: Vec::new(),
             retry: None,
             udp: Sockets::default(),
+            signals: 0,
             marks: Vec::new(),
             marked_channels: Vec::new(),
             config,
@@ -205,9 +209,20 @@ impl<C: Card, P: Platform> Server<C, P> {
     /// Gives the connection a turn at the end of the round.
     pub(crate) fn touch(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.connections.get_mut(key)
-            && !connection.touched
+            && connection.touched.is_none()
         {
-            connection.touched = true;
+            connection.touched = Some(self.touched.len());
+            self.touched.push(key);
+        }
+    }
+
+    /// The same after something came that a client may read: clients are told in the order of that, whatever else the connection was touched for before.
+    pub(crate) fn bring_news(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.news
+        {
+            connection.news = true;
+            connection.touched = Some(self.touched.len());
             self.touched.push(key);
         }
     }
@@ -342,8 +357,8 @@ impl<C: Card, P: Platform> Server<C, P> {
                     Overdue::Probe => {}
                 }
             }
-            if !connection.touched {
-                connection.touched = true;
+            if connection.touched.is_none() {
+                connection.touched = Some(self.touched.len());
                 self.touched.push(key);
             }
         }
@@ -357,8 +372,12 @@ impl<C: Card, P: Platform> Server<C, P> {
     fn serve_touched(&mut self, now: Instant) -> bool {
         let mut touched = core::mem::take(&mut self.touched);
         let busy = !touched.is_empty();
-        for key in touched.drain(..) {
-            self.serve(key, now);
+        for (place, key) in touched.drain(..).enumerate() {
+            // One to which news came after it had been touched has its turn later.
+            let connection = self.connections.get(key);
+            if connection.is_some_and(|connection| connection.touched == Some(place)) {
+                self.serve(key, now);
+            }
         }
         // Serving one connection may touch another; keep those, and the vector's memory.
         touched.append(&mut self.touched);

@@ -203,6 +203,35 @@ fn the_program_shuts_first() {
     assert_eq!(rig.server.counts(), (0, 0));
 }
 
+/// A server with several clients does first what was sent first, whatever else happens at their connections in the same round.
+#[test]
+fn what_came_first_is_told_first() {
+    let mut rig = Rig::new();
+    let program = rig.program(0);
+    let listener = program.listen(&mut rig, 80, 5);
+    let clients = [1000, 1001, 1002].map(|port| {
+        let syn = Raw::new(port, 80).flags(flags::SYN).sequence(1).frame();
+        let first = Raw::sequence_of(&rig.exchange(syn)[0]) + 1;
+        let ack = Raw::new(port, 80).flags(flags::ACK).sequence(2);
+        let ack = ack.acknowledge(first);
+        rig.exchange(ack.frame());
+        let slot = program.accept(listener).expect("a connection");
+        let watch = slot + 5;
+        let subscriptions = &program.header(slot).subscriptions;
+        subscriptions.put(0, watch, Events::IN);
+        (slot, watch, ack)
+    });
+    let [(_, first, a), (_, second, b), (slot, third, c)] = clients;
+    rig.signals();
+    // The second acknowledges something, and the program has written to the third.
+    program.mark(slot);
+    let data = [&a, &b, &c].map(|ack| ack.clone().payload(b"x").frame());
+    rig.server.card().to_server.push_back(b.frame());
+    rig.server.card().to_server.extend(data);
+    while rig.server.turn(rig.now) {}
+    assert_eq!(rig.signals(), [(0, first), (0, second), (0, third)]);
+}
+
 #[test]
 fn close_sends_what_was_written() {
     let mut rig = Rig::new();
