@@ -23,7 +23,7 @@ use self::words::Words;
 use super::{Daemon, Prepared, Report, ordered};
 use crate::deb;
 use crate::paths::Paths;
-use crate::process::{output, say};
+use crate::process::{Lock, output, say};
 use crate::program::Chosen;
 use crate::toolchain::Where;
 
@@ -98,6 +98,8 @@ fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
     )?;
     let all: Vec<&str> = list.lines().collect();
     let folder = paths.log().join(format!("redis-tests-{kernel}"));
+    // Its logs, and the ports, are those of one run at a time.
+    let _lock = Lock::take(&folder.with_extension("lock"), "redis's tests")?;
     let mut kept = Kept::open(&folder, &prepared.machine)?;
     let choice = std::env::var(CHOICE).ok();
     let chosen: Vec<&str> = match &choice {
