@@ -22,7 +22,7 @@ impl Errno {
     pub const fn claimed(number: u32) -> Errno {
         const LAST: u32 = 133;
         match number {
-            1..=LAST => Errno(number as i32),
+            1..=LAST => Errno(number as i64),
             _ => Errno::EIO,
         }
     }

@@ -62,12 +62,11 @@ fn run(paths: &Paths, kernel: Kernel, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// A path of the server's, and the file that is there.
+type Served = Vec<(String, Vec<u8>)>;
+
 /// With its scripts' shell, and what it serves.
-fn boot(
-    paths: &Paths,
-    kernel: Kernel,
-    configuration: &str,
-) -> Result<(Daemon, Vec<(String, Vec<u8>)>)> {
+fn boot(paths: &Paths, kernel: Kernel, configuration: &str) -> Result<(Daemon, Served)> {
     let port = Port::find(paths, "lighttpd")?.context("there is no such port")?;
     let (forward, address) = forward_to(PORT)?;
     let mut setup = Setup {
