@@ -23,7 +23,7 @@ extern const struct check *const __stop_posix_checks[];
 // The order of the report.
 static const char *const areas[] = {
     "epoll", "poll",  "select", "eventfd", "timerfd", "pipe",   "tcp",   "socket",
-    "unix",  "udp",   "fd",    "file",   "console", "clock",   "memory", "libc",  "process", "xpipe", "pidfd",
+    "unix",  "udp",   "fd",    "file",   "console", "clock",   "memory", "libc",  "process", "xpipe", "xepoll", "pidfd",
     "thread", "futex", "signal", "signalfd", "timer", "xunix", "lock", "xtcp", "proc", "usage", "inotify",
 };
 

@@ -50,7 +50,7 @@ ROLE(takes_from_epoll)
     return n == 1 ? event.data.u32 << 3 | (event.events & 7) : n == 0 ? 96 : 95;
 }
 
-CHECK(xpipe, epoll_in_new_program, "an epoll descriptor without FD_CLOEXEC goes to a new program, whose wait its sources end")
+CHECK(xepoll, epoll_in_new_program, "an epoll descriptor without FD_CLOEXEC goes to a new program, whose wait its sources end")
 {
     for (int by_exec = 0; by_exec < 2; by_exec++) {
         const struct ends ready = new_pipe(0), p = new_pipe(0);
@@ -69,7 +69,7 @@ CHECK(xpipe, epoll_in_new_program, "an epoll descriptor without FD_CLOEXEC goes 
     }
 }
 
-CHECK(xpipe, epoll_ready_in_new_program, "what is ready when a program begins is reported there")
+CHECK(xepoll, epoll_ready_in_new_program, "what is ready when a program begins is reported there")
 {
     const int value = OK(eventfd(1, 0)), ep = kept_epoll();
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = 5};
@@ -117,7 +117,7 @@ ROLE(hears_of_edges_of_its_own)
     return 82;
 }
 
-CHECK(xpipe, epoll_edges_in_new_program, "an edge that was reported is not reported again in a new program, but the next one is")
+CHECK(xepoll, epoll_edges_in_new_program, "an edge that was reported is not reported again in a new program, but the next one is")
 {
     const struct told t = told();
     EXPECT_EQ(ending(child("hears_of_edges", number(t.ep), number(t.p.w), NULL)), 42);
@@ -143,7 +143,7 @@ ROLE(modifies_in_epoll)
     return epoll_ctl(ep, EPOLL_CTL_MOD, fd, &event) == -1 && errno == ENOENT ? 42 : 6;
 }
 
-CHECK(xpipe, epoll_modified_in_new_program, "a spent one-shot watch stays spent in a new program; it can be modified and deleted there")
+CHECK(xepoll, epoll_modified_in_new_program, "a spent one-shot watch stays spent in a new program; it can be modified and deleted there")
 {
     const struct ends p = new_pipe(0);
     const int ep = kept_epoll();
@@ -153,7 +153,7 @@ CHECK(xpipe, epoll_modified_in_new_program, "a spent one-shot watch stays spent 
     EXPECT_EQ(ending(execute("modifies_in_epoll", number(ep), number(p.r))), 42);
 }
 
-CHECK(xpipe, epoll_nested_in_new_program, "nested instances go to a new program, duplicates of a descriptor stay one instance")
+CHECK(xepoll, epoll_nested_in_new_program, "nested instances go to a new program, duplicates of a descriptor stay one instance")
 {
     const struct ends ready = new_pipe(0), p = new_pipe(0);
     const int inner = kept_epoll(), outer = kept_epoll(), copy = OK(dup(outer));
@@ -169,7 +169,7 @@ CHECK(xpipe, epoll_nested_in_new_program, "nested instances go to a new program,
     EXPECT_EQ(ending(execute("takes_from_epoll", number(inner), "-1")), 4 << 3 | EPOLLIN);
 }
 
-CHECK(xpipe, epoll_of_closed_in_new_program, "what is closed by execve everywhere is watched no longer")
+CHECK(xepoll, epoll_of_closed_in_new_program, "what is closed by execve everywhere is watched no longer")
 {
     const pid_t pid = fork();
     if (pid == 0) {
@@ -191,7 +191,7 @@ ROLE(has_no_epoll)
     return epoll_wait(atoi(arguments[0]), &event, 1, 0) == -1 && errno == EBADF ? 42 : 1;
 }
 
-CHECK(xpipe, epoll_closed_on_exec, "an epoll descriptor with FD_CLOEXEC does not go to a new program")
+CHECK(xepoll, epoll_closed_on_exec, "an epoll descriptor with FD_CLOEXEC does not go to a new program")
 {
     const int ep = new_epoll();
     OK(fcntl(ep, F_SETFD, FD_CLOEXEC));

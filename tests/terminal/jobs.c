@@ -96,9 +96,13 @@ static void writes(void)
 
 static int caught;
 
+// If the key comes before the read that it is to end, the alarm ends that.
 static void catch(int signal)
 {
-    caught = signal;
+    if (signal == SIGINT) {
+        caught = signal;
+        alarm(1);
+    }
 }
 
 static void lines(void)
@@ -131,8 +135,10 @@ static void keys(void)
     char byte;
     struct sigaction action = {.sa_handler = catch};
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
     puts("own key?");
     CHECK(read(0, &byte, 1) == -1 && errno == EINTR && caught == SIGINT);
+    alarm(0);
 }
 
 static void background(void)

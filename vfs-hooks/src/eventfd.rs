@@ -61,6 +61,13 @@ impl EventFd {
         Ok(taken)
     }
 
+    /// Takes all of the counter, in semaphore mode too: for one that goes on elsewhere.
+    pub fn take(&mut self, sources: &mut impl Sources) -> u64 {
+        let taken = core::mem::take(&mut self.count);
+        sources.publish(self.source, level(0), Events::OUT);
+        taken
+    }
+
     /// Adds to the counter. Adding 0 changes nothing, but is news, as on Linux.
     #[inline]
     pub fn write(&mut self, sources: &mut impl Sources, value: u64) -> Result<(), EventFdError> {
@@ -155,5 +162,14 @@ mod tests {
         assert_eq!(all.news(fd.source(), Events::OUT), (true, 0, 1));
         assert_eq!(fd.read(&mut all), Err(EventFdError::Again));
         assert_eq!(all.news(fd.source(), Events::all()), (false, 0, 0));
+    }
+
+    #[test]
+    fn one_that_goes_on_elsewhere_takes_all_of_a_semaphore_along() {
+        let mut all = Recorder::default();
+        let mut fd = EventFd::new(&mut all, 3, true);
+        assert_eq!(fd.take(&mut all), 3);
+        assert_eq!(fd.read(&mut all), Err(EventFdError::Again));
+        assert_eq!(all.level(fd.source()), Events::OUT);
     }
 }

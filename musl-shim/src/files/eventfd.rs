@@ -121,6 +121,18 @@ impl File for EventFile {
         Ok(size_of::<u64>())
     }
 
+    fn drain(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let mut form = self.form.borrow_mut();
+        let (Form::Local(local), Some(room)) = (&mut *form, buffer.first_chunk_mut()) else {
+            return Err(Errno::EINVAL);
+        };
+        *room = match local.take(&mut *core()) {
+            0 => return Err(Errno::EAGAIN),
+            count => count.to_ne_bytes(),
+        };
+        Ok(room.len())
+    }
+
     fn writes_records(&self) -> bool {
         true
     }

@@ -22,7 +22,6 @@ use crate::fd_table::{FdTable, Numbered};
 use crate::net::socket::Socket;
 use crate::net::udp::UdpSocket;
 use crate::net::unix::{self, UnixSocket};
-use crate::process::UID;
 use crate::shared::Shared;
 use crate::{platform, poller};
 
@@ -43,9 +42,12 @@ pub mod position;
 pub mod regular;
 pub mod shared_file;
 pub mod signalfd;
+mod stat;
 pub mod terminal;
 pub mod timerfd;
 pub mod tree;
+
+pub use stat::{character_stat, empty_stat};
 
 /// st_dev of the tree.
 const TREE_DEVICE: u64 = 1;
@@ -71,6 +73,11 @@ pub trait File {
     /// Takes bytes. EAGAIN: none now.
     fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         Err(Errno::EINVAL)
+    }
+
+    /// Takes all that it holds, as much as there is room for, a semaphore's whole count, too: it goes on elsewhere.
+    fn drain(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        self.read(buffer)
     }
 
     /// Takes bytes at a position.
@@ -561,39 +568,4 @@ pub fn close(fd: usize) -> Result<(), Errno> {
 pub fn close_all() {
     let all = core::mem::take(&mut *FILES.lock());
     drop(all);
-}
-
-/// All fields zero but what every file has.
-pub fn empty_stat() -> Stat {
-    let zero = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    Stat {
-        st_dev: ANONYMOUS_DEVICE,
-        st_ino: 1,
-        st_nlink: 1,
-        st_mode: 0,
-        st_uid: UID as u32,
-        st_gid: UID as u32,
-        pad: 0,
-        st_rdev: 0,
-        st_size: 0,
-        st_blksize: BLOCK,
-        st_blocks: 0,
-        st_atime: zero,
-        st_mtime: zero,
-        st_ctime: zero,
-        reserved: [0; 3],
-    }
-}
-
-/// What stat(2) says about a character device.
-pub fn character_stat(major: u64, minor: u64) -> Stat {
-    Stat {
-        st_mode: S_IFCHR | 0o666,
-        st_rdev: major << 8 | minor,
-        st_ino: major << 8 | minor,
-        ..empty_stat()
-    }
 }

@@ -101,7 +101,7 @@ impl<F: File> Adopted<F> {
         let is_pipe = own.pipe_size().is_some();
         let mut chunk = [0; 4096];
         let mut opened = None;
-        while let Ok(n @ 1..) = own.read(&mut chunk) {
+        while let Ok(n @ 1..) = own.drain(&mut chunk) {
             if is_pipe && opened.is_none() {
                 opened = self.pipe_input();
             }
