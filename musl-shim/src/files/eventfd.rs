@@ -121,6 +121,7 @@ impl File for EventFile {
         Ok(size_of::<u64>())
     }
 
+    #[cfg(all(feature = "host", not(any(test, feature = "library"))))]
     fn drain(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let mut form = self.form.borrow_mut();
         let (Form::Local(local), Some(room)) = (&mut *form, buffer.first_chunk_mut()) else {

@@ -76,6 +76,7 @@ pub trait File {
     }
 
     /// Takes all that it holds, as much as there is room for, a semaphore's whole count, too: it goes on elsewhere.
+    #[cfg(all(feature = "host", not(any(test, feature = "library"))))]
     fn drain(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         self.read(buffer)
     }
