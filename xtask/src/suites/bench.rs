@@ -35,9 +35,9 @@ const LIMITS: &[(&str, u64, [f64; 2])] = &[
     ("eventfd.pingpong.read", 100, [5150.0; 2]),
     ("eventfd.pingpong.poll", 100, [7400.0; 2]),
     // An instruction of SSE on the way of a blocked call is 400 more: the kernel traps for the FPU at each switch.
-    ("xpipe.pingpong.read", 1, [5300.0, 8900.0]),
-    ("xpipe.pingpong.epoll", 1, [6450.0, 10_700.0]),
-    ("xdeliver.direct.k1", 17, [5900.0, 9800.0]),
+    ("xpipe.pingpong.read", 1, [5550.0, 8900.0]),
+    ("xpipe.pingpong.epoll", 1, [6650.0, 10_700.0]),
+    ("xdeliver.direct.k1", 17, [6150.0, 9800.0]),
     // A process that has an epoll instance: all slots of its CNodes are emptied, and once there were 16,384, then 2,000.
     ("xexit.pidfd", 1, [52_000.0, 43_000.0]),
     // After rows with many fds, and with what processes before it left: without either 656,000 and 233,000.
