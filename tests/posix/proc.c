@@ -96,7 +96,9 @@ CHECK(proc, version, "the system's name, as uname has it")
 CHECK(proc, mounts, "what is mounted where; a link to the reader's")
 {
     const char *text = text_of("/proc/mounts", NULL);
-    EXPECT(strstr(text, " / ") != NULL);
+    // In a chroot of Linux's the root need not be mounted.
+    if (on_sel4())
+        EXPECT(strstr(text, " / ") != NULL);
     EXPECT(strstr(text, "proc /proc proc ") != NULL);
     char link[64] = "";
     EXPECT_EQ(readlink("/proc/mounts", link, sizeof link), 11);
