@@ -61,7 +61,7 @@ kill $p; wait $p 2> /dev/null; echo $?
 
 check tcpsvd_options
 tcpsvd -c 1 127.0.0.1 5021 sh -c 'echo "$PROTO $TCPLOCALADDR ${TCPREMOTEADDR%:*}"' & p=$!
-client nc 127.0.0.1 5021 < /dev/null; nc 127.0.0.1 5021 < /dev/null; kill $p
+client nc 127.0.0.1 5021 < /dev/null; nc 127.0.0.1 5021 < /dev/null; kill $p; wait $p 2> /dev/null
 tcpsvd -C 1:busy 127.0.0.1 5024 sh -c 'echo first; cat' & p=$!
 mkfifo hold; client nc 127.0.0.1 5024 < hold > held & c=$!; exec 9> hold; until grep -q first answer 2> /dev/null; do :; done
 nc 127.0.0.1 5024 < /dev/null; echo; exec 9>&-; wait $c; until [ "$(nc 127.0.0.1 5024 < /dev/null)" = first ]; do :; done; kill $p
