@@ -129,7 +129,7 @@ const ROWS: &[(&str, u64, u64)] = &[
     (
         "select for reading and writing, each second ready to read too, each fd",
         256,
-        42,
+        34,
     ),
     ("eventfd: write, wait, read; level", 1, 250),
     ("eventfd: write, wait, read; edge", 1, 300),
