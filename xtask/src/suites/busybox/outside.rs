@@ -4,13 +4,12 @@
 //! Knows nothing of where the servers run but their addresses, so Linux can be asked the same: see the test at the end.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::suites::Report;
-use crate::suites::http::whole::{PATIENCE, ask, exchange, pattern};
+use crate::suites::http::whole::{PATIENCE, ask, at_a_time, exchange, pattern};
 
 /// When a datagram is sent again: networks may lose it.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -197,21 +196,6 @@ fn post_back(at: SocketAddr, body: &[u8]) -> Result<()> {
         body.len()
     );
     Ok(())
-}
-
-/// So many clients, all at the same time; the first error.
-fn at_a_time(clients: usize, client: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
-    let client = &client;
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..clients)
-            .map(|number| scope.spawn(move || client(number)))
-            .collect();
-        for (number, client) in clients.into_iter().enumerate() {
-            let ended = client.join().map_err(|_| anyhow!("a client panicked"))?;
-            ended.with_context(|| format!("client {number}"))?;
-        }
-        Ok(())
-    })
 }
 
 fn one_of_many(at: SocketAddr, files: &[(String, Vec<u8>)], client: usize) -> Result<()> {

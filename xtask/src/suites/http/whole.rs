@@ -60,3 +60,18 @@ pub fn pattern(len: usize, seed: usize) -> Vec<u8> {
         .map(|at| (at * 31 + at / 251 + seed) as u8)
         .collect()
 }
+
+/// So many clients, all at the same time; the first error.
+pub fn at_a_time(clients: usize, client: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
+    let client = &client;
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..clients)
+            .map(|number| scope.spawn(move || client(number)))
+            .collect();
+        for (number, client) in clients.into_iter().enumerate() {
+            let ended = client.join().map_err(|_| anyhow!("a client panicked"))?;
+            ended.with_context(|| format!("client {number}"))?;
+        }
+        Ok(())
+    })
+}

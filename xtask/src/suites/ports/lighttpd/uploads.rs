@@ -3,13 +3,12 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::suites::Report;
-use crate::suites::http::whole::{PATIENCE, ask, pattern};
+use crate::suites::http::whole::{PATIENCE, ask, at_a_time, pattern};
 
 /// Bytes of a large body.
 const LARGE: usize = 3 << 20;
@@ -25,13 +24,17 @@ pub fn check(at: SocketAddr, report: &mut Report) {
     report.add("directories are made, files moved", directories(at));
     report.add(
         "large files are put by several clients at a time",
-        several(|client| put_and_get(at, &format!("/files/several-{client}"), 1 << 20, client)),
+        at_a_time(CLIENTS, |client| {
+            put_and_get(at, &format!("/files/several-{client}"), 1 << 20, client)
+        }),
     );
     report.add("a file that does not come whole is not there", cut(at));
     report.add("a script is told what was asked", facts(at));
     report.add(
         "large bodies go through scripts and come back, several at a time",
-        several(|client| through_a_script(at, LARGE / 4 + client, client)),
+        at_a_time(CLIENTS, |client| {
+            through_a_script(at, LARGE / 4 + client, client)
+        }),
     );
     report.add("nothing temporary is left", nothing_left(at));
 }
@@ -151,18 +154,4 @@ fn nothing_left(at: SocketAddr) -> Result<()> {
         }
         ensure!(Instant::now() < deadline, "{list}");
     }
-}
-
-fn several(client: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
-    let client = &client;
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|number| scope.spawn(move || client(number)))
-            .collect();
-        for (number, client) in clients.into_iter().enumerate() {
-            let ended = client.join().map_err(|_| anyhow!("a client panicked"))?;
-            ended.with_context(|| format!("client {number}"))?;
-        }
-        Ok(())
-    })
 }
